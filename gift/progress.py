@@ -1,0 +1,36 @@
+"""One live line for a long step: how far, how good, how fast, how long still.
+
+A line starts with `MARK`, so that whoever shows the output (a terminal, a log file) may replace the last line by the
+next one. Left out: cursor control; a stage never knows whether a terminal is at the other end.
+"""
+
+import time
+from collections.abc import Sequence
+
+MARK = "· "
+
+
+class Progress:
+    """Prints at most one line per `interval` seconds, and always the last one."""
+
+    def __init__(self, label: str, total: int, interval: float = 2.0) -> None:
+        self._label = label
+        self._total = total
+        self._interval = interval
+        self._started = time.monotonic()
+        self._printed = float("-inf")
+
+    def update(self, done: int, fields: Sequence[str]) -> None:
+        """Report `done` of `total`; `fields` are shown between the count and the time left."""
+        now = time.monotonic()
+        if done < self._total and now - self._printed < self._interval:
+            return
+        self._printed = now
+        left = (now - self._started) / max(done, 1) * (self._total - done)
+        shown = "  ".join((f"{MARK}{self._label} {done}/{self._total}", *fields, f"left {_clock(left)}"))
+        print(shown, flush=True)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"
