@@ -1,0 +1,106 @@
+"""What the problem generator and the tokenizer promise."""
+
+import re
+
+import pytest
+from gift.data.arithmetic import Problem, diagnose, extract_final_answer, make_splits, solve
+from gift.data.tokenizer import train_tokenizer
+
+SLIP_RATE, EARLY_STOP_RATE = 0.5, 0.25
+COUNTS = {"sft": 4000, "train": 1000, "heldout": 400}
+EQUATION = re.compile(r"(\d+)([-+*/])(\d+)=(\d+)")
+
+
+@pytest.fixture(scope="module")
+def splits() -> dict[str, list[Problem]]:
+    return make_splits(0, **COUNTS, slip_rate=SLIP_RATE, early_stop_rate=EARLY_STOP_RATE)
+
+
+def test_counts_ids_and_questions_are_as_asked_for(splits):
+    assert {name: len(problems) for name, problems in splits.items()} == COUNTS
+    problems = [p for part in splits.values() for p in part]
+    assert len({p.id for p in problems}) == len({p.question for p in problems}) == sum(COUNTS.values())
+    assert len({p.template for p in splits["heldout"]}) >= 6
+
+
+def test_heldout_shares_no_question_and_no_numbers(splits):
+    other = make_splits(1, **COUNTS, slip_rate=SLIP_RATE, early_stop_rate=EARLY_STOP_RATE)
+    seen = splits["sft"] + splits["train"] + other["sft"] + other["train"]
+    assert not {p.question for p in seen} & {p.question for p in splits["heldout"]}
+    assert not {tuple(sorted(p.numbers)) for p in seen} & {tuple(sorted(p.numbers)) for p in splits["heldout"]}
+
+
+def test_same_seed_same_problems(splits):
+    again = make_splits(0, **COUNTS, slip_rate=SLIP_RATE, early_stop_rate=EARLY_STOP_RATE)
+    other = make_splits(1, **COUNTS, slip_rate=SLIP_RATE, early_stop_rate=EARLY_STOP_RATE)
+    assert again == splits
+    assert other != splits
+
+
+@pytest.mark.parametrize("split", ["train", "heldout"])
+def test_correct_answers_hold_under_independent_evaluation(splits, split):
+    for problem in splits[split]:
+        equations = EQUATION.findall(problem.answer)
+        assert len(equations) == problem.answer.count("\n") >= 2
+        for left, operation, right, result in equations:
+            assert eval(f"{left}{operation}{right}") == int(result)
+        assert problem.answer.endswith(f"#### {problem.final_answer}")
+        assert equations[-1][-1] == problem.final_answer
+        assert [int(n) for n in re.findall(r"\d+", problem.question)] == list(problem.numbers)
+        assert diagnose(problem, problem.answer) == "correct"
+
+
+def test_demonstrations_slip_and_stop_as_often_as_asked_for(splits):
+    slipped = stopped = 0
+    for problem in splits["sft"]:
+        written, expected = EQUATION.findall(problem.answer), [str(equation) for equation in solve(problem)]
+        slipped += ["".join((a, op, b, "=", c)) for a, op, b, c in written] != expected[: len(written)]
+        stopped += len(written) < len(expected)
+    assert slipped / COUNTS["sft"] == pytest.approx(SLIP_RATE, abs=0.03)
+    assert stopped / COUNTS["sft"] == pytest.approx(EARLY_STOP_RATE, abs=0.03)
+
+
+def test_no_carelessness_no_errors():
+    problems = make_splits(0, 300, 0, 0, slip_rate=0.0, early_stop_rate=0.0)["sft"]
+    assert {diagnose(p, p.answer) for p in problems} == {"correct"}
+
+
+def test_final_answer_is_read_from_the_end_only():
+    assert extract_final_answer("It is 3+4=7 pens.\n#### 7") == "7"
+    assert extract_final_answer("#### 7 or so") is None
+    assert extract_final_answer("7") is None
+
+
+def test_a_used_up_space_is_noticed(monkeypatch):
+    monkeypatch.setattr("arithmetic.NAMES", ("Tom",))
+    monkeypatch.setattr("arithmetic.ITEMS", ("pens",))
+    with pytest.raises(ValueError, match="heldout: only"):
+        make_splits(0, 0, 0, 1500, slip_rate=0.0, early_stop_rate=0.0)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"heldout": 10**9},
+        {"train": -1},
+        {"slip_rate": 1.5},
+        {"early_stop_rate": -0.1},
+    ],
+)
+def test_impossible_requests_are_refused(arguments):
+    request = {"sft": 10, "train": 10, "heldout": 10, "slip_rate": 0.0, "early_stop_rate": 0.0} | arguments
+    with pytest.raises(ValueError, match=r"requested|negative|must lie"):
+        make_splits(0, **request)
+
+
+def test_tokenizer_round_trip_digits_and_determinism(splits):
+    texts = [render_prompt(p.question) + f" {p.answer}" for p in splits["sft"]]
+    tokenizer = train_tokenizer(texts)
+    assert train_tokenizer(texts).get_vocab() == tokenizer.get_vocab()
+    unusual = ["  two  spaces\t\n\n", "naïve 東京 🙂", "1,234.50 isn't n't .", "", "x=12*7 , y"]
+    for text in [p.question + p.answer for p in splits["heldout"]] + unusual:
+        assert tokenizer.decode(tokenizer(text).input_ids) == text
+    assert all(len(t) == 1 for t in tokenizer.get_vocab() if any(c.isdigit() and c.isascii() for c in t))
+    ids = tokenizer(render_completion("#### 12")).input_ids
+    assert ids[-1] == tokenizer.eos_token_id
+    assert [tokenizer.decode([i]) for i in ids[-3:-1]] == ["1", "2"]

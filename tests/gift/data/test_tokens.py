@@ -1,0 +1,40 @@
+"""Tokenization for training: exact boundaries, and nothing that does not fit is cut."""
+
+import pytest
+
+from gift.data.problems import Problem, completion_text, prompt_text
+from gift.data.tokenizer import train_tokenizer
+from gift.data.tokens import pad_left, pad_right, tokenize_demonstrations, tokenize_prompts
+from gift.errors import GiftError
+
+PROBLEMS = [
+    Problem("short", "1 + 1?", "1 + 1 = 2\n#### 2", "2"),
+    Problem("long", "What is one and one and one and one?", "It is 4.\n#### 4", "4"),
+]
+TOKENIZER = train_tokenizer([prompt_text(p.question) + completion_text(p.answer) for p in PROBLEMS], 300)
+
+
+def test_a_demonstration_is_prompt_completion_and_end_of_sequence() -> None:
+    demonstration = tokenize_demonstrations(TOKENIZER, PROBLEMS, 256)[0]
+    assert TOKENIZER.decode(demonstration.prompt) == "Question: 1 + 1?\nAnswer:"
+    assert demonstration.completion[-1] == TOKENIZER.eos_token_id
+    assert TOKENIZER.decode(demonstration.completion[:-1]) == " 1 + 1 = 2\n#### 2"
+    assert demonstration.prompt == tokenize_prompts(TOKENIZER, PROBLEMS, 256)[0]
+
+
+def test_what_does_not_fit_is_refused_by_id() -> None:
+    length = len(tokenize_demonstrations(TOKENIZER, PROBLEMS, 256)[1])
+    tokenize_demonstrations(TOKENIZER, PROBLEMS, length)
+    with pytest.raises(GiftError, match=rf"demonstration long has {length} tokens, the context holds {length - 1}"):
+        tokenize_demonstrations(TOKENIZER, PROBLEMS, length - 1)
+    with pytest.raises(GiftError, match=r"prompt short has \d+ tokens, rollout.max_prompt_tokens is 5"):
+        tokenize_prompts(TOKENIZER, PROBLEMS, 5)
+
+
+def test_padding_on_either_side() -> None:
+    ids, mask = pad_right([[1, 2], [3]], pad=9)
+    assert ids.tolist() == [[1, 2], [3, 9]]
+    assert mask.tolist() == [[True, True], [True, False]]
+    ids, mask = pad_left([[1, 2], [3]], pad=9)
+    assert ids.tolist() == [[1, 2], [9, 3]]
+    assert mask.tolist() == [[True, True], [False, True]]
