@@ -1,0 +1,133 @@
+"""How we reach S3: the URI of a directory, a boto3 client with time limits, and its failures in plain words."""
+
+import re
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,
+    HTTPClientError,
+    NoCredentialsError,
+    PartialCredentialsError,
+)
+from s3transfer.exceptions import RetriesExceededError
+
+from gift.errors import GiftError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+MAX_REQUESTS = 10
+CONNECT_SECONDS = 5
+ANSWER_SECONDS = 60
+ATTEMPTS = 3
+KEY_REFUSED = {"403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"}
+
+
+@dataclass(frozen=True)
+class Location:
+    """A directory URI, taken apart; `prefix` has no slash at either end."""
+
+    bucket: str
+    prefix: str
+
+    def key(self, path: str) -> str:
+        return f"{self.prefix}/{path}"
+
+
+def parse_uri(uri: str) -> Location:
+    """Take `s3://bucket/prefix` apart.
+
+    Raises:
+        GiftError: not of that form. The prefix is required: a directory owns everything below it.
+    """
+    match = re.fullmatch(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/([^/]+(?:/[^/]+)*)", uri)
+    if match is None:
+        raise GiftError(
+            f"{uri!r} does not name a directory in S3: write s3://bucket/prefix, without a slash at its end"
+        )
+    return Location(bucket=match[1], prefix=match[2])
+
+
+def connect() -> "S3Client":
+    """A client for the endpoint and key of the environment, which gives up on a dead endpoint within 20 seconds.
+
+    Raises:
+        GiftError: the environment's settings cannot be used.
+    """
+    config = Config(
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=ANSWER_SECONDS,
+        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+        max_pool_connections=2 * MAX_REQUESTS,  # s3transfer asks for sizes from threads beside the request threads
+    )
+    try:
+        # a session of its own: boto3's default one would keep the first credentials it saw
+        return boto3.session.Session().client("s3", config=config)
+    except (BotoCoreError, ValueError) as error:
+        raise GiftError(f"the S3 settings in the environment (AWS_*) cannot be used: {error}") from error
+
+
+@contextmanager
+def storage_faults(client: "S3Client", bucket: str) -> Iterator[None]:
+    """Turn boto3's exceptions into one line that names the endpoint and the bucket, and never the key.
+
+    Raises:
+        GiftError: for every failed request.
+    """
+    address = urlsplit(client.meta.endpoint_url)
+    where = f"{address.hostname}:{address.port or (443 if address.scheme == 'https' else 80)}"
+    try:
+        yield
+    except (NoCredentialsError, PartialCredentialsError) as error:
+        raise GiftError(
+            f"no credentials for S3 at {where} (bucket {bucket}): set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        ) from error
+    except ClientError as error:
+        raise GiftError(_explain(error, where, bucket)) from error
+    except (ConnectionError, HTTPClientError, RetriesExceededError) as error:
+        raise GiftError(
+            f"cannot reach S3 at {where} (bucket {bucket}; {type(error).__name__}): check that it is running and that "
+            "AWS_ENDPOINT_URL_S3 is right"
+        ) from error
+    except BotoCoreError as error:
+        raise GiftError(f"S3 at {where} failed for bucket {bucket}: {error}") from error
+
+
+def error_code(error: ClientError) -> str:
+    return error.response.get("Error", {}).get("Code", "unknown")
+
+
+def _explain(error: ClientError, where: str, bucket: str) -> str:
+    code, operation = error_code(error), error.operation_name
+    if code == "NoSuchBucket" or (code == "404" and operation == "HeadBucket"):
+        return f"bucket {bucket} does not exist in S3 at {where}: create it, or correct storage.uri"
+    if code in KEY_REFUSED:
+        return (
+            f"S3 at {where} refuses our key for bucket {bucket} ({operation}): check AWS_ACCESS_KEY_ID, "
+            "AWS_SECRET_ACCESS_KEY and the rights they have"
+        )
+    message = error.response.get("Error", {}).get("Message", "no further message")
+    return f"S3 at {where} failed for bucket {bucket} ({operation}: {code}, {message})"
+
+
+def check_storage(uri: str) -> None:
+    """See that `uri` (`s3://bucket` or `s3://bucket/prefix`) can be written, by writing and deleting a small object.
+
+    Raises:
+        GiftError: names what failed: endpoint not reachable, bucket missing, key refused, or no right to write.
+    """
+    probe = parse_uri(f"{uri}/.write-check-{uuid.uuid4().hex}")
+    client = connect()
+    with storage_faults(client, probe.bucket):
+        client.head_bucket(Bucket=probe.bucket)
+        client.put_object(Bucket=probe.bucket, Key=probe.prefix, Body=b"")
+        client.delete_object(Bucket=probe.bucket, Key=probe.prefix)

@@ -1,0 +1,86 @@
+"""The manifest of a directory in S3: what belongs to it, and the proof that all of it is there."""
+
+import hashlib
+import json
+from pathlib import PurePosixPath
+from typing import Annotated
+
+from botocore.exceptions import ClientError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from gift.errors import GiftError
+from gift.storage.client import connect, error_code, parse_uri, storage_faults
+
+MANIFEST_NAME = "manifest.json"
+
+
+class ManifestFile(BaseModel):
+    """One file: its path relative to the directory (POSIX), its size in bytes and the sha256 of its content."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    path: str
+    size: Annotated[int, Field(ge=0)]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+    @field_validator("path")
+    @classmethod
+    def stays_inside(cls, path: str) -> str:
+        """A manifest from outside must not write outside of the directory it is downloaded to."""
+        parts = PurePosixPath(path).parts
+        if not parts or parts[0] == "/" or ".." in parts or "\0" in path or str(PurePosixPath(path)) != path:
+            raise ValueError("must be a plain relative path")
+        if parts[-1] == MANIFEST_NAME:
+            raise ValueError(f"the name {MANIFEST_NAME} is taken by the manifest itself")
+        return path
+
+
+class Manifest(BaseModel):
+    """What a complete directory holds, and where it came from.
+
+    `step` is the training step of a checkpoint; `parents` are the digests of the directories it was made from.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    files: Annotated[tuple[ManifestFile, ...], Field(min_length=1)]
+    step: int | None = None
+    parents: tuple[str, ...] = ()
+    metadata: dict[str, str] = {}
+
+    @field_validator("files")
+    @classmethod
+    def paths_are_distinct(cls, files: tuple[ManifestFile, ...]) -> tuple[ManifestFile, ...]:
+        if len({file.path for file in files}) < len(files):
+            raise ValueError("a path appears twice")
+        return files
+
+    def digest(self) -> str:
+        """sha256 over the sorted (path, sha256) pairs: the identity of the content, wherever it lies."""
+        pairs = sorted((file.path, file.sha256) for file in self.files)
+        return hashlib.sha256(json.dumps(pairs).encode()).hexdigest()
+
+
+def read_manifest(uri: str) -> Manifest | None:
+    """The manifest of the directory, or None when it has none, i.e. is not complete.
+
+    Raises:
+        GiftError: S3 cannot be read, or the manifest is not a valid one.
+    """
+    location = parse_uri(uri)
+    client = connect()
+    with storage_faults(client, location.bucket):
+        try:
+            content = client.get_object(Bucket=location.bucket, Key=location.key(MANIFEST_NAME))["Body"].read()
+        except ClientError as error:
+            if error_code(error) == "NoSuchKey":
+                return None
+            raise
+    try:
+        return Manifest.model_validate_json(content)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        place = ".".join(str(part) for part in fault["loc"]) or "its text"
+        raise GiftError(
+            f"{uri}/{MANIFEST_NAME} is not valid ({place}: {fault['msg']}): write the directory again"
+        ) from error

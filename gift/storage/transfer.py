@@ -1,0 +1,229 @@
+"""Uploading and downloading whole directories: files in parallel, large files in parallel parts.
+
+    upload:    old manifest deleted → files hashed and sent → what is no longer part of it deleted → manifest written
+    download:  manifest read → disk space checked → files fetched and hashed in a sibling folder → renamed into place
+
+A reader therefore finds a complete directory or none.
+Left out on purpose: resuming a broken transfer; it starts again.
+"""
+
+import hashlib
+import logging
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from boto3.s3.transfer import TransferConfig, create_transfer_manager
+from botocore.exceptions import ClientError
+from s3transfer.manager import TransferManager
+
+from gift.errors import GiftError
+from gift.storage.client import MAX_REQUESTS, Location, connect, error_code, parse_uri, storage_faults
+from gift.storage.manifest import MANIFEST_NAME, Manifest, ManifestFile, read_manifest
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+MIB = 1024**2
+PART_BYTES = 16 * MIB  # larger files travel in parts of this size
+FILES_AT_ONCE = 4
+KEYS_PER_DELETE = 1000  # the limit of S3's DeleteObjects
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+logger = logging.getLogger(__name__)
+
+
+def upload_directory(
+    source: Path,
+    uri: str,
+    *,
+    step: int | None = None,
+    parents: Iterable[str] = (),
+    metadata: Mapping[str, str] | None = None,
+) -> Manifest:
+    """Make `uri` hold exactly the files below `source`.
+
+    Raises:
+        GiftError: nothing to upload, a reserved name, a directory nested in `uri`, or S3 or the disk failed.
+    """
+    location = parse_uri(uri)
+    started = time.monotonic()
+    client = connect()
+    with _disk_faults(source), storage_faults(client, location.bucket):
+        paths = _files_below(source)
+        present = _keys_below(client, location)
+        stale = present - {location.key(path) for path in paths} - {location.key(MANIFEST_NAME)}
+        nested = sorted(key for key in stale if key.endswith(f"/{MANIFEST_NAME}"))
+        if nested:
+            raise GiftError(
+                f"{uri} contains another directory (s3://{location.bucket}/{nested[0]}): choose another URI"
+            )
+        client.delete_object(Bucket=location.bucket, Key=location.key(MANIFEST_NAME))
+        files = _in_parallel(client, lambda transfers, path: _upload_file(transfers, source, path, location), paths)
+        _delete(client, location.bucket, sorted(stale))
+        manifest = Manifest(files=tuple(files), step=step, parents=tuple(parents), metadata=dict(metadata or {}))
+        body = manifest.model_dump_json(indent=1).encode()
+        client.put_object(Bucket=location.bucket, Key=location.key(MANIFEST_NAME), Body=body)
+    _log("uploaded", manifest, uri, started)
+    return manifest
+
+
+def download_directory(uri: str, destination: Path) -> Manifest:
+    """Fetch a complete directory to `destination`, which must not exist yet or be empty.
+
+    Raises:
+        GiftError: not complete, content not as the manifest says, no room on the disk, or S3 or the disk failed.
+            Nothing is left at `destination` then.
+    """
+    location = parse_uri(uri)
+    started = time.monotonic()
+    manifest = read_manifest(uri)
+    if manifest is None:
+        raise GiftError(f"{uri} is not complete (no {MANIFEST_NAME}): its writer did not finish, or the URI is wrong")
+    client = connect()
+    with _disk_faults(destination):
+        if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
+            raise GiftError(f"{destination} exists already: remove it, or download {uri} to another folder")
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        _require_space(destination.parent, manifest, uri)
+        with _folder_that_becomes(destination) as partial, storage_faults(client, location.bucket):
+            _in_parallel(
+                client, lambda transfers, file: _download_file(transfers, location, file, partial), manifest.files
+            )
+    _log("downloaded", manifest, uri, started)
+    return manifest
+
+
+# --- one file ------------------------------------------------------------------------------------------------------
+
+
+def _upload_file(transfers: TransferManager, source: Path, path: str, location: Location) -> ManifestFile:
+    local = source / path
+    file = ManifestFile(path=path, size=local.stat().st_size, sha256=_sha256(local))
+    transfers.upload(str(local), location.bucket, location.key(path)).result()
+    return file
+
+
+def _download_file(transfers: TransferManager, location: Location, file: ManifestFile, folder: Path) -> None:
+    remote = f"s3://{location.bucket}/{location.key(file.path)}"
+    local = folder / file.path
+    local.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        transfers.download(location.bucket, location.key(file.path), str(local)).result()
+    except ClientError as error:
+        if error_code(error) in ("404", "NoSuchKey"):
+            raise GiftError(f"{remote} is missing although the manifest lists it: write the directory again") from error
+        raise
+    size = local.stat().st_size
+    if size != file.size:
+        raise GiftError(f"{remote} has {size} bytes, its manifest says {file.size}: write the directory again")
+    if _sha256(local) != file.sha256:
+        raise GiftError(f"{remote} is damaged (its sha256 is not the manifest's): write the directory again")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+# --- S3 ------------------------------------------------------------------------------------------------------------
+
+
+def _in_parallel(
+    client: "S3Client", function: Callable[[TransferManager, Item], Result], items: Iterable[Item]
+) -> list[Result]:
+    """`function` of every item, in order; the first exception cancels all the others, and is raised.
+
+    The files share one pool of `MAX_REQUESTS` request threads; the threads here wait for those, and compute hashes.
+    """
+    config = TransferConfig(
+        multipart_threshold=PART_BYTES,
+        multipart_chunksize=PART_BYTES,
+        max_concurrency=MAX_REQUESTS,
+        preferred_transfer_client="classic",  # the CRT client would ignore our time limits
+    )
+    pool = ThreadPoolExecutor(FILES_AT_ONCE)
+    try:
+        with create_transfer_manager(client, config) as transfers:  # left by an exception, it cancels its transfers
+            futures = [pool.submit(function, transfers, item) for item in items]
+            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+            for future in done:
+                future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return [future.result() for future in futures]
+
+
+def _keys_below(client: "S3Client", location: Location) -> set[str]:
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=location.bucket, Prefix=f"{location.prefix}/")
+    return {entry["Key"] for page in pages for entry in page.get("Contents", [])}
+
+
+def _delete(client: "S3Client", bucket: str, keys: list[str]) -> None:
+    for start in range(0, len(keys), KEYS_PER_DELETE):
+        batch = keys[start : start + KEYS_PER_DELETE]
+        answer = client.delete_objects(
+            Bucket=bucket, Delete={"Objects": [{"Key": key} for key in batch], "Quiet": True}
+        )
+        for fault in answer.get("Errors", []):
+            raise GiftError(f"cannot delete s3://{bucket}/{fault['Key']}, which is no longer needed: {fault['Code']}")
+
+
+# --- the disk ------------------------------------------------------------------------------------------------------
+
+
+def _files_below(source: Path) -> list[str]:
+    """Relative POSIX paths of all files, sorted."""
+    if not source.is_dir():
+        raise GiftError(f"{source} is not a folder, so there is nothing to upload")
+    entries = sorted(source.rglob("*"))
+    for entry in entries:
+        if entry.is_symlink() and entry.is_dir():
+            raise GiftError(f"{entry} is a link to a folder, which would be left out: replace it by the folder itself")
+        if entry.name == MANIFEST_NAME:
+            raise GiftError(f"{entry} cannot be uploaded: the name {MANIFEST_NAME} marks a complete directory")
+    files = [entry.relative_to(source).as_posix() for entry in entries if entry.is_file()]
+    if not files:
+        raise GiftError(f"{source} holds no files, so there is nothing to upload")
+    return files
+
+
+def _require_space(folder: Path, manifest: Manifest, uri: str) -> None:
+    needed = sum(file.size for file in manifest.files)
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise GiftError(f"{uri} needs {needed} bytes in {folder}, which has {free} bytes free: make room there")
+
+
+@contextmanager
+def _folder_that_becomes(destination: Path) -> Iterator[Path]:
+    """A sibling folder, renamed to `destination` at the end, or removed if anything fails."""
+    partial = destination.with_name(f".{destination.name}.{uuid.uuid4().hex}.partial")
+    try:
+        partial.mkdir()
+        yield partial
+        partial.replace(destination)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+@contextmanager
+def _disk_faults(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise GiftError(f"cannot read or write {error.filename or folder}: {error.strerror or error}") from error
+
+
+def _log(verb: str, manifest: Manifest, uri: str, started: float) -> None:
+    seconds = time.monotonic() - started
+    megabytes = sum(file.size for file in manifest.files) / 1e6
+    logger.info("%s %d files, %.1f MB in %.1f s: %s", verb, len(manifest.files), megabytes, seconds, uri)
