@@ -1,0 +1,23 @@
+"""MLflow tracking: a parent run per pipeline run, a nested run per stage, and training metrics that outlive an outage.
+
+`client` is the connection, `entries` what both kinds of runs share, `parent` and `stage` the runs themselves, `spool`
+and `metrics` the asynchronous log of the training job.
+
+Left out on purpose: MLflow's fluent API. Its active run is global state, and here several processes write to one run.
+"""
+
+from gift.tracking.client import check_tracking
+from gift.tracking.metrics import MetricLog, replay_spool
+from gift.tracking.parent import finish_parent_run, start_parent_run
+from gift.tracking.stage import StageRun, stage_run, stage_seconds
+
+__all__ = [
+    "MetricLog",
+    "StageRun",
+    "check_tracking",
+    "finish_parent_run",
+    "replay_spool",
+    "stage_run",
+    "stage_seconds",
+    "start_parent_run",
+]

@@ -1,0 +1,112 @@
+"""The MLflow run of a whole pipeline run: its configuration, its state, and the stage that failed.
+
+Left out on purpose: results. The report stage logs those, to its own nested run and as an artifact.
+"""
+
+import os
+from typing import Any, Literal
+
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
+
+from gift.config import RunConfig
+from gift.errors import GiftError
+from gift.provenance import git_sha
+from gift.tracking.client import allow_existing, explain_outage, mlflow_client
+from gift.tracking.entries import find_run, log_params, nested_runs, set_tags
+
+RUN_ID_TAG = "gift.run_id"
+CONFIG_DIGEST_TAG = "gift.config_digest"
+FAILED_STAGE_TAG = "gift.failed_stage"
+
+
+def start_parent_run(config: RunConfig, run_id: str) -> str:
+    """Find or create the MLflow run of the pipeline run `run_id`, log the configuration to it, and return its id.
+
+    A run that already carries `run_id` is reopened; else the one that the platform named in MLFLOW_RUN_ID is used;
+    else a new one is made in `config.experiment`.
+
+    Raises:
+        GiftError: MLflow is not reachable, MLFLOW_RUN_ID or the experiment is not usable, or `run_id` was started with
+            another configuration.
+    """
+    with explain_outage(f"starting the run {run_id}"):
+        client = mlflow_client()
+        experiment_id = _experiment_id(client, config.experiment)
+        run = (
+            find_run(client, experiment_id, {RUN_ID_TAG: run_id})
+            or _platform_run(client)
+            or client.create_run(experiment_id, run_name=run_id, tags={RUN_ID_TAG: run_id})
+        )
+        parent_run_id: str = run.info.run_id
+        log_params(client, run, _flatten(config.model_dump(mode="json")))
+        tags = {
+            RUN_ID_TAG: run_id,
+            CONFIG_DIGEST_TAG: config.digest(),
+            MLFLOW_RUN_NOTE: config.description,
+            MLFLOW_GIT_COMMIT: git_sha(),
+        }
+        set_tags(client, parent_run_id, tags)
+        client.log_text(parent_run_id, config.model_dump_json(indent=2), "config.json")
+        client.update_run(parent_run_id, status="RUNNING")
+    return parent_run_id
+
+
+def finish_parent_run(parent_run_id: str, status: Literal["FINISHED", "FAILED"], failed_stage: str | None) -> None:
+    """Close the parent run; stages that a killed process left open are marked KILLED.
+
+    Raises:
+        GiftError: MLflow is not reachable.
+    """
+    with explain_outage("closing the run"):
+        client = mlflow_client()
+        parent = client.get_run(parent_run_id)
+        for nested in nested_runs(client, parent):
+            if nested.info.status == "RUNNING":
+                client.set_terminated(nested.info.run_id, "KILLED")
+        if failed_stage is not None:
+            client.set_tag(parent_run_id, FAILED_STAGE_TAG, failed_stage)
+        elif FAILED_STAGE_TAG in parent.data.tags:  # from an earlier attempt
+            client.delete_tag(parent_run_id, FAILED_STAGE_TAG)
+        client.set_terminated(parent_run_id, status)
+
+
+def _experiment_id(client: MlflowClient, name: str) -> str:
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        with allow_existing():  # several runs may start at once
+            client.create_experiment(name)
+        experiment = client.get_experiment_by_name(name)
+    if experiment.lifecycle_stage == "deleted":
+        raise GiftError(f"the MLflow experiment {name!r} is deleted; restore it, or set another `experiment`")
+    experiment_id: str = experiment.experiment_id
+    return experiment_id
+
+
+def _platform_run(client: MlflowClient) -> Run | None:
+    """The root above MLFLOW_RUN_ID: Kubeflow Pipelines sets it to a nested run of its own, one for each task."""
+    run_id = os.environ.get("MLFLOW_RUN_ID")
+    if not run_id:
+        return None
+    try:
+        run = client.get_run(run_id)
+        while parent := run.data.tags.get(MLFLOW_PARENT_RUN_ID):
+            run = client.get_run(parent)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        raise GiftError(f"MLFLOW_RUN_ID is {run_id!r}, a run that this MLflow server does not have; unset it") from None
+    return run
+
+
+def _flatten(value: Any, prefix: str = "") -> dict[str, object]:
+    """`{"rl": {"steps": 5}}` → `{"rl.steps": 5}`; the items of a list are numbered."""
+    if not isinstance(value, (dict, list)):
+        return {prefix: value}
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    flat: dict[str, object] = {}
+    for key, child in items:
+        flat |= _flatten(child, f"{prefix}.{key}" if prefix else str(key))
+    return flat

@@ -1,0 +1,64 @@
+"""What the stages of a run left in MLflow: read by the report, and to find out which stage failed."""
+
+from dataclasses import dataclass
+
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+
+from gift.tracking.client import explain_outage, mlflow_client
+from gift.tracking.entries import STAGE_TAG, nested_runs
+from gift.tracking.stage import SECONDS
+
+REUSED_TAG = "gift.reused"
+OUTPUT_TAG = "gift.output"
+OUTPUT_DIGEST_TAG = "gift.output_digest"
+
+
+@dataclass(frozen=True)
+class StageRecord:
+    """One stage of a run."""
+
+    status: str
+    """MLflow's: RUNNING, FINISHED, FAILED or KILLED."""
+    seconds: float
+    """Wall-clock, over all attempts; 0 while it runs."""
+    reused: bool
+    """The output was there already, made by an earlier run."""
+    output: str | None
+    """URI of the directory it wrote."""
+    output_digest: str | None
+    curves: dict[str, tuple[tuple[int, float], ...]]
+    """metric → (step, value), for metrics with more than one step."""
+
+
+def stage_records(parent_run_id: str) -> dict[str, StageRecord]:
+    """The stages in the order in which they started.
+
+    Raises:
+        GiftError: MLflow is not reachable.
+    """
+    with explain_outage("reading what the stages logged"):
+        client = mlflow_client()
+        runs = nested_runs(client, client.get_run(parent_run_id))
+        return {run.data.tags[STAGE_TAG]: _record(client, run) for run in runs}
+
+
+def _record(client: MlflowClient, run: Run) -> StageRecord:
+    tags = run.data.tags
+    return StageRecord(
+        status=run.info.status,
+        seconds=run.data.metrics.get(SECONDS, 0.0),
+        reused=tags.get(REUSED_TAG) == "true",
+        output=tags.get(OUTPUT_TAG),
+        output_digest=tags.get(OUTPUT_DIGEST_TAG),
+        curves=_curves(client, run),
+    )
+
+
+def _curves(client: MlflowClient, run: Run) -> dict[str, tuple[tuple[int, float], ...]]:
+    histories = {name: client.get_metric_history(run.info.run_id, name) for name in run.data.metrics}
+    return {
+        name: tuple(sorted({entry.step: entry.value for entry in history}.items()))
+        for name, history in histories.items()
+        if len({entry.step for entry in history}) > 1
+    }

@@ -1,0 +1,108 @@
+"""Versions, aliases and promotion against the real MLflow server of the session."""
+
+import time
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from gift import registry
+from gift.errors import GiftError
+from pipelines.processes import free_ports
+
+HOST = "127.0.0.1"
+
+pytestmark = pytest.mark.usefixtures("services")
+
+
+@pytest.fixture
+def model_name() -> str:
+    """A registered model that no other test uses; not created yet."""
+    return f"model-{time.time_ns()}"
+
+
+@pytest.fixture
+def run_id() -> str:
+    created: str = MlflowClient().create_run("0").info.run_id
+    return created
+
+
+def test_a_version_points_to_the_checkpoint_in_s3(model_name: str, run_id: str) -> None:
+    version = registry.register(model_name, "s3://gift/runs/1/model", run_id, {"accuracy": "0.81"})
+    registered = MlflowClient().get_model_version(model_name, version)
+    assert registered.source == "s3://gift/runs/1/model"
+    assert registered.run_id == run_id
+    assert registered.tags == {"accuracy": "0.81"}
+    assert registered.status == "READY"
+
+
+def test_registering_a_checkpoint_twice_gives_the_same_version(model_name: str, run_id: str) -> None:
+    first = registry.register(model_name, "s3://gift/runs/1/model", run_id, {})
+    other = registry.register(model_name, "s3://gift/runs/2/model", run_id, {})
+    assert registry.register(model_name, "s3://gift/runs/1/model", run_id, {}) == first != other
+    assert len(MlflowClient().search_model_versions(f"name = '{model_name}'")) == 2
+
+
+def test_registering_moves_no_alias(model_name: str, run_id: str) -> None:
+    registry.register(model_name, "s3://gift/runs/1/model", run_id, {})
+    assert MlflowClient().get_registered_model(model_name).aliases == {}
+
+
+def test_there_is_no_champion_before_the_first_registration_or_promotion(model_name: str, run_id: str) -> None:
+    assert registry.champion(model_name) is None
+    registry.register(model_name, "s3://gift/runs/1/model", run_id, {})
+    assert registry.champion(model_name) is None
+
+
+def test_the_first_promotion_has_no_previous_champion(model_name: str, run_id: str) -> None:
+    version = registry.register(model_name, "s3://gift/runs/1/model", run_id, {"accuracy": "0.81"})
+    registry.promote(model_name, version)
+    assert registry.champion(model_name) == registry.Champion(version, "s3://gift/runs/1/model", {"accuracy": "0.81"})
+
+
+def test_a_promotion_moves_the_alias_and_remembers_whom_it_replaced(model_name: str, run_id: str) -> None:
+    first, second = (registry.register(model_name, f"s3://gift/runs/{i}/model", run_id, {}) for i in (1, 2))
+    registry.promote(model_name, first)
+    registry.promote(model_name, second)
+    for _ in range(2):  # the second time, nothing may change: a retried gate must not lose the way back
+        champion = registry.champion(model_name)
+        assert champion == registry.Champion(second, "s3://gift/runs/2/model", {"previous_champion": first})
+        registry.promote(model_name, second)
+
+
+def test_the_challenger_is_another_alias(model_name: str, run_id: str) -> None:
+    first, second = (registry.register(model_name, f"s3://gift/runs/{i}/model", run_id, {}) for i in (1, 2))
+    registry.promote(model_name, first)
+    registry.set_challenger(model_name, second)
+    assert MlflowClient().get_registered_model(model_name).aliases == {"champion": first, "challenger": second}
+
+
+def test_a_version_that_is_not_there_cannot_be_promoted(model_name: str, run_id: str) -> None:
+    version = registry.register(model_name, "s3://gift/runs/1/model", run_id, {})
+    registry.promote(model_name, version)
+    for change in (registry.promote, registry.set_challenger):
+        with pytest.raises(GiftError, match=f"version 9 of '{model_name}'.*not found"):
+            change(model_name, "9")
+    assert registry.champion(model_name) is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "uri", "message"),
+    [("a/b", "s3://gift/model", "cannot contain '/'"), ("model", "s3://gift/../model", "absolute path")],
+)
+def test_a_name_or_uri_that_mlflow_refuses_is_explained(run_id: str, name: str, uri: str, message: str) -> None:
+    with pytest.raises(GiftError, match=message):
+        registry.register(name, uri, run_id, {})
+
+
+def test_an_outage_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    (port,) = free_ports(HOST, 1)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://{HOST}:{port}")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    for attempt in (
+        lambda: registry.register("model", "s3://gift/model", "run", {}),
+        lambda: registry.set_challenger("model", "1"),
+        lambda: registry.promote("model", "1"),
+        lambda: registry.champion("model"),
+    ):
+        with pytest.raises(GiftError, match=f"MLflow at {HOST}:{port} does not answer"):
+            attempt()
