@@ -1,0 +1,162 @@
+"""The training engine: the only module that knows DeepSpeed. The same calls run on CPU over gloo and on GPUs over NCCL.
+
+One step of the schedule is one update: `accumulation_steps` calls of `engine.backward(loss); engine.step()`. DeepSpeed
+divides each loss by `accumulation_steps` and averages gradients over ranks: an update follows the mean of its losses.
+
+Left out: NVMe offload, pipeline and tensor parallelism, fp16 (bf16 needs no loss scale), and building a model larger
+than one rank's memory (every rank holds the whole model until `build_engine` shards it).
+"""
+
+import logging
+import math
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import deepspeed
+import torch
+from deepspeed.accelerator import get_accelerator
+from torch import nn
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LambdaLR
+
+from gift.config import ComputeConfig, OptimizerConfig
+from gift.errors import GiftError
+
+COLLECTIVE_TIMEOUT = timedelta(minutes=30)
+"""How long a rank waits for the slowest one; generation may differ by minutes between ranks."""
+
+
+def deepspeed_config(
+    compute: ComputeConfig, optimizer: OptimizerConfig, micro_batch_size: int, accumulation_steps: int
+) -> dict[str, Any]:
+    """DeepSpeed's configuration; the batch size over all ranks follows from the world size."""
+    zero: dict[str, Any] = {"stage": compute.zero_stage}
+    if compute.offload == "cpu":
+        zero["offload_optimizer"] = {"device": "cpu"}
+        if compute.zero_stage == 3:
+            zero["offload_param"] = {"device": "cpu"}
+    return {
+        "train_micro_batch_size_per_gpu": micro_batch_size,
+        "gradient_accumulation_steps": accumulation_steps,
+        "gradient_clipping": optimizer.gradient_clipping,
+        "bf16": {"enabled": compute.precision == "bf16"},
+        "data_types": {"grad_accum_dtype": "fp32"},  # summing many small bf16 gradients in bf16 loses them
+        "zero_optimization": zero,
+        "zero_allow_untested_optimizer": True,
+        "zero_force_ds_cpu_optimizer": False,  # its own CPU Adam is compiled when first used; ours is torch's AdamW
+        "wall_clock_breakdown": False,
+    }
+
+
+def initialize_ranks(compute: ComputeConfig) -> torch.device:
+    """Join this rank to the others (gloo on CPU, NCCL on CUDA) and return the device it works on.
+
+    Raises:
+        GiftError: the configured device is not there, or there are fewer GPUs than ranks.
+    """
+    logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")  # DeepSpeed's calls, not ours
+    torch.set_num_threads(compute.threads_per_rank)
+    accelerator = get_accelerator()
+    device_type, local_rank = accelerator.device_name(), int(os.environ["LOCAL_RANK"])
+    if compute.device != "auto" and device_type != compute.device:
+        raise GiftError(f"compute.device is {compute.device}, but DeepSpeed runs on {device_type} here")
+    if device_type == "cuda":
+        if local_rank >= torch.cuda.device_count():
+            raise GiftError(
+                f"compute.ranks needs one GPU per rank, but this machine has {torch.cuda.device_count()}; "
+                "lower compute.ranks or set compute.device to cpu"
+            )
+        torch.cuda.set_device(local_rank)
+    _never_compile_operators()
+    deepspeed.init_distributed(auto_mpi_discovery=False, verbose=False, timeout=COLLECTIVE_TIMEOUT)
+    return torch.device(device_type, local_rank) if device_type == "cuda" else torch.device(device_type)
+
+
+def build_engine(
+    model: nn.Module,
+    compute: ComputeConfig,
+    optimizer: OptimizerConfig,
+    total_steps: int,
+    micro_batch_size: int,
+    accumulation_steps: int,
+) -> deepspeed.DeepSpeedEngine:
+    """Shard `model` (the same weights on every rank, fp32) with AdamW and its learning-rate schedule. All ranks."""
+    adamw = AdamW(
+        _parameter_groups(model, optimizer.weight_decay),
+        lr=optimizer.learning_rate,
+        betas=(optimizer.beta1, optimizer.beta2),
+    )
+    schedule = LambdaLR(adamw, lambda step: learning_rate_factor(optimizer, step, total_steps))
+    engine, *_ = deepspeed.initialize(
+        model=model,
+        optimizer=adamw,
+        lr_scheduler=schedule,
+        config=deepspeed_config(compute, optimizer, micro_batch_size, accumulation_steps),
+    )
+    return engine
+
+
+def learning_rate_factor(optimizer: OptimizerConfig, step: int, total_steps: int) -> float:
+    """The share of the peak learning rate that update `step` (from 0) uses.
+
+    It rises linearly over `warmup_steps` updates, the last of them at the peak, then falls to `final_fraction`, which
+    is reached after the last update.
+    """
+    if step < optimizer.warmup_steps:
+        return (step + 1) / optimizer.warmup_steps
+    progress = min(1.0, (step - optimizer.warmup_steps) / max(1, total_steps - optimizer.warmup_steps))
+    match optimizer.schedule:
+        case "constant":
+            remaining = 1.0
+        case "linear":
+            remaining = 1.0 - progress
+        case "cosine":
+            remaining = (1.0 + math.cos(math.pi * progress)) / 2
+    return optimizer.final_fraction + (1.0 - optimizer.final_fraction) * remaining
+
+
+@contextmanager
+def gathered_parameters(engine: deepspeed.DeepSpeedEngine) -> Iterator[None]:
+    """Inside, every rank holds the whole model and may call `engine.module` on its own, e.g. to generate. All ranks.
+
+    Under ZeRO-3 the parameters are gathered once and the hooks that gather them per layer rest; otherwise nothing is
+    to do. The parameters must not be changed inside.
+    """
+    if engine.zero_optimization_partition_weights():
+        with deepspeed.zero.unwrap_model_for_generation(engine):
+            yield
+    else:
+        yield
+
+
+def save_checkpoint(engine: deepspeed.DeepSpeedEngine, directory: Path, step: int) -> None:
+    """Write `<directory>/step-<step>/` and name it in `<directory>/latest`. All ranks, to one shared folder."""
+    engine.save_checkpoint(str(directory), tag=f"step-{step}")
+
+
+def gradient_norm(engine: deepspeed.DeepSpeedEngine) -> float:
+    """The 2-norm of the whole gradient in the last update, before clipping."""
+    return float(engine.get_global_grad_norm())
+
+
+def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Weight decay for matrices only; norms and biases are scales and offsets that have no reason to shrink."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
+
+
+def _never_compile_operators() -> None:
+    """DeepSpeed compiles a shared-memory all-reduce for CPU ranks when it starts, and fails without a C++ compiler.
+
+    Only its inference engine uses that operator. This is the table in which it looks up what may be compiled.
+    """
+    deepspeed.ops.__compatible_ops__ = {}

@@ -1,0 +1,32 @@
+"""What a training stage hands to its ranks: one JSON file, read by every rank."""
+
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from gift.config import RunConfig, Section
+from gift.errors import GiftError
+
+
+class TrainingJob(Section):
+    """Folders are local; the stage fetched them and uploads the checkpoint afterwards."""
+
+    config: RunConfig
+    model: Path
+    """Hugging Face folder that training starts from (and, in RL, stays close to)."""
+    data: Path
+    """Folder with sft.jsonl and train.jsonl."""
+    checkpoint: Path
+    """Folder that receives the DeepSpeed checkpoint."""
+    mlflow_run_id: str
+    """Where rank 0 logs metrics."""
+    metric_spool: Path
+    """Where metrics wait while the tracking server is away."""
+
+
+def read_job(path: Path) -> TrainingJob:
+    """Raises: GiftError: the file is not a training job."""
+    try:
+        return TrainingJob.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValidationError) as error:
+        raise GiftError(f"training job {path} can't be read: {error}") from error

@@ -1,0 +1,63 @@
+"""The policy's log-probabilities of responses: the one forward pass that policy and reference share.
+
+Both sides of the implicit reward Σ log π_θ − log π_ref come from this function, with the same number format and
+temperature; a sampling engine's own log-probabilities are never mixed in.
+
+Left out: packing, shared-prompt forward passes and fused kernels.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Rollouts:
+    """B prompts with one response each; prompts are padded on the left, responses on the right."""
+
+    prompt_ids: Tensor
+    """(B, P) int64"""
+    prompt_mask: Tensor
+    """(B, P) bool"""
+    response_ids: Tensor
+    """(B, R) int64"""
+    response_mask: Tensor
+    """(B, R) bool: tokens up to and including the first end-of-sequence token."""
+
+    def __len__(self) -> int:
+        return len(self.prompt_ids)
+
+    def rows(self, start: int, stop: int) -> "Rollouts":
+        """The rollouts start … stop − 1."""
+        return Rollouts(
+            self.prompt_ids[start:stop],
+            self.prompt_mask[start:stop],
+            self.response_ids[start:stop],
+            self.response_mask[start:stop],
+        )
+
+
+def response_log_probabilities(model: nn.Module, rollouts: Rollouts, temperature: float) -> Tensor:
+    """log π(y_t | x, y_<t) of each response token at the sampling temperature: (B, R) float32, 0 where masked."""
+    ids = torch.cat([rollouts.prompt_ids, rollouts.response_ids], dim=1)  # (B, P + R)
+    mask = torch.cat([rollouts.prompt_mask, rollouts.response_mask], dim=1)
+    positions = (mask.cumsum(dim=1) - 1).clamp_min(0)
+    length = rollouts.response_ids.shape[1]
+    # Logits are by far the largest tensor: only the positions that predict response tokens are computed.
+    logits = model(
+        input_ids=ids,
+        attention_mask=mask.long(),
+        position_ids=positions,
+        logits_to_keep=length + 1,
+        use_cache=False,
+    ).logits[:, :-1]  # (B, R, V)
+    log_probabilities = token_log_probabilities(logits, rollouts.response_ids, temperature)
+    return torch.where(rollouts.response_mask, log_probabilities, 0.0)
+
+
+def token_log_probabilities(logits: Tensor, ids: Tensor, temperature: float = 1.0) -> Tensor:
+    """(B, T, V) logits and (B, T) ids → log softmax of the chosen tokens, (B, T) float32."""
+    scaled = logits.float() / temperature
+    chosen: Tensor = scaled.gather(-1, ids[..., None]).squeeze(-1)
+    return chosen - scaled.logsumexp(dim=-1)

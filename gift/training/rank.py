@@ -1,0 +1,36 @@
+"""The first thing in every rank: `python -m gift.training.rank <module> <job_file>` runs the module as `__main__`.
+
+It ties the rank's life to its launcher's, and leaves the reason of a failure where the launcher finds it.
+"""
+
+import os
+import runpy
+import sys
+
+import torch
+from torch.distributed.elastic.multiprocessing.errors import record
+
+from gift.errors import GiftError
+from gift.training.launch import end_with_parent
+
+
+def main() -> None:
+    """Run the module named by the first argument; the arguments after it become its own."""
+    end_with_parent(os.getppid())()
+    os.dup2(sys.stdout.fileno(), sys.stderr.fileno())  # stderr is the agent's, whose log nobody reads unless it fails
+    # What "auto" means. DeepSpeed reads it when it is imported; left alone it would also pick other devices.
+    os.environ.setdefault("DS_ACCELERATOR", "cuda" if torch.cuda.is_available() else "cpu")
+    sys.argv = sys.argv[1:]
+    try:
+        _run_recorded(sys.argv[0])
+    except GiftError:
+        sys.exit(1)  # the launcher prints its text once; a traceback per rank would bury it
+
+
+@record
+def _run_recorded(module: str) -> None:
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()

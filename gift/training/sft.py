@@ -1,0 +1,116 @@
+"""SFT warm-up: next-token cross-entropy on the completions of demonstrations. One process per rank:
+
+    demonstrations → tokens → global batch (same on every rank) → my share → micro-batches → DeepSpeed → checkpoint
+
+Left out: packing and early stopping.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from deepspeed import DeepSpeedEngine
+from torch import Tensor
+
+from gift.config import RunConfig
+from gift.data.problems import read_problems
+from gift.data.tokens import Demonstration, pad_right, tokenize_demonstrations
+from gift.models import load_model, load_tokenizer
+from gift.training.engine import build_engine, gradient_norm, initialize_ranks, save_checkpoint
+from gift.training.job import TrainingJob, read_job
+from gift.training.order import batch_indices
+from gift.training.policy import token_log_probabilities
+from gift.training.reduce import sum_over_ranks
+from gift.training.reports import step_reports
+
+SHOWN = {"loss": "loss {:.3f}", "tokens_per_second": "{:,.0f} tok/s"}
+
+
+def train(job: TrainingJob) -> None:
+    """Run all SFT steps on this rank and save the checkpoint.
+
+    Raises:
+        GiftError: a demonstration does not fit the context.
+    """
+    config = job.config
+    device = initialize_ranks(config.compute)
+    torch.manual_seed(config.seed)
+    tokenizer = load_tokenizer(job.model)
+    demonstrations = tokenize_demonstrations(
+        tokenizer, read_problems(job.data / "sft.jsonl"), config.model.context_length
+    )
+    accumulation = config.sft.batch_size // (config.sft.micro_batch_size * config.compute.ranks)
+    engine = build_engine(
+        load_model(job.model, torch.float32),
+        config.compute,
+        config.sft.optimizer,
+        total_steps=config.sft.steps,
+        micro_batch_size=config.sft.micro_batch_size,
+        accumulation_steps=accumulation,
+    )
+    with step_reports(job, "sft", config.sft.steps, SHOWN) as report:
+        for step in range(config.sft.steps):
+            metrics = _train_step(engine, _batch(demonstrations, config, step), config, tokenizer.pad_token_id, device)
+            report(step, metrics)
+    save_checkpoint(engine, job.checkpoint, step=config.sft.steps)
+
+
+def _train_step(
+    engine: DeepSpeedEngine, batch: list[Demonstration], config: RunConfig, pad: int, device: torch.device
+) -> dict[str, float]:
+    """One update from the global batch; returns its metrics (the same on every rank)."""
+    started = time.monotonic()
+    learning_rate = engine.get_lr()[0]
+    batch_tokens = sum(len(demonstration.completion) for demonstration in batch)
+    micro_batches = _my_micro_batches(batch, config)
+    # DeepSpeed averages over ranks and micro-batches; the loss is a mean over the tokens of the whole batch.
+    scale = config.compute.ranks * len(micro_batches) / batch_tokens
+    negative_log_likelihood = 0.0
+    for micro_batch in micro_batches:
+        loss = _completion_loss(engine, micro_batch, pad, device)
+        engine.backward(loss * scale)
+        engine.step()
+        negative_log_likelihood += loss.item()
+    total = sum_over_ranks({"negative_log_likelihood": negative_log_likelihood}, device)["negative_log_likelihood"]
+    seconds = time.monotonic() - started
+    return {
+        "loss": total / batch_tokens,
+        "grad_norm": gradient_norm(engine),
+        "learning_rate": learning_rate,
+        "tokens_per_second": sum(len(demonstration) for demonstration in batch) / seconds,
+        "step_time": seconds,
+    }
+
+
+def _batch(demonstrations: list[Demonstration], config: RunConfig, step: int) -> list[Demonstration]:
+    """The demonstrations of one step, longest first, so that micro-batches hold sequences of like length."""
+    indices = batch_indices(len(demonstrations), config.sft.batch_size, step, config.seed)
+    return sorted((demonstrations[index] for index in indices), key=len, reverse=True)
+
+
+def _my_micro_batches(batch: list[Demonstration], config: RunConfig) -> list[list[Demonstration]]:
+    """Every `ranks`-th demonstration is mine: all ranks get the same mix of lengths."""
+    mine = batch[dist.get_rank() :: config.compute.ranks]
+    size = config.sft.micro_batch_size
+    return [mine[start : start + size] for start in range(0, len(mine), size)]
+
+
+def _completion_loss(
+    model: torch.nn.Module, demonstrations: list[Demonstration], pad: int, device: torch.device
+) -> Tensor:
+    """Negative log-likelihood of the completions in nats, summed over their tokens; a scalar with gradient."""
+    ids, mask = pad_right([d.prompt + d.completion for d in demonstrations], pad)  # (B, T)
+    in_completion = torch.zeros_like(mask)
+    for row, demonstration in enumerate(demonstrations):
+        in_completion[row, len(demonstration.prompt) : len(demonstration)] = True
+    ids, mask, in_completion = ids.to(device), mask.to(device), in_completion.to(device)
+    logits = model(input_ids=ids, attention_mask=mask.long(), use_cache=False).logits[:, :-1]  # (B, T - 1, V)
+    # Only completion positions go through the soft-max: most of a vocabulary-sized tensor would be thrown away.
+    chosen = in_completion[:, 1:]
+    return -token_log_probabilities(logits[chosen][None], ids[:, 1:][chosen][None]).sum()
+
+
+if __name__ == "__main__":
+    train(read_job(Path(sys.argv[1])))

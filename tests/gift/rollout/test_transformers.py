@@ -1,0 +1,65 @@
+"""Rollouts: groups stay together, the mask ends with the end-of-sequence token, and nothing is cut from the policy."""
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from gift.config import RolloutConfig
+from gift.rollout.transformers import response_mask, sample_groups
+from gift.training.policy import response_log_probabilities
+
+EOS, PAD = 1, 0
+
+
+@pytest.fixture(scope="module")
+def model() -> LlamaForCausalLM:
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=12,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        initializer_range=0.5,
+    )
+    return LlamaForCausalLM(config)
+
+
+def _config(**changes: float) -> RolloutConfig:
+    values = {"group_size": 4, "max_prompt_tokens": 8, "max_new_tokens": 6} | changes
+    return RolloutConfig.model_validate(values)
+
+
+def test_the_responses_of_a_prompt_are_neighbours(model: LlamaForCausalLM) -> None:
+    rollouts = sample_groups(model, [[5, 6, 7], [8]], _config(), eos=EOS, pad=PAD)
+    assert rollouts.prompt_ids.tolist() == [[5, 6, 7]] * 4 + [[0, 0, 8]] * 4
+    assert rollouts.response_ids.shape == rollouts.response_mask.shape
+    assert rollouts.response_ids.shape[1] <= 6
+    assert model.training  # as it was
+
+
+def test_sampling_follows_the_policy_at_its_temperature(model: LlamaForCausalLM) -> None:
+    """The frequencies of 8,000 first tokens are the policy's probabilities, the rare ones too."""
+    torch.manual_seed(1)
+    for temperature in (1.0, 2.0):
+        config = _config(group_size=8000, max_new_tokens=1, temperature=temperature)
+        rollouts = sample_groups(model, [[5, 6]], config, eos=EOS, pad=PAD)
+        counts = rollouts.response_ids.flatten().bincount(minlength=12) / 8000
+        with torch.no_grad():
+            logits = model(input_ids=torch.tensor([[5, 6]])).logits[0, -1]
+        probabilities = (logits / temperature).softmax(-1)
+        standard_error = (probabilities * (1 - probabilities) / 8000).sqrt()
+        assert ((counts - probabilities).abs() < 5 * standard_error + 1e-4).all()
+
+
+def test_a_policy_is_its_own_reference_on_its_rollouts(model: LlamaForCausalLM) -> None:
+    rollouts = sample_groups(model, [[5, 6, 7], [8]], _config(), eos=EOS, pad=PAD)
+    with torch.no_grad():
+        once, twice = (response_log_probabilities(model, rollouts, 1.0) for _ in range(2))
+    assert torch.equal(once, twice)
+
+
+def test_the_mask_ends_with_the_first_end_of_sequence_token() -> None:
+    ids = torch.tensor([[5, EOS, PAD, PAD], [5, 6, 7, 8], [EOS, EOS, 5, EOS]])
+    assert response_mask(ids, EOS).int().tolist() == [[1, 1, 0, 0], [1, 1, 1, 1], [1, 0, 0, 0]]

@@ -1,0 +1,40 @@
+"""Run by the ranks: each writes its pid; rank 1 ends as the job says, and rank 0 fails when rank 1 has gone away."""
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from gift.errors import GiftError
+
+
+def main(job: dict) -> None:
+    rank = os.environ["RANK"]
+    print(f"rank {rank} of {os.environ['WORLD_SIZE']} has {os.environ['OMP_NUM_THREADS']} threads", flush=True)
+    print(f"rank {rank} warns", file=sys.stderr, flush=True)
+    Path(job["pids"], rank).write_text(str(os.getpid()))
+    if job["end"] == "well":
+        return
+    with Path(job["connection"]).open("r" if rank == "0" else "w") as connection:  # waits until both have opened it
+        if rank == "1":
+            leave(job["end"])
+        connection.read()  # until rank 1 is gone
+        raise ConnectionError("rank 1 closed the connection")
+
+
+def leave(end: str) -> None:
+    match end:
+        case "gift error":
+            raise GiftError("prompt 7 is longer than the context; shorten it")
+        case "exception":
+            raise ValueError("bad\n  shape")
+        case "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "hang":
+            time.sleep(600)
+
+
+if __name__ == "__main__":
+    main(json.loads(Path(sys.argv[1]).read_text()))

@@ -1,0 +1,51 @@
+"""Run by the ranks: trains one tiny Llama per case and leaves its checkpoint and rank 0's measurements."""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from safetensors.torch import save_file
+from transformers import AutoModelForCausalLM
+
+from gift.config import ComputeConfig, OptimizerConfig
+from gift.training.engine import build_engine, gathered_parameters, gradient_norm, initialize_ranks, save_checkpoint
+
+
+def main(job: dict) -> None:
+    for case in job["cases"]:
+        run_case(Path(case["template"]), Path(case["output"]), ComputeConfig(**case["compute"]), job)
+
+
+def run_case(template: Path, output: Path, compute: ComputeConfig, job: dict) -> None:
+    device = initialize_ranks(compute)
+    batches = torch.tensor(job["batches"], device=device)  # (update, accumulation, rank, B, T)
+    updates, accumulation, _, batch_size, _ = batches.shape
+    optimizer = OptimizerConfig(**job["optimizer"])
+    model = AutoModelForCausalLM.from_pretrained(template, dtype=torch.float32)
+    shapes = [parameter.shape for parameter in model.parameters()]
+    engine = build_engine(model, compute, optimizer, updates, batch_size, accumulation)
+    norms, whole = [], True
+    for update in batches:
+        for micro_batch in update:
+            ids = micro_batch[dist.get_rank()]
+            engine.backward(engine(input_ids=ids, labels=ids).loss)
+            engine.step()
+        norms.append(gradient_norm(engine))
+        with gathered_parameters(engine):
+            whole &= [parameter.shape for parameter in engine.module.parameters()] == shapes
+            # Each rank stops after another number of tokens: a collective per token would hang here.
+            engine.module.generate(ids[:1], max_new_tokens=2 + 3 * dist.get_rank(), do_sample=False, pad_token_id=0)
+    save_checkpoint(engine, output, step=updates)
+    engine.eval()
+    with torch.no_grad():
+        logits = engine(input_ids=batches[0, 0, 0]).logits
+    if dist.get_rank() == 0:
+        save_file({"logits": logits.contiguous()}, output / "logits.safetensors")
+        (output / "measured.json").write_text(json.dumps({"gradient_norms": norms, "parameters_whole": whole}))
+    engine.destroy()
+
+
+if __name__ == "__main__":
+    main(json.loads(Path(sys.argv[1]).read_text()))
