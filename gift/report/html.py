@@ -1,0 +1,127 @@
+"""`report.html`: one self-contained file, without scripts or anything from the network.
+
+What a model wrote is hostile text: the template escapes every value, and the page's own content security policy
+forbids scripts and requests, should that ever fail.
+
+Left out: anything that needs JavaScript.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from pydantic import JsonValue
+
+from gift.report import wording
+from gift.report.charts import accuracy_chart, curve_chart, seconds_chart
+from gift.report.schema import Comparison, ModelName, Report, Score
+
+TEMPLATE = "report.html.jinja"
+
+
+@dataclass(frozen=True)
+class ResultRow:
+    """One benchmark of the results table."""
+
+    label: str
+    problems: str
+    scores: dict[ModelName, Score | None]
+    gain: Comparison | None
+    plain_difference: float | None
+    chart: Markup
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One metric of one stage."""
+
+    title: str
+    meaning: str
+    chart: Markup
+
+
+@dataclass(frozen=True)
+class CurveText:
+    """How a logged metric is explained to a reader."""
+
+    title: str
+    unit: str
+    meaning: str
+
+
+CURVE_TEXTS = {
+    "reward": CurveText("Reward", "mean reward", "Mean reward of the sampled responses: what training should raise."),
+    "kl": CurveText(
+        "KL to the reference", "nats per token", "How far the policy has moved from the model it started from."
+    ),
+    "gift/implicit_reward_std": CurveText(
+        "Spread of the implicit reward", "nats", "Standard deviation within a group; near 0 the policy is frozen."
+    ),
+    "gift/correlation": CurveText(
+        "Explicit and implicit reward",
+        "correlation",
+        "Do the policy's preferences agree with the rewards? 1 is full agreement.",
+    ),
+    "completions/mean_length": CurveText("Response length", "tokens", "Mean length of the sampled responses."),
+    "loss": CurveText("Loss", "loss", "The objective that the optimizer lowers."),
+}
+"""The curves that every reader should see, in this order; a stage's other metrics are folded away."""
+
+
+def render_html(report: Report) -> str:
+    """The report as one HTML page; the same report gives the same bytes."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template(TEMPLATE).render(
+        report=report,
+        wording=wording,
+        finished=report.finished.astimezone(UTC).strftime("%d %b %Y, %H:%M UTC"),
+        results=[_result_row(report, benchmark) for benchmark in report.benchmarks],
+        curves={stage: _curves(report, stage, shown=True) for stage in report.curves},
+        other_curves={stage: _curves(report, stage, shown=False) for stage in report.curves},
+        seconds_chart=seconds_chart(report.seconds, report.reused),
+        total_seconds=sum(report.seconds.values()),
+        config_json=json.dumps(report.config, indent=2, ensure_ascii=False),
+        setting_text=_setting_text,
+    )
+
+
+def _setting_text(value: JsonValue) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _result_row(report: Report, benchmark: str) -> ResultRow:
+    scores = {model: report.models.get(model, {}).get(benchmark) for model in wording.MODEL_LABELS}
+    counts = list(dict.fromkeys(score.n for score in scores.values() if score))
+    return ResultRow(
+        label=wording.benchmark_label(benchmark),
+        problems=" / ".join(f"{count:,}" for count in counts) + " problems",
+        scores=scores,
+        gain=wording.gain(report, benchmark),
+        plain_difference=wording.plain_difference(report, benchmark),
+        chart=accuracy_chart(f"accuracy/{benchmark}", {model: score for model, score in scores.items() if score}),
+    )
+
+
+def _curves(report: Report, stage: str, shown: bool) -> list[Curve]:
+    """The stage's curves that are always shown, in the order of `CURVE_TEXTS`; or else all the others."""
+    recorded = report.curves[stage]
+    names = (
+        [name for name in CURVE_TEXTS if name in recorded] if shown else sorted(recorded.keys() - CURVE_TEXTS.keys())
+    )
+    return [_curve(report, stage, name) for name in names if recorded[name]]
+
+
+def _curve(report: Report, stage: str, name: str) -> Curve:
+    model: ModelName = "sft" if stage == "sft" else "candidate"
+    text = CURVE_TEXTS.get(name, CurveText(title=name, unit="", meaning=""))
+    return Curve(text.title, text.meaning, curve_chart(f"{stage}/{name}", model, report.curves[stage][name], text.unit))

@@ -1,0 +1,202 @@
+"""`report.json`: everything a run found out, in one file that people and programs can rely on.
+
+The schema is closed: a key it does not know, a score outside [0, 1] or a number that is not finite is refused, so that
+a report which loads can be compared with any other.
+
+Left out on purpose: the configuration's own schema. It is kept as plain JSON, so that old reports stay readable when
+`RunConfig` grows.
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    JsonValue,
+    ValidationError,
+    model_validator,
+)
+
+from gift.errors import GiftError
+
+ModelName = Literal["base", "sft", "candidate"]
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+def _none_if_not_finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+CurveValue = Annotated[FiniteFloat | None, BeforeValidator(_none_if_not_finite)]
+"""A logged value; NaN and infinities become null, a gap in the curve, so that a diverged run still gets its report."""
+
+
+class Section(BaseModel):
+    """A part of the report: immutable, and closed to keys it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class Score(Section):
+    """One model on one benchmark."""
+
+    accuracy: Share
+    stderr: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    n: Annotated[int, Field(gt=0)]
+    """Number of problems."""
+    metrics: dict[str, FiniteFloat] = {}
+    """Secondary metrics, such as `flexible_extract`."""
+    settings: dict[str, JsonValue] = {}
+    """What the score depends on: lm-eval's version, few-shot examples, decoding, limit, seed."""
+
+
+class Comparison(Section):
+    """A paired difference of two models' accuracies on the same problems, as shares (0.01 is one point)."""
+
+    name: str
+    """`candidate - sft` or `candidate - champion`."""
+    benchmark: str
+    difference: Annotated[float, Field(ge=-1, le=1)]
+    stderr: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    n: Annotated[int, Field(gt=0)]
+    confidence_low: FiniteFloat
+    confidence_high: FiniteFloat
+    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    """Level of the interval."""
+
+
+class Verdict(Section):
+    """The gate's decision; its first comparison is the one that decided."""
+
+    promoted: bool
+    reasons: tuple[str, ...]
+    comparisons: tuple[Comparison, ...] = ()
+
+
+class RegisteredVersion(Section):
+    """The model version in the MLflow registry."""
+
+    model: str
+    version: str
+    alias: Literal["champion", "challenger"]
+    source: str
+
+
+class Sample(Section):
+    """A held-out problem and what each model answered."""
+
+    question: str
+    final_answer: str
+    completions: dict[ModelName, str]
+    correct: dict[ModelName, bool]
+
+    @model_validator(mode="after")
+    def every_completion_is_marked(self) -> Self:
+        if self.completions.keys() != self.correct.keys():
+            raise ValueError("completions and correct must name the same models")
+        return self
+
+
+class DataSet(Section):
+    """A data set that the run read."""
+
+    uri: str
+    digest: str
+    rows: Count
+
+
+class Artifact(Section):
+    """A directory that the run wrote."""
+
+    uri: str
+    digest: str
+
+
+class Report(Section):
+    """A whole run, from its data to the gate's verdict."""
+
+    run_id: str
+    profile: str
+    """The profile's description."""
+    finished: AwareDatetime
+    models: dict[ModelName, dict[str, Score]]
+    verdict: Verdict
+    registry: RegisteredVersion
+    seconds: dict[str, Seconds]
+    """stage → wall time that this run spent on it; little for a reused stage."""
+    reused: tuple[str, ...] = ()
+    """Stages whose outputs came from an earlier run; a subset of the keys of `seconds`."""
+    curves: dict[str, dict[str, tuple[tuple[Count, CurveValue], ...]]] = {}
+    """stage → metric → (step, value) in the order of the steps."""
+    samples: tuple[Sample, ...] = ()
+    data: dict[str, DataSet]
+    artifacts: dict[str, Artifact]
+    provenance: dict[str, str]
+    config: dict[str, JsonValue]
+
+    @model_validator(mode="after")
+    def reused_stages_are_known(self) -> Self:
+        unknown = sorted(set(self.reused) - set(self.seconds))
+        if unknown:
+            raise ValueError(f"reused names stages that seconds does not: {', '.join(unknown)}")
+        return self
+
+    @property
+    def benchmarks(self) -> tuple[str, ...]:
+        """The names of all benchmarks, in the order in which the models list them."""
+        return tuple(dict.fromkeys(name for scores in self.models.values() for name in scores))
+
+
+def parse_report(values: Mapping[str, Any] | str, where: str = "report") -> Report:
+    """Validate plain values (or a JSON text) as a `Report`.
+
+    Raises:
+        GiftError: with every refused key and the reason, in one line.
+    """
+    try:
+        return Report.model_validate_json(values) if isinstance(values, str) else Report.model_validate(values)
+    except ValidationError as error:
+        faults = (f"{'.'.join(map(str, fault['loc'])) or 'the report'}: {fault['msg']}" for fault in error.errors())
+        raise GiftError(f"{where} is not a valid report: {'; '.join(faults)}") from None
+
+
+def load_report(path: Path) -> Report:
+    """Read and validate a `report.json`.
+
+    Raises:
+        GiftError: the file cannot be read, or is not a report.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise GiftError(f"cannot read the report {path}: {error}") from error
+    return parse_report(text, where=str(path))
+
+
+def save_report(report: Report, path: Path) -> None:
+    """Write `report.json`, indented with one line per curve point, as a whole or not at all.
+
+    Raises:
+        GiftError: the file cannot be written.
+    """
+    text = json.dumps(report.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False)
+    text = re.sub(r"\[\n +(\S+),\n +(\S+)\n +\]", r"[\1, \2]", text)  # a line break is never inside a JSON string
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.write_text(text + "\n", encoding="utf-8")
+        unfinished.replace(path)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise GiftError(f"cannot write the report {path}: {error}") from error

@@ -1,0 +1,111 @@
+"""How the report words its numbers: the same labels and the same rounding in HTML, terminal and Markdown.
+
+Left out: anything about layout.
+"""
+
+from gift.report.schema import Comparison, ModelName, Report, Score
+
+MODEL_LABELS: dict[ModelName, str] = {"base": "Base", "sft": "SFT", "candidate": "GIFT"}
+
+GAIN = "candidate - sft"
+"""The comparison that says what GIFT added to the model it started from."""
+
+_BENCHMARK_LABELS = {
+    "heldout": "Held-out, greedy",
+    "heldout_sampled": "Held-out, sampled",
+    "gsm8k": "GSM8K",
+}
+_PROBLEMS = {
+    "heldout": "held-out problems",
+    "heldout_sampled": "held-out problems (sampled answers)",
+    "gsm8k": "GSM8K problems",
+}
+
+
+def benchmark_label(name: str) -> str:
+    """A benchmark's name for people; lm-eval's own name where there is no better one."""
+    return _BENCHMARK_LABELS.get(name, name)
+
+
+def comparison_label(comparison: Comparison) -> str:
+    """`candidate - sft` → `GIFT − SFT`."""
+    labels = {str(model): label for model, label in MODEL_LABELS.items()}
+    return " − ".join(labels.get(name, name) for name in comparison.name.split(" - "))
+
+
+def percent(share: float) -> str:
+    """0.632 → `63.2`; the caller adds the sign where there is room for it."""
+    return f"{100 * share:.1f}"
+
+
+def signed(share: float) -> str:
+    """A difference in percentage points: 0.214 → `+21.4`, −0.031 → `−3.1`, 0 → `0.0`."""
+    text = percent(share)
+    if float(text) == 0:
+        return "0.0"
+    return text.replace("-", "−") if share < 0 else f"+{text}"
+
+
+def score_text(score: Score | None) -> str:
+    """`63.2 ± 2.1 %`, or a dash where the model was not evaluated."""
+    return f"{percent(score.accuracy)} ± {percent(score.stderr)} %" if score else "–"
+
+
+def interval_text(comparison: Comparison) -> str:
+    """The confidence interval of a difference: `+16.9 to +25.9`."""
+    return f"{signed(comparison.confidence_low)} to {signed(comparison.confidence_high)}"
+
+
+def confidence_label(comparison: Comparison) -> str:
+    """`95 %`, which no line break parts."""
+    return f"{100 * comparison.confidence:g}\u00a0%"
+
+
+def gain(report: Report, benchmark: str) -> Comparison | None:
+    """The paired comparison of candidate and SFT on one benchmark, where the gate or the evaluation made it."""
+    found = (c for c in report.verdict.comparisons if (c.name, c.benchmark) == (GAIN, benchmark))
+    return next(found, None)
+
+
+def difference_text(report: Report, benchmark: str) -> str:
+    """`+21.4 (+16.9 to +25.9)`; without the interval where no paired comparison was made, a dash without scores."""
+    comparison = gain(report, benchmark)
+    if comparison:
+        return f"{signed(comparison.difference)} ({interval_text(comparison)})"
+    difference = plain_difference(report, benchmark)
+    return "–" if difference is None else signed(difference)
+
+
+def plain_difference(report: Report, benchmark: str) -> float | None:
+    """candidate − SFT from the two accuracies alone."""
+    candidate, sft = (report.models.get(name, {}).get(benchmark) for name in ("candidate", "sft"))
+    return candidate.accuracy - sft.accuracy if candidate and sft else None
+
+
+def duration(seconds: float) -> str:
+    """`0.4 s`, `42 s`, `3 min 05 s` or `1 h 12 min`."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def verdict_sentence(report: Report) -> str:
+    """The result in one sentence: promoted or not, by how much, how sure, on how many problems."""
+    outcome = "Promoted" if report.verdict.promoted else "Not promoted"
+    comparison = next((c for c in report.verdict.comparisons if c.name == GAIN), None)
+    if comparison is None:
+        return f"{outcome}: {' '.join(report.verdict.reasons)}" if report.verdict.reasons else f"{outcome}."
+    problems = f"{comparison.n:,} {_PROBLEMS.get(comparison.benchmark, f'{comparison.benchmark} problems')}"
+    score = report.models.get("candidate", {}).get(comparison.benchmark)
+    solved = f"GIFT solves {percent(score.accuracy)}\u00a0% of {problems}" if score else f"on {problems}, GIFT solves"
+    size = f"{percent(abs(comparison.difference))}\u00a0±\u00a0{percent(comparison.stderr)} percentage points"
+    direction = "fewer" if comparison.difference < 0 else "more"
+    chance = not report.verdict.promoted and comparison.confidence_low <= 0 <= comparison.confidence_high
+    return (
+        f"{outcome}: {solved}{',' if score else ''} {size} {direction} than the SFT model it started from"
+        f"{', which may be chance' if chance else ''}."
+    )

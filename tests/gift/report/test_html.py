@@ -1,0 +1,171 @@
+"""The HTML report says what the run found, needs nothing but itself, and is safe to open whatever a model wrote."""
+
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gift.report.html import render_html
+from gift.report.schema import parse_report
+
+EXAMPLE = Path(__file__).with_name("report.json")
+HOSTILE = """</pre></script><script>alert("1")</script><img src=x onerror='alert(1)'>&amp;{{ 7 * 7 }}{% raw %}$x"""
+
+
+class Page(HTMLParser):
+    """The elements, attributes and text that a browser would see."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.fixture
+def values() -> dict[str, Any]:
+    return json.loads(EXAMPLE.read_text(encoding="utf-8"))
+
+
+def replace_strings(node: Any) -> Any:
+    """Every free text of the report, keys included, becomes hostile."""
+    if isinstance(node, dict):
+        return {f"{key} {HOSTILE}": replace_strings(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [replace_strings(value) for value in node]
+    return f"{node} {HOSTILE}" if isinstance(node, str) else node
+
+
+def replace_values(entry: dict[str, Any]) -> dict[str, Any]:
+    """The same keys with hostile texts."""
+    return {key: value + HOSTILE if isinstance(value, str) else value for key, value in entry.items()}
+
+
+def test_the_page_begins_with_the_verdict_and_shows_every_result(values: dict[str, Any]):
+    text = Page(render_html(parse_report(values))).text.replace("\u00a0", " ")
+    assert (
+        "Promoted: GIFT solves 84.6 % of 500 held-out problems, 29.4 ± 2.3 percentage points more than the SFT model"
+    ) in text
+    for shown in ("55.2 %± 2.2", "84.6 %± 1.6", "+29.4+24.9 to +33.9", "−0.5not tested", "200 problems"):
+        assert shown in text
+    for shown in (*values["verdict"]["reasons"], *values["provenance"].values(), values["run_id"]):
+        assert shown in text
+    for data_set in values["data"].values():
+        assert data_set["digest"] in text
+    assert json.dumps(values["config"], indent=2) in text
+
+
+def test_a_refused_candidate_is_called_not_promoted_and_a_small_gain_chance(values: dict[str, Any]):
+    values["verdict"]["promoted"] = False
+    values["registry"]["alias"] = "challenger"
+    values["verdict"]["comparisons"] = [
+        {
+            "name": "candidate - sft",
+            "benchmark": "gsm8k",
+            "difference": -0.005,
+            "stderr": 0.019,
+            "n": 200,
+            "confidence_low": -0.042,
+            "confidence_high": 0.032,
+        }
+    ]
+    text = Page(render_html(parse_report(values))).text.replace("\u00a0", " ")
+    assert "Not promoted: GIFT solves 5.0 % of 200 GSM8K problems, 0.5 ± 1.9 percentage points fewer" in text
+    assert "which may be chance" in text
+
+
+def test_hostile_text_stays_text_wherever_it_stands(values: dict[str, Any]):
+    honest = Page(render_html(parse_report(values)))
+    values["run_id"] += HOSTILE
+    values["profile"] += HOSTILE
+    values["verdict"]["reasons"] = replace_strings(values["verdict"]["reasons"])
+    values["registry"] |= {key: values["registry"][key] + HOSTILE for key in ("model", "version", "source")}
+    for key in ("data", "artifacts"):
+        values[key] = {name + HOSTILE: replace_values(entry) for name, entry in values[key].items()}
+    for key in ("provenance", "config", "curves"):
+        values[key] = replace_strings(values[key])
+    values["seconds"] = {f"<script>{name}": seconds for name, seconds in values["seconds"].items()}
+    values["reused"] = []
+    for scores in values["models"].values():
+        scores[f"new {HOSTILE}"] = {**scores.pop("gsm8k"), "settings": {HOSTILE: HOSTILE}, "metrics": {HOSTILE: 0.5}}
+    for sample in values["samples"]:
+        sample |= {key: sample[key] + HOSTILE for key in ("question", "final_answer")}
+        sample["completions"] = replace_values(sample["completions"])
+    page = Page(render_html(parse_report(values)))
+    assert "script" not in page.tags
+    assert "img" not in page.tags
+    assert not [name for name, _ in page.attributes if name.startswith("on")]
+    assert set(page.tags) == set(honest.tags)
+    assert page.text.count(HOSTILE) > 40
+
+
+def test_the_page_fetches_nothing_and_runs_nothing(values: dict[str, Any]):
+    html = render_html(parse_report(values))
+    page = Page(html)
+    for name, value in page.attributes:
+        if name in ("src", "href", "xlink:href", "action", "data", "srcset"):
+            assert (value or "").startswith("#"), f"{name}={value}"
+    assert not {"script", "link", "iframe", "object", "img"} & set(page.tags)
+    assert not re.search(r"@import|url\((?!#)", html)
+    assert "default-src 'none'" in html
+
+
+def test_the_same_report_gives_the_same_bytes_in_another_process(values: dict[str, Any]):
+    program = (
+        "import sys; from pathlib import Path; from gift.report.html import render_html;"
+        "from gift.report.schema import load_report;"
+        "sys.stdout.buffer.write(render_html(load_report(Path(sys.argv[1]))).encode())"
+    )
+    other = subprocess.run([sys.executable, "-c", program, str(EXAMPLE)], check=True, capture_output=True)
+    assert other.stdout == render_html(parse_report(values)).encode()
+
+
+def test_charts_are_drawn_in_the_colours_of_the_page_and_share_no_ids(values: dict[str, Any]):
+    html = render_html(parse_report(values))
+    charts = re.findall(r"<svg.*?</svg>", html, flags=re.DOTALL)
+    assert len(charts) == 3 + 2 + 8 + 1  # benchmarks, SFT curves, GIFT curves, seconds
+    assert not re.search(r"#[0-9a-f]{6}\b(?!\")", "".join(charts))
+    for text in ("accuracy (%)", "mean reward", "nats per token", "tokens", "step", ">0.4 s<"):
+        assert text in html
+    identifiers = re.findall(r'\bid="([^"]+)"', html)
+    assert len(identifiers) == len(set(identifiers))
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_report_without_curves_samples_or_comparisons_is_still_a_page(values: dict[str, Any]):
+    values |= {"curves": {}, "samples": [], "reused": [], "artifacts": {}, "data": {}}
+    values["verdict"] = {"promoted": False, "reasons": ["The gate had nothing to compare."], "comparisons": []}
+    values["models"] = {"candidate": {"heldout": {"accuracy": 0.0, "stderr": 0.0, "n": 1}}}
+    text = Page(render_html(parse_report(values))).text
+    assert "Not promoted: The gate had nothing to compare." in text
+    assert "Training" not in text
+    assert "answered by each model" not in text
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("points", [[], [[0, 1.0]], [[0, None]], [[0, 2.0], [1, None], [2, 2.0]]])
+def test_short_and_broken_curves_are_drawn_as_far_as_they_go(values: dict[str, Any], points: list):
+    values["curves"] = {"gift": {"reward": points}}
+    html = render_html(parse_report(values))
+    assert ("Mean reward of the sampled responses" in html) == bool(points)
+
+
+def test_the_report_imports_without_torch_and_kfp():
+    program = (
+        "import sys, gift.report.html, gift.report.table;"
+        "sys.exit(', '.join({'torch', 'transformers', 'kfp'} & set(sys.modules)) or None)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
