@@ -1,0 +1,21 @@
+"""KFP component: ZeRO checkpoint → Hugging Face safetensors."""
+
+from kfp import dsl
+
+from components.image import IMAGE
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def convert(config: str, run_id: str, parent_run_id: str, label: str, checkpoint: str, model: str) -> str:
+    from gift.stages.convert import convert as stage
+    from gift.stages.stage import run_stage
+
+    return run_stage(
+        stage,
+        config=config,
+        run_id=run_id,
+        parent_run_id=parent_run_id,
+        label=label,
+        checkpoint=checkpoint,
+        model=model,
+    )

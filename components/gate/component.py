@@ -1,0 +1,20 @@
+"""KFP component: Benchmark results → verdict: may the candidate become champion?"""
+
+from kfp import dsl
+
+from components.image import IMAGE
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def gate(config: str, run_id: str, parent_run_id: str, sft_results: str, candidate_results: str) -> str:
+    from gift.stages.gate import gate as stage
+    from gift.stages.stage import run_stage
+
+    return run_stage(
+        stage,
+        config=config,
+        run_id=run_id,
+        parent_run_id=parent_run_id,
+        sft_results=sft_results,
+        candidate_results=candidate_results,
+    )

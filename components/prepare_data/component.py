@@ -1,0 +1,18 @@
+"""KFP component: Data configuration → demonstrations, prompts and benchmark problems in the store."""
+
+from kfp import dsl
+
+from components.image import IMAGE
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def prepare_data(config: str, run_id: str, parent_run_id: str) -> str:
+    from gift.stages.prepare_data import prepare_data as stage
+    from gift.stages.stage import run_stage
+
+    return run_stage(
+        stage,
+        config=config,
+        run_id=run_id,
+        parent_run_id=parent_run_id,
+    )

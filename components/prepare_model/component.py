@@ -1,0 +1,19 @@
+"""KFP component: Model configuration → base model folder in the store."""
+
+from kfp import dsl
+
+from components.image import IMAGE
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def prepare_model(config: str, run_id: str, parent_run_id: str, data: str) -> str:
+    from gift.stages.prepare_model import prepare_model as stage
+    from gift.stages.stage import run_stage
+
+    return run_stage(
+        stage,
+        config=config,
+        run_id=run_id,
+        parent_run_id=parent_run_id,
+        data=data,
+    )

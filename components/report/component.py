@@ -1,0 +1,36 @@
+"""KFP component: Everything the run left behind → report.json and report.html."""
+
+from kfp import dsl
+
+from components.image import IMAGE
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def report(
+    config: str,
+    run_id: str,
+    parent_run_id: str,
+    data: str,
+    base_results: str,
+    sft_results: str,
+    candidate_results: str,
+    verdict: str,
+    model: str,
+    version: str,
+) -> str:
+    from gift.stages.report import report as stage
+    from gift.stages.stage import run_stage
+
+    return run_stage(
+        stage,
+        config=config,
+        run_id=run_id,
+        parent_run_id=parent_run_id,
+        data=data,
+        base_results=base_results,
+        sft_results=sft_results,
+        candidate_results=candidate_results,
+        verdict=verdict,
+        model=model,
+        version=version,
+    )

@@ -1,0 +1,27 @@
+"""Stage: ZeRO checkpoint → Hugging Face safetensors, ready for lm-eval, a registry and a server."""
+
+from pathlib import Path
+
+from gift.stages.stage import Stage
+from gift.training.conversion import convert_checkpoint
+
+
+def convert(stage: Stage, checkpoint: str, model: str) -> str:
+    """Args: `model` gives config, tokenizer and generation config. Returns: URI of the converted model."""
+    config = stage.config.conversion
+
+    def make(folder: Path) -> dict[str, str]:
+        with stage.fetched(checkpoint, model) as (checkpoint_folder, template):
+            convert_checkpoint(
+                checkpoint_folder,
+                template,
+                folder / "model",
+                precision=config.precision,
+                max_shard_bytes=config.max_shard_mib * 2**20,
+            )
+        for path in sorted((folder / "model").iterdir()):
+            path.rename(folder / path.name)
+        (folder / "model").rmdir()
+        return {"precision": config.precision}
+
+    return stage.make_once("models", [config], [checkpoint, model], make)

@@ -1,0 +1,40 @@
+"""Stage: one model → lm-eval benchmark results."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from gift.evaluation.harness import evaluate_model
+from gift.evaluation.results import RESULTS_FILE, load_results, save_results
+from gift.progress import Progress
+from gift.stages.stage import Stage
+
+
+def evaluate(stage: Stage, data: str, model: str) -> str:
+    """Returns: URI of a folder with results.json."""
+    config = stage.config.evaluation
+
+    def make(folder: Path) -> dict[str, str]:
+        with stage.fetched(data, model) as (data_folder, model_folder):
+            results = evaluate_model(model_folder, data_folder, config, stage.config.seed, progress=_live_lines())
+        save_results(folder / RESULTS_FILE, results)
+        return {}
+
+    uri = stage.make_once("evaluations", [config, stage.config.seed], [data, model], make)
+    with stage.fetched(uri) as (folder,):
+        results = load_results(folder / RESULTS_FILE)
+    for task, result in results.items():
+        stage.tracking.log_metrics({f"{task}/accuracy": result.accuracy, f"{task}/stderr": result.stderr})
+        print(f"  {task}: {result.accuracy:.1%} ± {result.stderr:.1%} (n = {result.n})", flush=True)
+    return uri
+
+
+def _live_lines() -> Callable[[str, int, int], None]:
+    """(task, done, total) → one live line per task."""
+    lines: dict[str, Progress] = {}
+
+    def show(task: str, done: int, total: int) -> None:
+        if task not in lines:
+            lines[task] = Progress(task, total)
+        lines[task].update(done, ())
+
+    return show

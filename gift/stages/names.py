@@ -1,0 +1,3 @@
+"""What the output of a stage starts with; the command line recognises stages by it."""
+
+BANNER = "▶ "

@@ -1,0 +1,161 @@
+"""Stage: everything the run left behind → report.json and report.html, in the store and as MLflow artifacts."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from gift.data.sources import SPLITS
+from gift.errors import GiftError
+from gift.evaluation.gate import Verdict
+from gift.evaluation.results import RESULTS_FILE, BenchmarkResult, load_results
+from gift.evaluation.statistics import PairedDifference, confidence_interval, paired_difference
+from gift.provenance import provenance
+from gift.report.html import render_html
+from gift.report.schema import (
+    Artifact,
+    Comparison,
+    DataSet,
+    ModelName,
+    RegisteredVersion,
+    Report,
+    Sample,
+    Score,
+    save_report,
+)
+from gift.report.schema import Verdict as ReportedVerdict
+from gift.stages.gate import read_verdict
+from gift.stages.stage import Stage
+from gift.storage import read_manifest
+from gift.tracking.records import StageRecord, stage_records
+
+REPORT_FOLDER = "report"
+"""Name under `<storage>/runs/<run id>/`."""
+CONFIDENCE = 0.95
+"""Level of the report's intervals; the gate has its own."""
+
+Results = Mapping[ModelName, Mapping[str, BenchmarkResult]]
+
+
+def report(
+    stage: Stage,
+    data: str,
+    base_results: str,
+    sft_results: str,
+    candidate_results: str,
+    verdict: str,
+    model: str,
+    version: str,
+) -> str:
+    """Returns: URI of a folder with report.json and report.html."""
+    uris: dict[ModelName, str] = {"base": base_results, "sft": sft_results, "candidate": candidate_results}
+    results = {name: _read_results(stage, uri) for name, uri in uris.items()}
+    decided = read_verdict(stage, verdict)
+    records = stage_records(stage.parent_run_id)
+    built = Report(
+        run_id=stage.run_id,
+        profile=stage.config.description,
+        finished=datetime.now(UTC),
+        models={name: {task: _score(result) for task, result in tasks.items()} for name, tasks in results.items()},
+        verdict=_verdict(stage, decided, results),
+        registry=RegisteredVersion(
+            model=stage.config.registered_model,
+            version=version,
+            alias="champion" if decided.promote else "challenger",
+            source=model,
+        ),
+        seconds={name: record.seconds for name, record in records.items()},
+        reused=tuple(name for name, record in records.items() if record.reused),
+        curves={name: record.curves for name, record in records.items() if name.startswith("train-")},
+        samples=_samples(results),
+        data=_data_sets(data),
+        artifacts=_artifacts(records),
+        provenance=provenance(),
+        config=stage.config.model_dump(mode="json"),
+    )
+
+    def make(folder: Path) -> dict[str, str]:
+        save_report(built, folder / "report.json")
+        (folder / "report.html").write_text(render_html(built), encoding="utf-8")
+        stage.tracking.log_artifact(folder / "report.json")
+        stage.tracking.log_artifact(folder / "report.html")
+        return {}
+
+    return stage.make_for_run(REPORT_FOLDER, [*uris.values(), verdict], make)
+
+
+def _read_results(stage: Stage, uri: str) -> dict[str, BenchmarkResult]:
+    with stage.fetched(uri) as (folder,):
+        return load_results(folder / RESULTS_FILE)
+
+
+def _score(result: BenchmarkResult) -> Score:
+    return Score(
+        accuracy=result.accuracy,
+        stderr=result.stderr,
+        n=result.n,
+        metrics=result.secondary,
+        settings=result.settings.model_dump(mode="json"),
+    )
+
+
+def _verdict(stage: Stage, verdict: Verdict, results: Results) -> ReportedVerdict:
+    """The gate's comparisons first, then candidate and SFT model on the other benchmarks."""
+    gated = stage.config.gate.benchmark
+    comparisons = [_comparison(other, gated, difference) for other, difference in verdict.comparisons.items()]
+    for task, result in results["candidate"].items():
+        if task != gated:
+            comparisons.append(_comparison("sft", task, paired_difference(result, results["sft"][task])))
+    return ReportedVerdict(promoted=verdict.promote, reasons=verdict.reasons, comparisons=tuple(comparisons))
+
+
+def _comparison(other: str, benchmark: str, difference: PairedDifference) -> Comparison:
+    low, high = confidence_interval(difference.mean, difference.stderr, CONFIDENCE)
+    return Comparison(
+        name=f"candidate - {other}",
+        benchmark=benchmark,
+        difference=difference.mean,
+        stderr=difference.stderr,
+        n=difference.n,
+        confidence_low=low,
+        confidence_high=high,
+        confidence=CONFIDENCE,
+    )
+
+
+def _samples(results: Results) -> tuple[Sample, ...]:
+    """The problems of the gate's first benchmark that every model's evaluation kept, side by side."""
+    task = next(iter(results["candidate"]))
+    kept = {name: {sample.id: sample for sample in tasks[task].samples} for name, tasks in results.items()}
+    return tuple(
+        Sample(
+            question=sample.question,
+            final_answer=sample.final_answer,
+            completions={name: samples[sample.id].completion for name, samples in kept.items()},
+            correct={name: samples[sample.id].correct == 1.0 for name, samples in kept.items()},
+        )
+        for sample in kept["candidate"].values()
+        if all(sample.id in samples for samples in kept.values())
+    )
+
+
+def _data_sets(uri: str) -> dict[str, DataSet]:
+    manifest = read_manifest(uri)
+    if manifest is None:
+        raise GiftError(f"{uri} is not complete any more; run the pipeline again to make the data anew")
+    files = {file.path: file.sha256 for file in manifest.files}
+    return {
+        name: DataSet(
+            uri=f"{uri}/{name}.jsonl",
+            digest=files[f"{name}.jsonl"],
+            rows=int(manifest.metadata[f"rows.{name}"]),
+        )
+        for name in SPLITS
+    }
+
+
+def _artifacts(records: Mapping[str, StageRecord]) -> dict[str, Artifact]:
+    return {
+        name: Artifact(uri=record.output, digest=record.output_digest)
+        for name, record in records.items()
+        if record.output
+    }

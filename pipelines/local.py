@@ -1,0 +1,114 @@
+"""Runs the pipeline on this machine: checks first, then kfp's local runner, then the results into `runs/<run id>/`.
+
+Left out: containers and clusters, and starting the services (`pipelines.services`).
+"""
+
+import contextlib
+import os
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import psutil
+from kfp import local
+
+from gift.config import RunConfig
+from gift.errors import GiftError
+from gift.preflight import check_run
+from gift.report.schema import Report, load_report
+from gift.stages.lifecycle import finish_run
+from gift.storage import check_storage, download_directory
+from gift.tracking import check_tracking
+from pipelines import processes
+from pipelines.console import RunLog
+from pipelines.post_training import post_training
+
+
+@dataclass(frozen=True)
+class LocalRun:
+    """A finished run; `folder` holds report.json, report.html, config.json and run.log."""
+
+    run_id: str
+    folder: Path
+    report: Report
+
+
+def new_run_id(profile: str) -> str:
+    """Sorts by time, says what was run, and is unique: `20260131-142500-local-3f9a`."""
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-{Path(profile).stem}-{secrets.token_hex(2)}"
+
+
+def check_before_run(config: RunConfig, runs: Path) -> None:
+    """Everything that can be known to be wrong before the first stage.
+
+    Raises:
+        GiftError: for the first fault: data, model, reward, disk, S3 or MLflow.
+    """
+    check_run(config, runs)
+    check_storage(config.storage.uri)
+    check_tracking()
+
+
+def run_locally(config: RunConfig, run_id: str, runs: Path) -> LocalRun:
+    """Run every stage in a process of its own and fetch the report.
+
+    Raises:
+        GiftError: a stage failed; it is named, with its last lines and the log's place.
+    """
+    folder = runs / run_id
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(config.model_dump_json(indent=2), encoding="utf-8")
+    local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(folder / "kfp"))
+    log = RunLog(folder / "run.log", sys.stdout)
+    with contextlib.closing(log), contextlib.redirect_stdout(log), _stages_end_with_us():
+        try:
+            post_training(config=config.model_dump_json(), run_id=run_id)
+        except KeyboardInterrupt:
+            finish_run(config.model_dump_json(), run_id, succeeded=False)  # kfp's exit handler never came to it
+            raise
+        except RuntimeError as error:
+            if "Inner task failed" not in str(error):
+                raise
+            raise GiftError(_failure(log, folder)) from None
+    fetched = folder / "report"
+    download_directory(f"{config.storage.uri}/runs/{run_id}/report", fetched)
+    for path in fetched.iterdir():
+        path.rename(folder / path.name)
+    fetched.rmdir()
+    _point_latest(runs, run_id)
+    return LocalRun(run_id, folder, load_report(folder / "report.json"))
+
+
+def _failure(log: RunLog, folder: Path) -> str:
+    lines = "\n".join(f"    {line}" for line in log.last_lines)
+    return f"stage {log.stage} failed; its last lines are\n{lines}\n  the whole log is {folder / 'run.log'}"
+
+
+def _point_latest(runs: Path, run_id: str) -> None:
+    """`runs/latest` is replaced in one step, so that a reader always finds a whole run behind it."""
+    temporary = runs / f".latest-{run_id}"
+    temporary.symlink_to(run_id)
+    temporary.replace(runs / "latest")
+
+
+@contextlib.contextmanager
+def _stages_end_with_us() -> Iterator[None]:
+    """Inside, an interrupt or SIGTERM ends the running stage with all its ranks before it ends this process."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        # The services that we may have started are in sessions of their own and still needed.
+        children = psutil.Process().children(recursive=True)
+        processes.stop([child for child in children if os.getsid(child.pid) == os.getsid(0)])
+        raise KeyboardInterrupt(signal.Signals(number).name)
+
+    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,99 @@
+"""What stages share: an output is made once for the same inputs, and a fault is one line and a failed MLflow run."""
+
+import uuid
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from gift.config import RunConfig, load_profile
+from gift.errors import GiftError
+from gift.stages.stage import Stage, content_digest, run_stage
+from gift.storage import read_manifest
+from gift.tracking import start_parent_run
+from gift.tracking.records import stage_records
+
+
+@pytest.fixture
+def config(bucket_prefix: str) -> RunConfig:
+    return load_profile("local", (f"storage.uri={bucket_prefix}",))
+
+
+@pytest.fixture
+def parent(config: RunConfig) -> str:
+    return start_parent_run(config, f"test-{uuid.uuid4().hex}")
+
+
+def _run(function, config: RunConfig, parent: str, **inputs: str) -> str:
+    return run_stage(function, config=config.model_dump_json(), run_id="r", parent_run_id=parent, **inputs)
+
+
+def make_text(stage: Stage, text: str, parents: str = "") -> str:
+    def make(folder: Path) -> dict[str, str]:
+        (folder / "text.txt").write_text(text)
+        return {"length": str(len(text))}
+
+    return stage.make_once("texts", [text], parents.split(), make)
+
+
+def test_the_same_inputs_are_made_once_and_other_inputs_again(config: RunConfig, parent: str, capsys) -> None:
+    first = _run(make_text, config, parent, text="a", label="first")
+    again = _run(make_text, config, parent, text="a", label="again")
+    other = _run(make_text, config, parent, text="b", label="other")
+    child = _run(make_text, config, parent, text="a", parents=first, label="child")
+    assert first == again
+    assert len({first, other, child}) == 3
+    manifest = read_manifest(child)
+    assert manifest is not None
+    assert manifest.parents == (first,)
+    assert manifest.metadata == {"length": "1"}
+    assert capsys.readouterr().out.count("unchanged, reused") == 1
+    records = stage_records(parent)
+    assert [name for name, record in records.items() if record.reused] == ["make-text-again"]
+    assert records["make-text-first"].output == first
+    assert records["make-text-first"].output_digest == content_digest(first)
+
+
+def test_an_input_that_is_not_complete_is_refused(config: RunConfig, parent: str, capsys) -> None:
+    missing = f"{config.storage.uri}/nothing"
+    with pytest.raises(SystemExit) as end:
+        _run(make_text, config, parent, text="a", parents=missing)
+    assert end.value.code == 1
+    assert f"error: {missing} is not there or not complete" in capsys.readouterr().err
+    assert stage_records(parent)["make-text"].status == "FAILED"
+
+
+def test_a_stage_that_fails_leaves_no_output(config: RunConfig, parent: str, capsys) -> None:
+    def half_done(stage: Stage) -> str:
+        def make(folder: Path) -> dict[str, str]:
+            (folder / "half.txt").write_text("half")
+            raise GiftError("the second half is missing")
+
+        return stage.make_once("halves", ["x"], [], make)
+
+    with pytest.raises(SystemExit):
+        _run(half_done, config, parent)
+    assert capsys.readouterr().err == "error: the second half is missing\n"
+    with pytest.raises(SystemExit):  # it is not taken for done the second time
+        _run(half_done, config, parent)
+
+
+def test_a_full_disk_is_one_line(config: RunConfig, parent: str, capsys) -> None:
+    def fill(stage: Stage) -> str:
+        raise OSError(28, "No space left on device", "/somewhere/file")
+
+    with pytest.raises(SystemExit):
+        _run(fill, config, parent)
+    assert capsys.readouterr().err.startswith("error: the disk is full (/somewhere/file)")
+
+
+def test_a_fault_of_the_code_keeps_its_traceback(config: RunConfig, parent: str) -> None:
+    def broken(stage: Stage) -> str:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        _run(broken, config, parent)
+    run = MlflowClient().search_runs(
+        [MlflowClient().get_run(parent).info.experiment_id], "tags.`gift.stage` = 'broken'"
+    )
+    assert run[0].info.status == "FAILED"
