@@ -170,7 +170,6 @@ class SftConfig(Section):
 class RolloutConfig(Section):
     """Sampling of groups of responses from the current policy (top_p 1 and no top_k, so that nothing is cut)."""
 
-    engine: Literal["transformers"] = "transformers"
     group_size: Annotated[int, Field(ge=2)] = 8
     temperature: PositiveFloat = 1.0
     max_prompt_tokens: PositiveInt
@@ -266,7 +265,6 @@ class RunConfig(Section):
     compute: ComputeConfig = ComputeConfig()
     sft: SftConfig
     rollout: RolloutConfig
-    algorithm: Literal["gift"] = "gift"
     gift: GiftConfig = GiftConfig()
     rl: RlConfig
     conversion: ConversionConfig = ConversionConfig()

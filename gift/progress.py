@@ -1,12 +1,13 @@
-"""One live line for a long step: how far, how good, how fast, how long still.
+"""What a stage prints: a banner when it starts, and one live line for a long step (how far, how good, how long still).
 
-A line starts with `MARK`, so that whoever shows the output (a terminal, a log file) may replace the last line by the
-next one. Left out: cursor control; a stage never knows whether a terminal is at the other end.
+Banners start with `BANNER` and live lines with `MARK`, so that whoever shows the output knows the stage and may replace
+the last live line by the next. Left out: cursor control; a stage never knows whether a terminal is at the other end.
 """
 
 import time
 from collections.abc import Sequence
 
+BANNER = "▶ "
 MARK = "· "
 
 

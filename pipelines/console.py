@@ -11,14 +11,16 @@ from collections import deque
 from pathlib import Path
 from typing import TextIO
 
-from gift.progress import MARK
-from gift.stages.names import BANNER
+from gift.progress import BANNER, MARK
 
 LIVE_SECONDS = 10.0
 """Without a terminal, a live line is shown this often; with one, every time, in place of the last."""
 
 _INDENT = re.compile(r"^(?: {4})*")  # kfp adds four spaces per nested DAG; a stage itself indents by two
-_KFP = re.compile(r"^(\[KFP Executor|\d\d:\d\d:\d\d\.\d{3} - |-{20,}$)")
+_KFP = re.compile(r"^(\[KFP Executor .*executor_input|\d\d:\d\d:\d\d\.\d{3} - |-{20,}$)")
+_LOGGED = re.compile(
+    r"^\[KFP Executor \S+ \S+ (?P<level>[A-Z]+)\]: (?P<text>.*)"
+)  # by a library, through kfp's handler
 _LIBRARY = re.compile(r"^(\[\d{4}-[^]]*\] \[(INFO|WARNING)\]|\s*$)")
 _FAILED = re.compile(r"finished with status \S*FAILURE")
 
@@ -27,7 +29,7 @@ class RunLog(io.TextIOBase):
     """A writable text stream: everything to the file, the readable part to `screen`."""
 
     def __init__(self, file: Path, screen: TextIO) -> None:
-        self._file = file.open("w", encoding="utf-8")
+        self._file = file.open("w", encoding="utf-8", buffering=1)  # whoever follows the log sees whole lines at once
         self._screen = screen
         self._is_terminal = screen.isatty()
         self._pending = ""
@@ -71,7 +73,10 @@ class RunLog(io.TextIOBase):
             return
         if line.startswith((BANNER, "error: ", "Traceback ")):
             self._in_stage = True
-        if self._failed or not self._in_stage or _LIBRARY.match(line):
+        logged = _LOGGED.match(line)
+        if logged and logged["level"] not in ("DEBUG", "INFO"):
+            line = f"  {logged['level'].lower()}: {logged['text']}"
+        elif logged or self._failed or not self._in_stage or _LIBRARY.match(line):
             return
         if line.startswith(MARK):
             self._show_live(line)

@@ -34,6 +34,6 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
 
 
 @pytest.fixture
-def bucket_prefix(services: Services) -> str:  # noqa: ARG001 - the servers must run
+def bucket_prefix(services: Services) -> str:
     """An `s3://` prefix that no other test uses."""
     return f"s3://gift/test-{uuid.uuid4().hex}"

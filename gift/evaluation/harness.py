@@ -13,15 +13,13 @@ import contextlib
 import hashlib
 import importlib.metadata
 import importlib.resources
-import io
-import logging
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, TextIO
 
 import lm_eval
 import torch
@@ -33,9 +31,10 @@ from lm_eval.tasks import TaskManager
 from gift.config import BenchmarkConfig, EvaluationConfig
 from gift.data.problems import read_problems
 from gift.errors import GiftError
+from gift.evaluation.quiet import quiet_libraries
 from gift.evaluation.results import AnsweredProblem, BenchmarkResult, EvaluationSettings
 from gift.evaluation.statistics import mean_and_stderr
-from gift.models import load_model, load_tokenizer
+from gift.models import load_model, load_tokenizer, torch_dtype
 
 Progress = Callable[[str, int, int], None]
 """(task, finished completions, all completions); called as the work proceeds."""
@@ -58,8 +57,8 @@ def evaluate_model(
         GiftError: a benchmark file is missing, empty or malformed; or a prompt and its answer exceed the context.
     """
     torch.set_num_threads(config.threads)
-    audible_progress = _audible(progress)
-    with tempfile.TemporaryDirectory(prefix="gift-evaluation-") as scratch, _quiet_libraries():
+    audible_progress = _audible(progress, sys.stderr)
+    with tempfile.TemporaryDirectory(prefix="gift-evaluation-") as scratch, quiet_libraries():
         language_model = _language_model(model, config)
         tasks = [
             (benchmark, _load_task(benchmark, _data_files(benchmark, benchmarks), Path(scratch)))
@@ -75,11 +74,9 @@ def evaluate_model(
 
 
 def _language_model(folder: Path, config: EvaluationConfig) -> HFLM:
-    dtype = torch.bfloat16 if config.precision == "bf16" else torch.float32
-    model = load_model(folder, dtype).to("cuda" if torch.cuda.is_available() else "cpu")
-    if model.device.type == "cpu" and dtype is torch.bfloat16:
-        # torch's bf16 attention on CPU takes six times as long per generated token as two plain matmuls.
-        model.set_attn_implementation("eager")
+    dtype = torch_dtype(config.precision)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = load_model(folder, dtype, dtype, device).to(device)
     tokenizer = load_tokenizer(folder)
     ends = model.generation_config.eos_token_id
     # A model's own sampling habits (repetition penalty, min_p, max_new_tokens) would silently change the benchmark.
@@ -227,28 +224,11 @@ def _name(problem: dict[str, Any], position: int) -> str:
     return str(problem.get("id", position))
 
 
-def _audible(progress: Progress) -> Progress:
+def _audible(progress: Progress, stderr: TextIO) -> Progress:
     """The same callback, whose own output to stderr is seen while the libraries' is not."""
-    stderr = sys.stderr
 
     def report(task: str, finished: int, total: int) -> None:
         with contextlib.redirect_stderr(stderr):
             progress(task, finished, total)
 
     return report
-
-
-@contextlib.contextmanager
-def _quiet_libraries() -> Iterator[None]:
-    """Hide progress bars and log lines below ERROR of the libraries; exceptions pass."""
-    loggers = [logging.getLogger(name) for name in ("lm_eval", "transformers", "datasets")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        # tqdm has no switch that works after its import, and lm-eval passes none on.
-        with contextlib.redirect_stderr(io.StringIO()):
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

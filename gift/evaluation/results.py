@@ -65,7 +65,7 @@ class BenchmarkResult(BaseModel):
     secondary: dict[str, float]
     """Further metrics, such as `flexible_extract_accuracy` and `mean_completion_characters`."""
     settings: EvaluationSettings
-    samples: tuple[AnsweredProblem, ...]
+    samples: tuple[AnsweredProblem, ...] = ()
     """The first few problems with what the model answered."""
 
     @model_validator(mode="after")

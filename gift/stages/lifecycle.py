@@ -1,7 +1,7 @@
 """The first and the last task of a pipeline run: open its MLflow run, and close it however the pipeline ended."""
 
 from gift.config import parse_config
-from gift.stages.names import BANNER
+from gift.progress import BANNER
 from gift.stages.stage import one_line_errors
 from gift.tracking import finish_parent_run, start_parent_run
 from gift.tracking.records import stage_records

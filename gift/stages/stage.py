@@ -19,8 +19,8 @@ from typing import Any, NoReturn
 
 from gift.config import RunConfig, digest_of, parse_config
 from gift.errors import GiftError
+from gift.progress import BANNER
 from gift.provenance import source_digest
-from gift.stages.names import BANNER
 from gift.storage import download_directory, read_manifest, upload_directory
 from gift.tracking import StageRun, stage_run
 from gift.tracking.records import OUTPUT_DIGEST_TAG, OUTPUT_TAG, REUSED_TAG

@@ -25,7 +25,7 @@ from gift.config import RunConfig
 from gift.data.problems import Problem, read_problems
 from gift.data.tokens import tokenize_prompts
 from gift.errors import GiftError
-from gift.models import load_model, load_tokenizer
+from gift.models import load_model, load_tokenizer, torch_dtype
 from gift.rewards import Reward, load_reward
 from gift.rollout.transformers import sample_groups
 from gift.training.engine import build_engine, gathered_parameters, gradient_norm, initialize_ranks, save_checkpoint
@@ -68,11 +68,11 @@ def train(job: TrainingJob) -> None:
     tokenizer = load_tokenizer(job.model)
     problems = read_problems(job.data / "train.jsonl")
     prompts = tokenize_prompts(tokenizer, problems, config.rollout.max_prompt_tokens)
-    precision = torch.bfloat16 if config.compute.precision == "bf16" else torch.float32
+    precision = torch_dtype(config.compute.precision)
     trainer = Trainer(
         config=config,
         engine=build_engine(
-            load_model(job.model, torch.float32),
+            load_model(job.model, torch.float32, precision, device),
             config.compute,
             config.rl.optimizer,
             total_steps=config.rl.steps,
@@ -80,7 +80,7 @@ def train(job: TrainingJob) -> None:
             accumulation_steps=config.rl.prompts_per_step // (config.rl.micro_batch_groups * config.compute.ranks),
         ),
         # The same number format as the policy: at the first step the implicit rewards are exactly 0.
-        reference=load_model(job.model, precision).to(device).eval().requires_grad_(False),
+        reference=load_model(job.model, precision, precision, device).to(device).eval().requires_grad_(False),
         tokenizer=tokenizer,
         reward=load_reward(config.reward),
         device=device,

@@ -17,7 +17,7 @@ from torch import Tensor
 from gift.config import RunConfig
 from gift.data.problems import read_problems
 from gift.data.tokens import Demonstration, pad_right, tokenize_demonstrations
-from gift.models import load_model, load_tokenizer
+from gift.models import load_model, load_tokenizer, torch_dtype
 from gift.training.engine import build_engine, gradient_norm, initialize_ranks, save_checkpoint
 from gift.training.job import TrainingJob, read_job
 from gift.training.order import batch_indices
@@ -43,7 +43,7 @@ def train(job: TrainingJob) -> None:
     )
     accumulation = config.sft.batch_size // (config.sft.micro_batch_size * config.compute.ranks)
     engine = build_engine(
-        load_model(job.model, torch.float32),
+        load_model(job.model, torch.float32, torch_dtype(config.compute.precision), device),
         config.compute,
         config.sft.optimizer,
         total_steps=config.sft.steps,

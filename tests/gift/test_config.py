@@ -22,7 +22,6 @@ def test_every_profile_is_valid() -> None:
         ("rl.learning_rate=1e-3", "rl.learning_rate is not a known key"),
         ("rl.steps=many", "rl.steps: input should be a valid integer"),
         ("gate.confidence=1.5", "gate.confidence: input should be less than 1"),
-        ("algorithm=magic", "algorithm: input should be 'gift'"),
         ("evaluation.benchmarks.0.limit=0", "evaluation.benchmarks.0.limit: input should be greater than 0"),
         ("evaluation.benchmarks.0.samples=4", "samples is only for the task heldout_sampled"),
         ("gate.benchmark=gsm8k", "must be one of evaluation.benchmarks"),

@@ -8,12 +8,14 @@ import pytest
 from pipelines.console import RunLog
 
 LINES = """21:16:59.342 - INFO - Executing task 'train-sft'
-        [KFP Executor 2026-11-21 21:17:00 INFO]: Got executor_input:
+        [KFP Executor 2026-11-21 21:17:00,339 INFO]: Got executor_input:
         {
             "inputs": {"secret": "no"}
         }
         ▶ train-sft
         [2026-11-21 21:17:09,085] [WARNING] [real_accelerator.py:213:get_accelerator] Setting accelerator to CPU.
+        [KFP Executor 2026-11-21 21:17:00,339 INFO]: downloaded 3 files
+        [KFP Executor 2026-11-21 21:17:00,339 WARNING]: MLflow is away
         · sft 1/2  loss 2.0
           wrote s3://gift/x
 21:17:44.026 - INFO - Task 'train-sft' finished with status SUCCESS
@@ -43,6 +45,7 @@ def test_stages_speak_and_kfp_does_not(tmp_path: Path) -> None:
         log.write(LINES)
     assert screen.getvalue().splitlines() == [
         "▶ train-sft",
+        "  warning: MLflow is away",
         "  · sft 1/2  loss 2.0",
         "  wrote s3://gift/x",
         "▶ convert-sft",
@@ -58,7 +61,11 @@ def test_the_first_failure_is_kept_whatever_follows(log: RunLog) -> None:
 
 
 def test_a_traceback_before_the_stage_speaks_is_shown(log: RunLog) -> None:
-    log.write("        [KFP Executor x]: Looking\n        Traceback (most recent call last):\n        ImportError: x\n")
+    log.write(
+        "        [KFP Executor 2026-11-21 21:17:00,339 INFO]: Looking\n"
+        "        Traceback (most recent call last):\n"
+        "        ImportError: x\n"
+    )
     assert list(log.last_lines) == ["Traceback (most recent call last):", "ImportError: x"]
 
 

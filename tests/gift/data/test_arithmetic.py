@@ -3,7 +3,9 @@
 import re
 
 import pytest
+
 from gift.data.arithmetic import Problem, diagnose, extract_final_answer, make_splits, solve
+from gift.data.problems import completion_text, prompt_text
 from gift.data.tokenizer import train_tokenizer
 
 SLIP_RATE, EARLY_STOP_RATE = 0.5, 0.25
@@ -72,8 +74,8 @@ def test_final_answer_is_read_from_the_end_only():
 
 
 def test_a_used_up_space_is_noticed(monkeypatch):
-    monkeypatch.setattr("arithmetic.NAMES", ("Tom",))
-    monkeypatch.setattr("arithmetic.ITEMS", ("pens",))
+    monkeypatch.setattr("gift.data.arithmetic.NAMES", ("Tom",))
+    monkeypatch.setattr("gift.data.arithmetic.ITEMS", ("pens",))
     with pytest.raises(ValueError, match="heldout: only"):
         make_splits(0, 0, 0, 1500, slip_rate=0.0, early_stop_rate=0.0)
 
@@ -94,13 +96,12 @@ def test_impossible_requests_are_refused(arguments):
 
 
 def test_tokenizer_round_trip_digits_and_determinism(splits):
-    texts = [render_prompt(p.question) + f" {p.answer}" for p in splits["sft"]]
-    tokenizer = train_tokenizer(texts)
-    assert train_tokenizer(texts).get_vocab() == tokenizer.get_vocab()
+    texts = [prompt_text(p.question) + completion_text(p.answer) for p in splits["sft"]]
+    tokenizer = train_tokenizer(texts, 640)
+    assert train_tokenizer(texts, 640).get_vocab() == tokenizer.get_vocab()
     unusual = ["  two  spaces\t\n\n", "naïve 東京 🙂", "1,234.50 isn't n't .", "", "x=12*7 , y"]
     for text in [p.question + p.answer for p in splits["heldout"]] + unusual:
         assert tokenizer.decode(tokenizer(text).input_ids) == text
     assert all(len(t) == 1 for t in tokenizer.get_vocab() if any(c.isdigit() and c.isascii() for c in t))
-    ids = tokenizer(render_completion("#### 12")).input_ids
-    assert ids[-1] == tokenizer.eos_token_id
-    assert [tokenizer.decode([i]) for i in ids[-3:-1]] == ["1", "2"]
+    ids = tokenizer(completion_text("#### 12")).input_ids
+    assert [tokenizer.decode([i]) for i in ids[-2:]] == ["1", "2"]

@@ -32,6 +32,7 @@ def result(solved: range, ids: str = "p", task: str = "heldout", n: int = 100) -
         correct=tuple(correct),
         secondary={},
         settings=SETTINGS,
+        samples=(),
     )
 
 

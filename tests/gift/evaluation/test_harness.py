@@ -117,6 +117,8 @@ def test_each_problem_gets_the_score_that_the_model_is_known_to_deserve(
     assert result.secondary["mean_completion_characters"] == pytest.approx(
         sum(len(f" {p.answer}") for p in KEYS) / len(KEYS)
     )
+    assert [sample.completion for sample in result.samples] == [f" {p.answer}" for p in KEYS[:6]]
+    assert [sample.correct for sample in result.samples] == list(result.correct[:6])
     assert result.settings.decoding["max_gen_toks"] == 24
     assert (result.settings.fewshot_count, result.settings.task_version) == (0, "1.0")
 

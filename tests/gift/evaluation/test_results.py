@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from gift.errors import GiftError
-from gift.evaluation.results import BenchmarkResult, EvaluationSettings, load_results, save_results
+from gift.evaluation.results import AnsweredProblem, BenchmarkResult, EvaluationSettings, load_results, save_results
 
 RESULT = BenchmarkResult(
     task="gsm8k",
@@ -27,6 +27,7 @@ RESULT = BenchmarkResult(
         limit=3,
         seed=0,
     ),
+    samples=(AnsweredProblem(id="a@1", question="1 + 1?", final_answer="2", completion=" #### 3", correct=0.0),),
 )
 
 

@@ -30,6 +30,7 @@ def result(correct: list[float], ids: tuple[str, ...] | None = None) -> Benchmar
         correct=tuple(correct),
         secondary={},
         settings=SETTINGS,
+        samples=(),
     )
 
 
