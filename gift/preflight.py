@@ -6,6 +6,7 @@ Imports no torch, so that the command line can ask in milliseconds. Left out: th
 
 import importlib.util
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from gift.config import FolderModel, ModelConfig, PackageModel, RunConfig
@@ -16,8 +17,8 @@ FREE_BYTES = 2 * 2**30
 """A run writes checkpoints, converted models and their copies in the store; less than this never suffices."""
 
 
-def check_run(config: RunConfig, folder: Path) -> None:
-    """Raise the first fault found; `folder` is where the run will write.
+def check_run(config: RunConfig, folders: Sequence[Path]) -> None:
+    """Raise the first fault found; `folders` are where the run will write.
 
     Raises:
         GiftError: one sentence that names the configuration key, the file or the folder.
@@ -25,7 +26,8 @@ def check_run(config: RunConfig, folder: Path) -> None:
     check_data(config.data)
     check_model(config.model)
     check_reward(config.reward)
-    check_disk(folder)
+    for folder in folders:
+        check_disk(folder)
 
 
 def check_model(config: ModelConfig) -> None:
@@ -65,7 +67,7 @@ def check_disk(folder: Path) -> None:
     if free < FREE_BYTES:
         raise GiftError(
             f"{free / 2**30:.1f} GiB are free at {existing}, a run needs at least {FREE_BYTES / 2**30:.0f} GiB; "
-            "make room, or choose another folder with --state-dir"
+            "make room, or choose folders on another disk with --runs and --state-dir"
         )
 
 

@@ -61,8 +61,8 @@ def run(
         from pipelines import local
 
         run_id = local.new_run_id(profile)
-        with _services(state_dir, s3_port, mlflow_port):
-            local.check_before_run(config, runs)
+        with local.stages_end_with_us(), _services(state_dir, s3_port, mlflow_port):
+            local.check_before_run(config, (runs, state_dir))
             console.print(f"run [bold]{run_id}[/bold]: {escape(config.description)}", soft_wrap=True)
             finished = local.run_locally(config, run_id, runs)
         _print_result(finished)
@@ -73,9 +73,10 @@ def up(state_dir: StateDir = Path(".gift"), s3_port: S3Port = 8333, mlflow_port:
     """Start the local services: an S3 server and an MLflow server."""
     with _one_line_errors():
         services = start_services(state_dir, s3_port=s3_port, mlflow_port=mlflow_port)
-        for name, value in services.environment.items():
-            shown = "(kept in the state folder)" if name.endswith("KEY_ID") or name.endswith("ACCESS_KEY") else value
-            console.print(f"{name} {shown}", soft_wrap=True, highlight=False)
+        console.print(f"MLflow UI   {services.environment['MLFLOW_TRACKING_URI']}")
+        console.print(f"S3 server   {services.environment['AWS_ENDPOINT_URL_S3']}")
+        console.print(f"S3 key      in {state_dir / 'credentials.json'}", soft_wrap=True)
+        console.print("stop both   gift down")
 
 
 @app.command()
@@ -125,7 +126,7 @@ def _print_result(finished: "LocalRun") -> None:
     registered = finished.report.registry
     console.print(f"registered  {registered.model} version {registered.version} ({registered.alias})")
     console.print(f"report      {finished.folder / 'report.html'}", soft_wrap=True)
-    console.print("MLflow UI   gift up, then open the address that it prints as MLFLOW_TRACKING_URI")
+    console.print(f"MLflow UI   {os.environ['MLFLOW_TRACKING_URI']} (`gift up` starts the local one again)")
 
 
 @contextmanager

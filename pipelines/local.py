@@ -9,7 +9,7 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -43,13 +43,13 @@ def new_run_id(profile: str) -> str:
     return f"{time.strftime('%Y%m%d-%H%M%S')}-{Path(profile).stem}-{secrets.token_hex(2)}"
 
 
-def check_before_run(config: RunConfig, runs: Path) -> None:
+def check_before_run(config: RunConfig, folders: Sequence[Path]) -> None:
     """Everything that can be known to be wrong before the first stage.
 
     Raises:
         GiftError: for the first fault: data, model, reward, disk, S3 or MLflow.
     """
-    check_run(config, runs)
+    check_run(config, folders)
     check_storage(config.storage.uri)
     check_tracking()
 
@@ -65,7 +65,7 @@ def run_locally(config: RunConfig, run_id: str, runs: Path) -> LocalRun:
     (folder / "config.json").write_text(config.model_dump_json(indent=2), encoding="utf-8")
     local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(folder / "kfp"))
     log = RunLog(folder / "run.log", sys.stdout)
-    with contextlib.closing(log), contextlib.redirect_stdout(log), _stages_end_with_us():
+    with contextlib.closing(log), contextlib.redirect_stdout(log):
         try:
             post_training(config=config.model_dump_json(), run_id=run_id)
         except KeyboardInterrupt:
@@ -97,8 +97,8 @@ def _point_latest(runs: Path, run_id: str) -> None:
 
 
 @contextlib.contextmanager
-def _stages_end_with_us() -> Iterator[None]:
-    """Inside, an interrupt or SIGTERM ends the running stage with all its ranks before it ends this process."""
+def stages_end_with_us() -> Iterator[None]:
+    """Inside, an interrupt or SIGTERM ends the running stage with all its ranks, then raises KeyboardInterrupt here."""
 
     def stop(number: int, _frame: FrameType | None) -> None:
         # The services that we may have started are in sessions of their own and still needed.

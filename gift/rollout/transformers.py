@@ -11,7 +11,7 @@ from transformers import GenerationConfig, PreTrainedModel
 
 from gift.config import RolloutConfig
 from gift.data.tokens import pad_left
-from gift.training.policy import Rollouts
+from gift.rollout.rollouts import Rollouts
 
 
 @torch.no_grad()

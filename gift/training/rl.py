@@ -4,7 +4,7 @@
             → log-probabilities of policy and SFT reference → implicit rewards (G, N) → GIFT loss → one update
 
 A group never leaves its rank, and a micro-batch holds whole groups, so that the group statistics are exact. The loss
-is a mean over the responses of all groups, on all ranks, whose rewards differ.
+is a mean over the responses of all groups, on all ranks, whose rewards differ; where there is none, the gradient is 0.
 
 Left out: reusing rollouts for several updates, refilling groups without signal, other objectives and engines.
 """
@@ -27,11 +27,12 @@ from gift.data.tokens import tokenize_prompts
 from gift.errors import GiftError
 from gift.models import load_model, load_tokenizer, torch_dtype
 from gift.rewards import Reward, load_reward
+from gift.rollout.rollouts import Rollouts
 from gift.rollout.transformers import sample_groups
 from gift.training.engine import build_engine, gathered_parameters, gradient_norm, initialize_ranks, save_checkpoint
 from gift.training.job import TrainingJob, read_job
 from gift.training.order import batch_indices
-from gift.training.policy import Rollouts, response_log_probabilities
+from gift.training.policy import response_log_probabilities
 from gift.training.reduce import sum_over_ranks
 from gift.training.reports import step_reports
 

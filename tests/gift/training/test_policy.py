@@ -5,7 +5,8 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from gift.data.tokens import pad_left, pad_right
-from gift.training.policy import Rollouts, response_log_probabilities, token_log_probabilities
+from gift.rollout.rollouts import Rollouts
+from gift.training.policy import response_log_probabilities, token_log_probabilities
 
 PROMPTS = [[5, 6, 7, 8, 9], [10, 11], [12]]
 RESPONSES = [[20, 21, 1], [22, 23, 24, 25, 1], [1]]
