@@ -8,6 +8,7 @@ Left out: packing, shared-prompt forward passes and fused kernels.
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from gift.rollout.rollouts import Rollouts
 
@@ -31,7 +32,19 @@ def response_log_probabilities(model: nn.Module, rollouts: Rollouts, temperature
 
 
 def token_log_probabilities(logits: Tensor, ids: Tensor, temperature: float = 1.0) -> Tensor:
-    """(B, T, V) logits and (B, T) ids → log softmax of the chosen tokens, (B, T) float32."""
+    """(B, T, V) logits and (B, T) ids → log softmax of the chosen tokens, (B, T) float32.
+
+    Row by row, and again in the backward pass: a float32 copy of all logits would be most of a rank's memory.
+    """
+    rows = [
+        checkpoint(_log_softmax_at, row_logits, row_ids, temperature, use_reentrant=False)
+        for row_logits, row_ids in zip(logits, ids, strict=True)
+    ]
+    return torch.stack(rows)
+
+
+def _log_softmax_at(logits: Tensor, ids: Tensor, temperature: float) -> Tensor:
+    """(T, V), (T,) → (T,) float32."""
     scaled = logits.float() / temperature
-    chosen: Tensor = scaled.gather(-1, ids[..., None]).squeeze(-1)
+    chosen: Tensor = scaled.gather(-1, ids[:, None]).squeeze(-1)
     return chosen - scaled.logsumexp(dim=-1)
