@@ -130,7 +130,7 @@ def _samples(results: Results) -> tuple[Sample, ...]:
         Sample(
             question=sample.question,
             final_answer=sample.final_answer,
-            completions={name: samples[sample.id].completion for name, samples in kept.items()},
+            completions={name: samples[sample.id].completion.strip() for name, samples in kept.items()},
             correct={name: samples[sample.id].correct == 1.0 for name, samples in kept.items()},
         )
         for sample in kept["candidate"].values()
