@@ -23,10 +23,10 @@ install: $(INSTALLED)
 $(INSTALLED): requirements/lock.txt requirements/models.txt requirements/torch.txt pyproject.toml
 	$(PYTHON) -m venv .venv
 	@echo "installing pinned dependencies into .venv (about two minutes the first time)"
-	DS_BUILD_OPS=0 $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+	DS_BUILD_OPS=0 $(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes \
 		-r requirements/lock.txt -r requirements/models.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/torch.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip install -qq --disable-pip-version-check -r requirements/torch.txt
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
 lock:

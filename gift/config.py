@@ -23,6 +23,8 @@ PROFILES = Path(__file__).resolve().parent.parent / "profiles"
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")]
 """A name that MLflow takes for an experiment or a registered model, and that needs no quoting anywhere."""
+Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+"""A whole git commit of the hub, so that a branch that moves can't change a run."""
 PositiveInt = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -70,7 +72,7 @@ class HubModel(Section):
 
     source: Literal["hub"]
     name: str
-    revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+    revision: Commit
     context_length: PositiveInt = 4096
 
 
@@ -105,7 +107,7 @@ class Gsm8kData(Section):
     source: Literal["gsm8k"]
     folder: Path | None = None
     hub_name: str = "openai/gsm8k"
-    hub_revision: str = "main"
+    hub_revision: Commit = "e53f048856ff4f594e959d75785d2c2d37b678ee"
     sft: PositiveInt = 7_473
     train: PositiveInt = 7_473
     heldout: PositiveInt = 1_319
