@@ -96,6 +96,23 @@ def profiles() -> None:
     console.print(table)
 
 
+@app.command()
+def report(
+    path: Annotated[Path, typer.Argument(help="A report.json.")] = Path("runs/latest/report.json"),
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table as Markdown.")] = False,
+) -> None:
+    """Print the table of a report."""
+    from gift.report.schema import load_report
+    from gift.report.table import markdown_table, results_table
+
+    with _one_line_errors():
+        loaded = load_report(path)
+        if markdown:
+            typer.echo(markdown_table(loaded), nl=False)
+        else:
+            console.print(results_table(loaded))
+
+
 @contextmanager
 def _services(state_dir: Path, s3_port: int, mlflow_port: int) -> Iterator[None]:
     """The servers that the environment names, or else the local ones, which are stopped again if they were not up."""

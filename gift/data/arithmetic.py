@@ -1,9 +1,9 @@
-"""Procedural grade-school word problems with GSM8K-style answers (reasoning lines, then ``#### n``).
+"""Procedural grade-school word problems with GSM8K-style answers (reasoning lines, then `#### n`).
 
 `make_splits` gives three lists: noisy demonstrations to fine-tune on (`sft`), prompts with correct answers
 for reinforcement learning (`train`) and problems to evaluate on (`heldout`). The demonstrations come from
 careless annotators: some stop before the last step, some miscount, swap an operation or misread a digit,
-and a wrong number propagates to the steps after it. `diagnose` says which of these a response shows.
+and a wrong number propagates to the steps after it.
 
 Held-out problems share no question and no multiset of numbers with the other splits, for any seed: a hash
 of the sorted numbers, and nothing else, decides on which side a problem falls.
@@ -18,9 +18,6 @@ import re
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
-
-Diagnosis = Literal["correct", "early_stop", "wrong_operation", "wrong_arithmetic", "wrong_operand", "no_answer"]
 
 NAMES = ("Tom", "Anna", "Ben", "Lucy", "Sam", "Maria", "Omar", "Ella", "Jack", "Nina", "Paul", "Rosa")
 ITEMS = ("pens", "apples", "books", "cards", "coins", "eggs", "shells", "stamps", "stickers", "toys")
@@ -31,7 +28,6 @@ SLIP_WEIGHTS = {"counting": 0.8, "operation": 0.1, "digit": 0.1}
 SWAPPED_OPERATION = {"+": "-", "-": "+", "*": "+", "/": "-"}
 
 _EQUATION = re.compile(r"(\d+)([-+*/])(\d+)=(\d+)")
-_FINAL_ANSWER = re.compile(r"#### (-?\d+)\s*$")
 
 
 @dataclass(frozen=True)
@@ -160,32 +156,6 @@ def make_splits(
     careful = _make_problems(streams["sft"], "sft", sft, taken)
     splits["sft"] = [_annotate_carelessly(streams["sft"], p, slip_rate, early_stop_rate) for p in careful]
     return splits
-
-
-def extract_final_answer(response: str) -> str | None:
-    """The number after the closing ``####``, or None."""
-    match = _FINAL_ANSWER.search(response)
-    return match.group(1) if match else None
-
-
-def diagnose(problem: Problem, response: str) -> Diagnosis:
-    """Name the first thing that went wrong, judged against the steps of the problem's template."""
-    answer = extract_final_answer(response)
-    if answer == problem.final_answer:
-        return "correct"
-    if answer is None:
-        return "no_answer"
-    steps = _TEMPLATE_BY_NAME[problem.template].steps
-    solution = solve(problem)
-    written = [Equation(int(a), op, int(b), int(c)) for a, op, b, c in _EQUATION.findall(response)]
-    for equation, expected in zip(written, solution, strict=False):
-        if equation.operation != expected.operation:
-            return "wrong_operation"
-        if (equation.left, equation.right) != (expected.left, expected.right):
-            return "wrong_operand"
-        if equation.result != expected.result:
-            return "wrong_arithmetic"
-    return "early_stop" if len(written) < len(steps) else "wrong_operand"
 
 
 def solve(problem: Problem) -> list[Equation]:

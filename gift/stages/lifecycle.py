@@ -3,8 +3,7 @@
 from gift.config import parse_config
 from gift.progress import BANNER
 from gift.stages.stage import one_line_errors
-from gift.tracking import finish_parent_run, start_parent_run
-from gift.tracking.records import stage_records
+from gift.tracking import finish_parent_run, stage_records, start_parent_run
 
 
 def start_run(config: str, run_id: str) -> str:

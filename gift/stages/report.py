@@ -26,7 +26,7 @@ from gift.report.schema import Verdict as ReportedVerdict
 from gift.stages.gate import read_verdict
 from gift.stages.stage import Stage
 from gift.storage import read_manifest
-from gift.tracking.records import StageRecord, stage_records
+from gift.tracking import StageRecord, stage_records
 
 REPORT_FOLDER = "report"
 """Name under `<storage>/runs/<run id>/`."""

@@ -9,15 +9,17 @@ Left out on purpose: MLflow's fluent API. Its active run is global state, and he
 from gift.tracking.client import check_tracking
 from gift.tracking.metrics import MetricLog, replay_spool
 from gift.tracking.parent import finish_parent_run, start_parent_run
-from gift.tracking.stage import StageRun, stage_run, stage_seconds
+from gift.tracking.records import StageRecord, stage_records
+from gift.tracking.stage import StageRun, stage_run
 
 __all__ = [
     "MetricLog",
+    "StageRecord",
     "StageRun",
     "check_tracking",
     "finish_parent_run",
     "replay_spool",
+    "stage_records",
     "stage_run",
-    "stage_seconds",
     "start_parent_run",
 ]

@@ -20,7 +20,7 @@ from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID
 
 from gift.tracking.client import describe_outage, explain_outage, is_outage, mlflow_client
-from gift.tracking.entries import STAGE_TAG, find_run, log_params, nested_runs, set_tags
+from gift.tracking.entries import STAGE_TAG, find_run, log_params, set_tags
 
 SECONDS = "seconds"
 DIGEST_TAG = "gift.digest"
@@ -94,18 +94,6 @@ def stage_run(parent_run_id: str, stage: str) -> Iterator[StageRun]:
         raise
     finally:
         _close(client, run.info.run_id, status, earlier_seconds + time.monotonic() - started)
-
-
-def stage_seconds(parent_run_id: str) -> dict[str, float]:
-    """Wall-clock seconds of every stage that has ended, in the order in which the stages started.
-
-    Raises:
-        GiftError: MLflow is not reachable.
-    """
-    with explain_outage("reading the durations of the stages"):
-        client = mlflow_client()
-        runs = nested_runs(client, client.get_run(parent_run_id))
-    return {run.data.tags[STAGE_TAG]: run.data.metrics[SECONDS] for run in runs if SECONDS in run.data.metrics}
 
 
 def _open(client: MlflowClient, parent_run_id: str, stage: str) -> Run:

@@ -30,6 +30,19 @@ def test_profiles_are_listed(gift) -> None:
     assert "smollm2-gsm8k" in output
 
 
+def test_a_report_is_printed_as_a_table(gift) -> None:
+    example = Path(__file__).parents[1] / "gift" / "report" / "report.json"
+    status, output = gift("report", str(example))
+    assert status == 0
+    assert "84.6 ± 1.6 %" in output
+    status, output = gift("report", str(example), "--markdown")
+    assert status == 0
+    assert "| SFT | 55.2 ± 2.2 % |" in output
+    status, output = gift("report", "none.json")
+    assert status == 1
+    assert "cannot read the report none.json" in output
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

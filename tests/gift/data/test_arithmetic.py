@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from gift.data.arithmetic import Problem, diagnose, extract_final_answer, make_splits, solve
+from gift.data.arithmetic import Problem, make_splits, solve
 from gift.data.problems import completion_text, prompt_text
 from gift.data.tokenizer import train_tokenizer
 
@@ -49,7 +49,6 @@ def test_correct_answers_hold_under_independent_evaluation(splits, split):
         assert problem.answer.endswith(f"#### {problem.final_answer}")
         assert equations[-1][-1] == problem.final_answer
         assert [int(n) for n in re.findall(r"\d+", problem.question)] == list(problem.numbers)
-        assert diagnose(problem, problem.answer) == "correct"
 
 
 def test_demonstrations_slip_and_stop_as_often_as_asked_for(splits):
@@ -64,13 +63,10 @@ def test_demonstrations_slip_and_stop_as_often_as_asked_for(splits):
 
 def test_no_carelessness_no_errors():
     problems = make_splits(0, 300, 0, 0, slip_rate=0.0, early_stop_rate=0.0)["sft"]
-    assert {diagnose(p, p.answer) for p in problems} == {"correct"}
-
-
-def test_final_answer_is_read_from_the_end_only():
-    assert extract_final_answer("It is 3+4=7 pens.\n#### 7") == "7"
-    assert extract_final_answer("#### 7 or so") is None
-    assert extract_final_answer("7") is None
+    for problem in problems:
+        assert problem.answer.endswith(f"#### {problem.final_answer}")
+        written = ["".join((a, op, b, "=", c)) for a, op, b, c in EQUATION.findall(problem.answer)]
+        assert written == [str(equation) for equation in solve(problem)]
 
 
 def test_a_used_up_space_is_noticed(monkeypatch):
