@@ -35,7 +35,7 @@ def test_logits_and_gradients_equal_eager_attention(model: LlamaForCausalLM) -> 
         logits.square().sum().backward()
         found[attention] = [logits.detach(), *(parameter.grad.clone() for parameter in model.parameters())]
     for one, other in zip(found["eager"], found[GROUPED_ATTENTION], strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3)
 
 
 def test_generation_with_a_cache_equals_eager_attention(model: LlamaForCausalLM) -> None:
