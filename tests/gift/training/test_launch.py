@@ -75,7 +75,12 @@ def test_ranks_end_with_the_process_that_launched_them(tmp_path, end_parent):
         "from pathlib import Path; from gift.config import ComputeConfig; import gift.training.launch as launch;"
         f"launch.launch_ranks('leave_early', Path({str(job)!r}), ComputeConfig(device='cpu'))"
     )
-    with subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL) as parent:
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        stderr=subprocess.DEVNULL,
+        # A shell's background job, as CI may be one, ignores SIGINT and hands that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as parent:
         wait_until(lambda: len(running_ranks(job)) == 2)
         parent.send_signal(end_parent)
     wait_until(lambda: running_ranks(job) == [])

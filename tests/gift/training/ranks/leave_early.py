@@ -17,11 +17,12 @@ def main(job: dict) -> None:
     Path(job["pids"], rank).write_text(str(os.getpid()))
     if job["end"] == "well":
         return
-    with Path(job["connection"]).open("r" if rank == "0" else "w") as connection:  # waits until both have opened it
-        if rank == "1":
-            leave(job["end"])
-        connection.read()  # until rank 1 is gone
-        raise ConnectionError("rank 1 closed the connection")
+    # Waits until both have opened it. Rank 1 never closes it: like a socket, it breaks when the process is gone.
+    connection = Path(job["connection"]).open("r" if rank == "0" else "w")  # noqa: SIM115
+    if rank == "1":
+        leave(job["end"])
+    connection.read()  # until rank 1 is gone
+    raise ConnectionError("rank 1 closed the connection")
 
 
 def leave(end: str) -> None:
