@@ -85,15 +85,24 @@ def test_the_gradient_equals_finite_differences_with_the_statistics_held_fixed(s
         assert math.isclose(implicit.grad[position].item(), slope.item(), rel_tol=1e-6, abs_tol=1e-8)
 
 
-def test_groups_of_equal_rewards_carry_no_signal_even_where_their_mean_is_inexact() -> None:
+def test_a_group_of_equal_rewards_carries_no_signal() -> None:
     implicit = torch.randn(2, 10, requires_grad=True)
-    rewards = torch.stack([torch.full((10,), 0.1), torch.tensor([0.0, 1.0] * 5)])
+    rewards = torch.stack([torch.ones(10), torch.tensor([0.0, 1.0] * 5)])
     terms = gift_terms(implicit, rewards, FLOOR)
     terms.squared_error.sum().backward()
     assert terms.active.tolist() == [False, True] == active_groups(rewards).tolist()
     assert implicit.grad is not None
     assert implicit.grad[0].abs().max() == 0
     assert terms.squared_error[0].abs().max() == 0
+
+
+def test_a_rounding_error_in_the_std_of_equal_rewards_is_no_difference() -> None:
+    rewards = torch.full((1, 10), 0.7)
+    assert rewards.std(dim=1, correction=0) > 0
+    terms = gift_terms(torch.randn(1, 10), rewards, FLOOR)
+    assert terms.active.tolist() == [False]
+    assert terms.correlation.tolist() == [0]
+    assert terms.squared_error.abs().max() == 0
 
 
 @given(
