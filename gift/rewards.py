@@ -30,12 +30,12 @@ def load_reward(name: str) -> Reward:
         return gsm8k_reward
     module_name, _, function_name = name.partition(":")
     try:
-        reward = getattr(importlib.import_module(module_name), function_name)
+        reward: Reward = getattr(importlib.import_module(module_name), function_name)
     except (ImportError, AttributeError) as error:
         raise GiftError(f"reward {name!r} can't be imported: {error}; it must be package.module:function") from error
     if not callable(reward):
         raise GiftError(f"reward {name!r} is not callable; it must be a function of (completion, problem)")
-    return reward  # type: ignore[no-any-return]
+    return reward
 
 
 def gsm8k_reward(completion: str, problem: Problem) -> float:
