@@ -1,6 +1,6 @@
 # make run    install into .venv, then run the whole pipeline on this machine (profile `local`)
 # make test   install into .venv, then lint, type-check and run every test
-# make lock   resolve requirements/base.in into requirements/lock.txt (needs uv)
+# make lock   resolve requirements/*.in into the pinned requirements/*.txt (needs uv)
 
 PYTHON ?= python3.11
 BIN := .venv/bin
@@ -21,19 +21,24 @@ install: $(INSTALLED)
 
 # Everything but torch is pinned with hashes and installed without resolving anything (see requirements/torch.txt).
 # pip would warn that vLLM misses torchvision, torchaudio and torchcodec: they break it beside a CPU torch.
-$(INSTALLED): requirements/lock.txt requirements/models.txt requirements/torch.txt pyproject.toml
+LOCKS := requirements/cpu.txt requirements/development.txt requirements/models.txt
+$(INSTALLED): $(LOCKS) requirements/torch.txt pyproject.toml
 	$(PYTHON) -m venv .venv
 	@echo "installing pinned dependencies into .venv (about two minutes the first time)"
 	DS_BUILD_OPS=0 $(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes \
-		-r requirements/lock.txt -r requirements/models.txt
+		$(addprefix -r ,$(LOCKS))
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-warn-conflicts -r requirements/torch.txt
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
+# torch is left out of cpu.txt: its build differs by machine (see torch.txt). A GPU image has one build, so gpu.txt pins it.
+LOCK := uv pip compile --python-version 3.11 --generate-hashes --no-header --no-annotate
 lock:
 	printf '%s\n' torch torchvision torchaudio torchcodec triton > .venv/excluded.txt
-	uv pip compile requirements/base.in --excludes .venv/excluded.txt --python-version 3.11 --generate-hashes \
-		--no-header --no-annotate --output-file requirements/lock.txt
+	$(LOCK) --excludes .venv/excluded.txt requirements/cpu.in --output-file requirements/cpu.txt
+	$(LOCK) requirements/gpu.in --output-file requirements/gpu.txt
+	$(LOCK) --constraint requirements/cpu.txt requirements/development.in --output-file requirements/development.txt
+	$(LOCK) requirements/sbom.in --output-file requirements/sbom.txt
 
 clean:
 	rm -rf .venv .gift runs
