@@ -25,6 +25,7 @@ from pipelines.session import (
     one_line_errors,
     session_services,
 )
+from pipelines.token_reduction import token_reduction
 
 Seeds = Annotated[int, typer.Option(min=1, help="How many seeds, counted up from the profile's.")]
 Tune = Annotated[bool, typer.Option(help="Choose each variant's learning rate from a grid, with the first seed.")]
@@ -96,6 +97,22 @@ def gift_options_command(
     """GIFT's floor, reference, reduction, statistics and zero-variance groups, one choice at a time."""
     settings = _Settings(profile, seeds, tune, tuple(override or ()), runs, state_dir, s3_port, mlflow_port)
     _run(gift_options, settings)
+
+
+@app.command("token-reduction")
+def token_reduction_command(
+    profile: Profile,
+    seeds: Seeds = 3,
+    tune: Tune = False,
+    override: Overrides = None,
+    runs: Runs = Path("runs"),
+    state_dir: StateDir = Path(".gift"),
+    s3_port: S3Port = 8333,
+    mlflow_port: MlflowPort = 5500,
+) -> None:
+    """Log-ratios summed or averaged over tokens, for responses of varied length (profile varied-length)."""
+    settings = _Settings(profile, seeds, tune, tuple(override or ()), runs, state_dir, s3_port, mlflow_port)
+    _run(token_reduction, settings)
 
 
 @app.command()

@@ -22,6 +22,8 @@ class ArithmeticData(Section):
     heldout: PositiveInt = 500
     slip_rate: Share = 0.02
     early_stop_rate: Share = 0.4
+    max_checks: Count = 0
+    """Demonstrations repeat each equation 0 to so many times, so that responses vary in length."""
 
 
 class Gsm8kData(Section):

@@ -140,9 +140,13 @@ _TEMPLATE_BY_NAME = {template.name: template for template in TEMPLATES}
 
 
 def make_splits(
-    seed: int, sft: int, train: int, heldout: int, slip_rate: float, early_stop_rate: float
+    seed: int, sft: int, train: int, heldout: int, slip_rate: float, early_stop_rate: float, max_checks: int = 0
 ) -> dict[str, list[Problem]]:
-    """Make the three splits; the rates are shares of `sft` and independent of each other."""
+    """Make the three splits; the rates are shares of `sft` and independent of each other.
+
+    With `max_checks`, annotators write each equation again up to so many times, a different number for every line, so
+    that correct and wrong demonstrations of one problem differ widely in length.
+    """
     for label, rate in (("slip_rate", slip_rate), ("early_stop_rate", early_stop_rate)):
         if not 0.0 <= rate <= 1.0:
             raise ValueError(f"{label} must lie in [0, 1], got {rate}")
@@ -154,7 +158,9 @@ def make_splits(
         "heldout": _make_problems(streams["heldout"], "heldout", heldout, set()),
     }
     careful = _make_problems(streams["sft"], "sft", sft, taken)
-    splits["sft"] = [_annotate_carelessly(streams["sft"], p, slip_rate, early_stop_rate) for p in careful]
+    annotated = [_annotate_carelessly(streams["sft"], p, slip_rate, early_stop_rate) for p in careful]
+    checks = random.Random(f"{seed}/checks")
+    splits["sft"] = [_check_lines(checks, p, max_checks) for p in annotated] if max_checks else annotated
     return splits
 
 
@@ -231,6 +237,17 @@ def _annotate_carelessly(rng: random.Random, problem: Problem, slip_rate: float,
     lines = [_EQUATION.sub(str(equation), line) for line, equation in zip(lines, equations, strict=True)]
     answer = "\n".join([*lines, f"#### {equations[-1].result}"])
     return replace(problem, answer=answer)
+
+
+def _check_lines(rng: random.Random, problem: Problem, max_checks: int) -> Problem:
+    """Repeat the equation of each line 0 to `max_checks` times behind it."""
+    *lines, result = problem.answer.split("\n")
+    equations = [match.group() for line in lines if (match := _EQUATION.search(line))]
+    checked = [
+        line + f" Check: {equation}." * rng.randint(0, max_checks)
+        for line, equation in zip(lines, equations, strict=True)
+    ]
+    return replace(problem, answer="\n".join([*checked, result]))
 
 
 def _work_out_with_slip(rng: random.Random, steps: Sequence[Step], numbers: tuple[int, ...]) -> list[Equation]:

@@ -1,7 +1,8 @@
 """The metrics of one step, from sums over ranks; the names are TRL's where TRL has them.
 
 `kl` is the k3 estimator per token against the SFT model and `entropy` the mean of −log π over the sampled tokens, both
-in nats. `num_tokens` counts prompts and responses since training began. What an objective itself reports (for GIFT the
+in nats. `num_tokens` counts prompts and responses since training began; `completions/group_std_length` is the standard
+deviation of the lengths within a group. What an objective itself reports (for GIFT the
 correlation of both rewards, the spread of the implicit one, the share of groups at the floor) is a mean over the groups
 that count.
 """
@@ -25,6 +26,7 @@ def batch_sums(batch: GroupBatch, eos: int) -> dict[str, float]:
         "sampled_groups": float(batch.sampled_groups),
         "responses": float(len(batch.rollouts)),
         "tokens": float(lengths.sum()),
+        "length_std": float(lengths.view(batch.rewards.shape).float().std(dim=1).sum()),
         "prompt_tokens": float(batch.rollouts.prompt_mask.sum()),
         "clipped": float((~ended).sum()),
         "reward": float(batch.rewards.sum()),
@@ -63,6 +65,7 @@ def step_metrics(
         "loss": totals["loss"] / max(totals["counted"], 1),
         "entropy": totals["entropy"] / tokens,
         "completions/mean_length": tokens / responses,
+        "completions/group_std_length": totals["length_std"] / groups,
         "completions/clipped_ratio": totals["clipped"] / responses,
         "grad_norm": grad_norm,
         "learning_rate": learning_rate,

@@ -17,6 +17,7 @@ METRIC_LABELS = {
     "kl": "KL to SFT",
     "entropy": "Entropy",
     "completions/mean_length": "Response length",
+    "completions/group_std_length": "Spread of lengths in a group",
     "grad_norm": "Gradient norm",
     "gift/correlation": "Correlation ρ",
     "gift/implicit_reward_std": "Spread of the implicit reward",
@@ -30,6 +31,7 @@ METRIC_UNITS = {
     "kl": "nats per token",
     "entropy": "nats per token",
     "completions/mean_length": "tokens",
+    "completions/group_std_length": "tokens",
     "gift/implicit_reward_std": "nats",
     "gift/frac_at_floor": "share",
 }

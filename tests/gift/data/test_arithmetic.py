@@ -70,6 +70,19 @@ def test_no_carelessness_no_errors():
         assert written == [str(equation) for equation in solve(problem)]
 
 
+def test_checks_vary_the_length_and_change_nothing_else(splits):
+    checked = make_splits(0, **COUNTS, slip_rate=SLIP_RATE, early_stop_rate=EARLY_STOP_RATE, max_checks=4)
+    assert (checked["train"], checked["heldout"]) == (splits["train"], splits["heldout"])
+    seen = set()
+    for plain, repeated in zip(splits["sft"], checked["sft"], strict=True):
+        assert re.sub(r" Check: [^.]*\.", "", repeated.answer) == plain.answer
+        for line in repeated.answer.split("\n")[:-1]:
+            equations = EQUATION.findall(line)
+            assert len(set(equations)) == 1
+            seen.add(len(equations))
+    assert seen == {1, 2, 3, 4, 5}
+
+
 def test_a_used_up_space_is_noticed(monkeypatch):
     monkeypatch.setattr("gift.data.arithmetic.NAMES", ("Tom",))
     monkeypatch.setattr("gift.data.arithmetic.ITEMS", ("pens",))
