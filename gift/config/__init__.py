@@ -8,6 +8,7 @@ Left out on purpose: credentials and service addresses. They come from the envir
 `GIFT_VLLM_SERVER`), so that a configuration can be logged, hashed and published as it is.
 """
 
+from gift.config.cluster import ClusterConfig, Resources, Toleration
 from gift.config.data import (
     ArithmeticData,
     DapoData,
@@ -33,6 +34,7 @@ __all__ = [
     "ArithmeticData",
     "BenchmarkConfig",
     "BenchmarkTask",
+    "ClusterConfig",
     "ComputeConfig",
     "ConversionConfig",
     "DapoData",
@@ -57,6 +59,7 @@ __all__ = [
     "ModelShape",
     "OptimizerConfig",
     "PackageModel",
+    "Resources",
     "RewardConfig",
     "RlConfig",
     "RolloutConfig",
@@ -65,6 +68,7 @@ __all__ = [
     "Section",
     "SftConfig",
     "StorageConfig",
+    "Toleration",
     "UltraFeedbackData",
     "UnaConfig",
     "VllmConfig",

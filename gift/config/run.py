@@ -6,6 +6,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
+from gift.config.cluster import ClusterConfig
 from gift.config.data import DapoData, DataConfig, JsonLinesData, UltraFeedbackData
 from gift.config.evaluation import ConversionConfig, EvaluationConfig, GateConfig
 from gift.config.models import ModelConfig
@@ -48,6 +49,7 @@ class RunConfig(Section):
     conversion: ConversionConfig = ConversionConfig()
     evaluation: EvaluationConfig
     gate: GateConfig
+    cluster: ClusterConfig = ClusterConfig()
 
     @field_validator("prompt")
     @classmethod

@@ -1,0 +1,71 @@
+"""What the stages ask of a Kubernetes cluster: resources, where they may run, for how long, and whom they may reach.
+
+It decides nothing about the result: two runs that differ only here give the same models. Everything is fixed when the
+pipeline is compiled, because KFP leaves dangling references for limits that are pipeline parameters.
+
+Left out: the image (its digest is known when the pipeline is compiled, not when the profile is written), and the values
+of Secrets, which only the cluster knows.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from gift.config.section import Count, PositiveFloat, PositiveInt, Section
+
+KubernetesName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
+LabelKey = Annotated[str, Field(pattern=r"^([a-z0-9.-]+/)?[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?$")]
+
+
+class Resources(Section):
+    """What one container asks for and may not exceed."""
+
+    cpu: PositiveFloat
+    memory_gib: PositiveFloat
+
+
+class Toleration(Section):
+    """A taint that pods of this run accept, in Kubernetes' words."""
+
+    key: LabelKey
+    operator: Literal["Exists", "Equal"] = "Exists"
+    value: str | None = None
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+
+
+class ClusterConfig(Section):
+    """The run's pods on Kubernetes."""
+
+    light: Resources = Resources(cpu=2, memory_gib=4)
+    """Stages that hold no model: start, data, gate, registration, report."""
+    model: Resources = Resources(cpu=4, memory_gib=24)
+    """Stages that hold one model in memory: base model, conversion, evaluation."""
+    training: Resources = Resources(cpu=8, memory_gib=48)
+    """A training stage; with several nodes, each of them."""
+    gpu_resource: LabelKey = "nvidia.com/gpu"
+    """The extended resource that counts GPUs; how many follows from `compute` (a profile with `compute.gpu`)."""
+    shared_memory_gib: PositiveFloat = 8
+    """`/dev/shm` of stages with ranks or vLLM; it counts as memory of the container."""
+    node_selector: dict[LabelKey, str] = Field(default_factory=dict)
+    """For stages with GPUs."""
+    tolerations: tuple[Toleration, ...] = ()
+    """For stages with GPUs."""
+    s3_secret: KubernetesName = "gift-s3"  # noqa: S105 (the name of a Secret, not its value)
+    """Secret with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL_S3."""
+    mlflow_secret: KubernetesName = "gift-mlflow"  # noqa: S105
+    """Secret with MLFLOW_TRACKING_URI, and its user name and password where the server asks for them."""
+    webhook_secret: KubernetesName | None = None
+    """Secret with GIFT_WEBHOOK_URL, which is told how a run ended."""
+    training_timeout_hours: PositiveFloat = 48
+    stage_timeout_hours: PositiveFloat = 6
+    """Every stage but training."""
+    retries: Count = 2
+    """How often a failed stage starts again; a training goes on from its newest checkpoint."""
+    time_to_live_hours: PositiveInt | None = 168
+    """When the pods of a finished run are removed; None keeps them."""
+    hub: bool = False
+    """Whether stages may download models and data sets; else they are offline and everything comes from S3."""
+    queue: KubernetesName | None = None
+    """Kueue LocalQueue of a training on several nodes."""
+    runtime: KubernetesName = "gift-deepspeed"
+    """ClusterTrainingRuntime of a training on several nodes."""
