@@ -43,7 +43,7 @@ def main() -> None:
         data, folder = Path(scratch, "data"), Path(scratch, "model")
         folder.mkdir()
         write_data(config, data)
-        write_base_model(config.model, read_problems(data / "sft.jsonl"), config.prompt, config.seed, folder)
+        write_base_model(config, read_problems(data / "sft.jsonl"), folder)
         tokenizer = load_tokenizer(folder)
         problems = read_problems(data / "train.jsonl", config.rl.prompts_per_step // config.compute.ranks)
         prompts = tokenize_prompts(tokenizer, problems, config.prompt, config.rollout.max_prompt_tokens)

@@ -1,4 +1,4 @@
-"""The base model of a run as a Hugging Face folder: made from scratch, or taken from a package, the hub or a folder.
+"""The base model of a run as a Hugging Face folder: made from scratch, or from a package, the hub or a folder.
 
 Whatever the source, the folder that later stages read holds safetensors, config.json, generation_config.json and a
 tokenizer with an end-of-sequence and a padding token. Code of the model's repository is never run, and no pickle is
@@ -24,44 +24,40 @@ from transformers.utils import logging as transformers_logging
 
 from gift.architecture import check_architecture
 from gift.attention import GROUPED_ATTENTION
-from gift.config import FolderModel, HubModel, ModelConfig, PackageModel, ScratchModel
+from gift.config import FolderModel, HubModel, PackageModel, RunConfig, ScratchModel
 from gift.data.problems import Problem, completion_text, prompt_text
 from gift.data.tokenizer import train_tokenizer
 from gift.errors import GiftError
+from gift.hub import MODEL_FILES
+from gift.mirror import fetch_model
 from gift.preflight import check_model, package_file
 
 # Bars of a second or less would drown the stage's own lines.
 transformers_logging.disable_progress_bar()
 
-# Everything a model folder may hold; in particular no pickled weights and no code.
-MODEL_FILES = ("*.safetensors", "*.safetensors.index.json", "*.json", "tokenizer.model", "*.txt", "*.jinja")
 
-
-def write_base_model(
-    config: ModelConfig, demonstrations: list[Problem], template: str, seed: int, destination: Path
-) -> None:
-    """Write the base model into the empty folder `destination`.
+def write_base_model(config: RunConfig, demonstrations: list[Problem], destination: Path) -> None:
+    """Write the base model of a run into the empty folder `destination`.
 
     Args:
-        demonstrations: the texts, in the prompt `template`, that a new tokenizer is trained on.
+        config: its model, and for a model from scratch its seed and prompt.
+        demonstrations: the texts, in the run's prompt, that a new tokenizer is trained on.
 
     Raises:
         GiftError: the model is not to be had, or its architecture is not the one that the configuration states.
     """
-    match config:
-        case ScratchModel():
-            model, tokenizer = _from_scratch(config, demonstrations, template, seed)
-            _save(model, tokenizer, destination)
-        case PackageModel():
-            model, tokenizer = _from_gguf(package_file(config))
-            _save(model, tokenizer, destination)
-        case HubModel():
-            download_model(config, destination)
-        case FolderModel():
-            check_model(config)
-            for path in model_files(config):
+    match config.model:
+        case ScratchModel() as model:
+            _save(*_from_scratch(model, demonstrations, config.prompt, config.seed), destination)
+        case PackageModel() as model:
+            _save(*_from_gguf(package_file(model)), destination)
+        case HubModel() as model:
+            fetch_model(config, model, destination)
+        case FolderModel() as model:
+            check_model(model)
+            for path in model_files(model):
                 shutil.copy(path, destination)
-    check_architecture(config, destination)
+    check_architecture(config.model, destination)
 
 
 def model_files(config: FolderModel) -> list[Path]:
@@ -149,31 +145,3 @@ def _save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, destinatio
     model.save_pretrained(destination)
     tokenizer.model_max_length = model.config.max_position_embeddings
     tokenizer.save_pretrained(destination)
-
-
-def download_model(config: HubModel, destination: Path | None = None) -> Path:
-    """The folder of a model of the hub: `destination`, or without one the hub's own cache.
-
-    Raises:
-        GiftError: the hub can't be reached, has no such model, or has it with pickled weights only.
-    """
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        folder = snapshot_download(
-            config.name, revision=config.revision, local_dir=destination, allow_patterns=list(MODEL_FILES)
-        )
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise GiftError(
-            f"model {config.name} at {config.revision} can't be loaded from the hub ({type(error).__name__}); "
-            "check the name and the connection, or use model.source: folder"
-        ) from error
-    if destination:
-        shutil.rmtree(destination / ".cache", ignore_errors=True)
-    if not any(Path(folder).glob("*.safetensors")):
-        raise GiftError(
-            f"model {config.name} at {config.revision} has no safetensors, and pickled weights are never read; convert "
-            "it once and use model.source: folder"
-        )
-    return Path(folder)

@@ -14,6 +14,7 @@ from gift.errors import GiftError
 from pipelines.check_command import app as check_app
 from pipelines.dry_run import dry_run as dry_run_of
 from pipelines.experiment_command import app as experiment_app
+from pipelines.mirror_command import app as mirror_app
 from pipelines.services import start_services, stop_services
 from pipelines.session import (
     MlflowPort,
@@ -38,6 +39,7 @@ app = typer.Typer(
 )
 app.add_typer(experiment_app, name="experiment")
 app.add_typer(check_app, name="check")
+app.add_typer(mirror_app, name="mirror")
 
 
 class Runner(StrEnum):

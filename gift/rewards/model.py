@@ -24,19 +24,23 @@ from transformers import (
 from gift.config import FolderModel, ModelReward
 from gift.data.problems import prompt_text
 from gift.errors import GiftError
-from gift.models import download_model, torch_dtype
+from gift.models import torch_dtype
 from gift.rewards.reward import Response, Reward
 
 
 def load_model_reward(config: ModelReward, prompt: str, device: torch.device) -> Reward:
     """The reward model on `device`; `prompt` is the template of the run's prompts.
 
+    A model of the hub must be in a folder by now (`gift.mirror.with_reward_models`).
+
     Raises:
         GiftError: the model can't be loaded, has more than one output, or weights are missing. When it scores: a text
             is too long.
     """
     source = config.model
-    folder = source.path if isinstance(source, FolderModel) else download_model(source)
+    if not isinstance(source, FolderModel):
+        raise TypeError(f"reward {config.name}: {source.name} was not fetched before the ranks were started")
+    folder = source.path
     model = _load(folder, config).to(device).eval().requires_grad_(False)
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     longest = min(source.context_length, _positions(model), tokenizer.model_max_length)

@@ -21,10 +21,11 @@ from gift.algorithms.objective import ScoredGroups
 from gift.config import RunConfig
 from gift.data.problems import read_problems
 from gift.data.tokens import tokenize_prompts
+from gift.mirror import with_reward_models
 from gift.models import load_model, load_tokenizer
 from gift.rewards import open_scorer
 from gift.rollout.transformers import TransformersEngine
-from gift.stages.stage import Stage
+from gift.stages.stage import Stage, scratch_folder
 from gift.training.groups import GroupBatch, score
 from gift.training.order import derived_seed
 from gift.training.policy import response_log_probabilities
@@ -43,8 +44,8 @@ def check_normalization(stage: Stage, data: str, policy: str, reference: str) ->
     config = stage.config
 
     def make(folder: Path) -> dict[str, str]:
-        with stage.fetched(data, policy, reference) as (data_folder, policy_folder, reference_folder):
-            groups, prompts = _sample_groups(config, data_folder, policy_folder, reference_folder)
+        with stage.fetched(data, policy, reference) as folders, scratch_folder() as scratch:
+            groups, prompts = _sample_groups(with_reward_models(config, scratch), *folders)
         result = compare(groups, prompts)
         (folder / NORMALIZATION_FILE).write_text(result.model_dump_json(indent=2), encoding="utf-8")
         return {}

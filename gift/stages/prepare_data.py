@@ -4,7 +4,8 @@ from pathlib import Path
 
 from gift.data.sources import data_identity, write_data
 from gift.data.splits import SPLITS
-from gift.stages.stage import Stage, content_digest
+from gift.mirror import mirrored_data
+from gift.stages.stage import Stage, content_digest, scratch_folder
 
 
 def prepare_data(stage: Stage) -> str:
@@ -14,7 +15,8 @@ def prepare_data(stage: Stage) -> str:
     def make(folder: Path) -> dict[str, str]:
         return {name: str(count) for name, count in write_data(config, folder).items()}
 
-    uri = stage.make_once("data", [data_identity(config)], [], make)
+    with scratch_folder() as folder, mirrored_data(config, folder):
+        uri = stage.make_once("data", [data_identity(config)], [], make)
     for name in SPLITS:
         stage.tracking.log_dataset_input(name, f"{uri}/{name}.jsonl", content_digest(uri), context=name)
     return uri

@@ -17,7 +17,7 @@ def prepare_model(stage: Stage, data: str) -> str:
     def make(folder: Path) -> dict[str, str]:
         with stage.fetched(*([data] if from_scratch else [])) as folders:
             demonstrations = read_problems(folders[0] / "sft.jsonl") if from_scratch else []
-            write_base_model(config.model, demonstrations, config.prompt, config.seed, folder)
+            write_base_model(config, demonstrations, folder)
         return {"source": config.model.source}
 
     own_files = [_sha256(path) for path in model_files(config.model)] if isinstance(config.model, FolderModel) else []

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from gift.config import RunConfig
+from gift.mirror import with_reward_models
 from gift.stages.stage import Stage, scratch_folder
 from gift.tracking import replay_spool
 from gift.training.job import TrainingJob
@@ -18,7 +19,7 @@ def run_training(stage: Stage, module: str, data: str, model: str, checkpoint: P
     config: RunConfig = stage.config
     with stage.fetched(model, data) as (model_folder, data_folder), scratch_folder() as scratch:
         job = TrainingJob(
-            config=config,
+            config=with_reward_models(config, scratch / "reward-models"),
             model=model_folder,
             data=data_folder,
             checkpoint=checkpoint,

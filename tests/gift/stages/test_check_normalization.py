@@ -61,7 +61,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     demonstrations = read_problems(folder / "data" / "sft.jsonl")
     for name in ("reference", "policy"):
         (folder / name).mkdir()
-        write_base_model(config.model, demonstrations, config.prompt, config.seed, folder / name)
+        write_base_model(config, demonstrations, folder / name)
     policy = load_model(folder / "policy", torch.float32, torch.float32, torch.device("cpu"))
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():

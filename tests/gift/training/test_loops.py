@@ -60,7 +60,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "base").mkdir()
     write_data(config, folder / "data")
     demonstrations = read_problems(folder / "data" / "sft.jsonl")
-    write_base_model(config.model, demonstrations, config.prompt, config.seed, folder / "base")
+    write_base_model(config, demonstrations, folder / "base")
     (folder / "own_reward.py").write_text(OWN_REWARD)
     problems = read_problems(folder / "data" / "train.jsonl", 8)
     write_scored(
