@@ -5,9 +5,16 @@
 
 Between the stages travel only `s3://` URIs and words, never files. There is no `If`: the verdict is an input of
 `register`, so that a run which keeps the old champion shows every stage as done and says why.
+
+Left out: where the stages run. Whoever builds the pipeline is shown each task, and places it.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from kfp import dsl
+from kfp.dsl import PipelineTask
+from kfp.dsl.base_component import BaseComponent
 
 from components.convert.component import convert
 from components.evaluate.component import evaluate
@@ -21,32 +28,49 @@ from components.start_run.component import start_run
 from components.train_policy.component import train_policy
 from components.train_sft.component import train_sft
 
+NAME = "gift-post-training"
 
-@dsl.pipeline(name="gift-post-training")
-def post_training(config: str, run_id: str) -> None:
-    """Args: `config` is a RunConfig as JSON, `run_id` a name that no other run of this store has."""
-    with dsl.ExitHandler(finish_run(config=config, run_id=run_id)):
-        parent = start_run(config=config, run_id=run_id)
-        run = {"config": config, "run_id": run_id, "parent_run_id": parent.output}
+Place = Callable[[PipelineTask, str], None]
+"""Is shown each task with the name of its stage (as in MLflow), and may set the image, resources and so on."""
 
-        data = prepare_data(**run).output
-        base = prepare_model(**run, data=data).output
-        sft_checkpoint = train_sft(**run, data=data, model=base).output
-        sft = convert(**run, label="sft", checkpoint=sft_checkpoint, model=base).output
-        checkpoint = train_policy(**run, data=data, model=sft).output
-        conversion = convert(**run, label="candidate", checkpoint=checkpoint, model=sft)
+
+def add_stages(config: Any, run_id: Any, place: Place) -> None:
+    """Add the tasks to the pipeline that is being built.
+
+    Args:
+        config: a RunConfig as JSON.
+        run_id: a name that no other run of this store has.
+        place: is shown every task.
+    """
+
+    def stage(component: BaseComponent, **inputs: Any) -> PipelineTask:
+        task = component(config=config, run_id=run_id, **inputs)
+        place(task, "-".join(part for part in (component.name, inputs.get("label")) if part))
+        return task
+
+    with dsl.ExitHandler(stage(finish_run)):
+        run = {"parent_run_id": stage(start_run).output}
+
+        data = stage(prepare_data, **run).output
+        base = stage(prepare_model, **run, data=data).output
+        sft_checkpoint = stage(train_sft, **run, data=data, model=base).output
+        sft = stage(convert, **run, label="sft", checkpoint=sft_checkpoint, model=base).output
+        checkpoint = stage(train_policy, **run, data=data, model=sft).output
+        conversion = stage(convert, **run, label="candidate", checkpoint=checkpoint, model=sft)
         candidate = conversion.output
 
         # One after the other, because kfp's local runner goes on with all that does not depend on a failed task.
-        base_evaluation = evaluate(**run, label="base", data=data, model=base).after(conversion)
-        sft_evaluation = evaluate(**run, label="sft", data=data, model=sft).after(base_evaluation)
-        candidate_evaluation = evaluate(**run, label="candidate", data=data, model=candidate).after(sft_evaluation)
+        base_evaluation = stage(evaluate, **run, label="base", data=data, model=base).after(conversion)
+        sft_evaluation = stage(evaluate, **run, label="sft", data=data, model=sft).after(base_evaluation)
+        candidate_evaluation = stage(evaluate, **run, label="candidate", data=data, model=candidate)
+        candidate_evaluation.after(sft_evaluation)
         base_results, sft_results = base_evaluation.output, sft_evaluation.output
         candidate_results = candidate_evaluation.output
 
-        verdict = gate(**run, sft_results=sft_results, candidate_results=candidate_results).output
-        version = register(**run, model=candidate, candidate_results=candidate_results, verdict=verdict).output
-        report(
+        verdict = stage(gate, **run, sft_results=sft_results, candidate_results=candidate_results).output
+        version = stage(register, **run, model=candidate, candidate_results=candidate_results, verdict=verdict).output
+        stage(
+            report,
             **run,
             data=data,
             base_results=base_results,
@@ -56,3 +80,16 @@ def post_training(config: str, run_id: str) -> None:
             model=candidate,
             version=version,
         )
+
+
+def post_training_pipeline(place: Place) -> BaseComponent:
+    """The pipeline of `config` (a RunConfig as JSON) and `run_id` (a name that no other run of this store has)."""
+
+    @dsl.pipeline(name=NAME)
+    def post_training(config: str, run_id: str) -> None:
+        add_stages(config, run_id, place)
+
+    return post_training
+
+
+post_training = post_training_pipeline(lambda _task, _stage: None)

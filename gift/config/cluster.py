@@ -56,6 +56,8 @@ class ClusterConfig(Section):
     """Secret with MLFLOW_TRACKING_URI, and its user name and password where the server asks for them."""
     webhook_secret: KubernetesName | None = None
     """Secret with GIFT_WEBHOOK_URL, which is told how a run ended."""
+    service_account: KubernetesName | None = None
+    """Account of the pods of `gift run --runner cluster`; None leaves it to KFP. A schedule names its own."""
     training_timeout_hours: PositiveFloat = 48
     stage_timeout_hours: PositiveFloat = 6
     """Every stage but training."""

@@ -1,24 +1,58 @@
 """The first and the last task of a pipeline run: open its MLflow run, and close it however the pipeline ended."""
 
-from gift.config import parse_config
+from gift.config import RunConfig, parse_config
+from gift.errors import GiftError
 from gift.progress import BANNER
 from gift.stages.stage import one_line_errors
 from gift.tracking import finish_parent_run, stage_records, start_parent_run
+from gift.webhook import RunEnd, post_run_end
 
 
 def start_run(config: str, run_id: str) -> str:
     """Returns: the MLflow run that all stages are nested in; the same one when the task is retried."""
     print(f"{BANNER}start-run", flush=True)
     with one_line_errors():
+        if "{{" in run_id:
+            raise GiftError(
+                f"the platform did not replace {run_id} by the run's id, so all runs would be one; "
+                "use Kubeflow Pipelines 2.5 or newer"
+            )
         return start_parent_run(parse_config(config), run_id)
 
 
 def finish_run(config: str, run_id: str, succeeded: bool) -> None:
-    """Mark the run as finished, or as failed in its first stage that did not finish; it is opened first if need be."""
+    """Mark the run as finished, or as failed in its first stage that did not finish; it is opened first if need be.
+
+    The webhook in the environment, if any, is told; also when MLflow does not answer, which then fails the task.
+    """
+    print(f"{BANNER}finish-run", flush=True)
     with one_line_errors():
-        parent_run_id = start_parent_run(parse_config(config), run_id)
-        if succeeded:
-            finish_parent_run(parent_run_id, "FINISHED", failed_stage=None)
-        else:
-            unfinished = [name for name, record in stage_records(parent_run_id).items() if record.status != "FINISHED"]
-            finish_parent_run(parent_run_id, "FAILED", failed_stage=next(iter(unfinished), "before the first stage"))
+        parsed = parse_config(config)
+        end = RunEnd(
+            run_id=run_id,
+            experiment=parsed.experiment,
+            state="FINISHED" if succeeded else "FAILED",
+            failed_stage=None,
+            mlflow_run=None,
+        )
+        try:
+            end = _record(parsed, end)
+        finally:
+            post_run_end(end)
+
+
+def _record(config: RunConfig, end: RunEnd) -> RunEnd:
+    """Close the MLflow run; returns `end` with what MLflow knows about it."""
+    parent_run_id = start_parent_run(config, end.run_id)
+    failed_stage = None if end.state == "FINISHED" else _failed_stage(parent_run_id)
+    finish_parent_run(parent_run_id, end.state, failed_stage)
+    return end.model_copy(update={"failed_stage": failed_stage, "mlflow_run": parent_run_id})
+
+
+def _failed_stage(parent_run_id: str) -> str:
+    """The first stage that did not finish; a task that died before it opened its MLflow run is known by the last."""
+    records = stage_records(parent_run_id)
+    unfinished = [name for name, record in records.items() if record.status != "FINISHED"]
+    if unfinished:
+        return unfinished[0]
+    return f"after {list(records)[-1]}" if records else "before the first stage"
