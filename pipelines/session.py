@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from gift.errors import GiftError
+from pipelines.servers import HOST
 from pipelines.services import Services, running_services, start_services, stop_services
 
 console = Console()
@@ -29,16 +30,16 @@ MlflowPort = Annotated[int, typer.Option(min=1, max=65535, help="Port of the loc
 
 
 @contextmanager
-def session_services(state_dir: Path, s3_port: int, mlflow_port: int) -> Iterator[None]:
+def session_services(state_dir: Path, s3_port: int, mlflow_port: int, host: str = HOST) -> Iterator[None]:
     """The servers that the environment names, or else the local ones, which are stopped again if they were not up."""
     if os.environ.get("MLFLOW_TRACKING_URI"):
         console.print("using the MLflow and S3 servers that the environment names")
         yield
         return
     were_running = running_services(state_dir) is not None
-    services: Services = start_services(state_dir, s3_port=s3_port, mlflow_port=mlflow_port)
+    services: Services = start_services(state_dir, host=host, s3_port=s3_port, mlflow_port=mlflow_port)
     os.environ.update(services.environment)
-    os.environ.update({"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", "MLFLOW_DISABLE_TELEMETRY": "true"})
+    os.environ.update({"NO_PROXY": host, "no_proxy": host, "MLFLOW_DISABLE_TELEMETRY": "true"})
     for cloud_identity in ("AWS_SESSION_TOKEN", "AWS_PROFILE"):  # they belong to another S3
         os.environ.pop(cloud_identity, None)
     try:
@@ -49,14 +50,14 @@ def session_services(state_dir: Path, s3_port: int, mlflow_port: int) -> Iterato
 
 
 @contextmanager
-def one_line_errors() -> Iterator[None]:
-    """A `GiftError` becomes one line and exit status 1; an interrupt one line and 130."""
+def one_line_errors(interrupted: str = "interrupted; every stage was stopped") -> Iterator[None]:
+    """A `GiftError` becomes one line and exit status 1; an interrupt the line `interrupted` and 130."""
     try:
         yield
     except GiftError as error:
         _fail(str(error), status=1)
     except KeyboardInterrupt:
-        _fail("interrupted; every stage was stopped", status=130)
+        _fail(interrupted, status=130)
 
 
 def _fail(message: str, status: int) -> NoReturn:

@@ -1,0 +1,65 @@
+"""Where Kubeflow Pipelines is and who asks: an address, and a bearer token from the environment.
+
+KFP_TOKEN holds a token, or KF_PIPELINES_SA_TOKEN_PATH (which is KFP's own name for it) the path of one that Kubernetes
+mounts and renews, so it is read anew for every call. A token is never printed, and never sent without encryption but
+to this machine or inside a cluster.
+
+Left out: sign-in through a browser or a cookie, and Google's IAP.
+"""
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from gift.errors import GiftError
+
+TOKEN = "KFP_TOKEN"  # noqa: S105  (names of variables, not their values)
+TOKEN_FILE = "KF_PIPELINES_SA_TOKEN_PATH"  # noqa: S105
+
+
+def check_address(host: str) -> str:
+    """The address without a slash at its end.
+
+    Raises:
+        GiftError: it is not a URL, or a token would travel unencrypted.
+    """
+    parts = urlsplit(host)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+        raise GiftError(
+            f"the address of KFP must be like https://kubeflow.example.org/pipeline, or http://127.0.0.1:8888 for a "
+            f"`kubectl port-forward`; got {parts.scheme}://{parts.hostname or ''}"
+        )
+    if parts.scheme == "http" and not _is_internal(parts.hostname) and _token() is not None:
+        raise GiftError(f"the KFP token would travel unencrypted to {parts.hostname}; use an https:// address")
+    return host.rstrip("/")
+
+
+def _is_internal(hostname: str) -> bool:
+    """This machine, or a service inside the same cluster."""
+    try:
+        return ipaddress.ip_address(hostname).is_loopback
+    except ValueError:
+        return hostname == "localhost" or hostname.endswith((".svc", ".svc.cluster.local"))
+
+
+def set_token(configuration: Any) -> None:
+    """Put the present token into a `kfp_server_api.Configuration`.
+
+    Raises:
+        GiftError: the file with the token can't be read.
+    """
+    token = _token()
+    if token is not None:
+        configuration.api_key["authorization"] = token
+
+
+def _token() -> str | None:
+    path = os.environ.get(TOKEN_FILE)
+    if path is None:
+        return os.environ.get(TOKEN) or None
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise GiftError(f"cannot read the KFP token in {path} ({TOKEN_FILE}): {error.strerror}") from None
