@@ -1,6 +1,7 @@
-"""The image that every component runs in.
+"""The image that every component runs in, if nobody says otherwise: what `gift images build --cpu` makes.
 
-The local subprocess runner ignores it and uses the interpreter it was started with.
+`gift compile` and the Docker runner put another on every task, by its digest or as it was built last. The local
+subprocess runner ignores it and uses the interpreter it was started with.
 """
 
-IMAGE = "gift-python:dev"
+IMAGE = "gift:cpu"

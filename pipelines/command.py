@@ -3,7 +3,7 @@
 import os
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.markup import escape
@@ -12,9 +12,17 @@ from rich.table import Table
 from gift.config import load_profile, profile_names
 from gift.errors import GiftError
 from pipelines.check_command import app as check_app
+from pipelines.cluster_command import app as cluster_app
+from pipelines.cluster_command import run_on_cluster
+from pipelines.compile_command import compile_command, lint_command
 from pipelines.dry_run import dry_run as dry_run_of
 from pipelines.experiment_command import app as experiment_app
+from pipelines.images_command import app as images_app
+from pipelines.kfp_options import EXPERIMENT, KfpExperiment, KfpHost, KfpNamespace
 from pipelines.mirror_command import app as mirror_app
+from pipelines.outcome import print_report
+from pipelines.schedule_command import app as schedule_app
+from pipelines.servers import HOST
 from pipelines.services import start_services, stop_services
 from pipelines.session import (
     MlflowPort,
@@ -28,9 +36,6 @@ from pipelines.session import (
     session_services,
 )
 
-if TYPE_CHECKING:
-    from pipelines.local import LocalRun
-
 app = typer.Typer(
     help="Post-train language models with GIFT as a Kubeflow pipeline.",
     no_args_is_help=True,
@@ -39,7 +44,12 @@ app = typer.Typer(
 )
 app.add_typer(experiment_app, name="experiment")
 app.add_typer(check_app, name="check")
+app.add_typer(cluster_app, name="cluster")
+app.command("compile")(compile_command)
+app.command("lint")(lint_command)
+app.add_typer(images_app, name="images")
 app.add_typer(mirror_app, name="mirror")
+app.add_typer(schedule_app, name="schedule")
 
 
 class Runner(StrEnum):
@@ -59,6 +69,10 @@ def run(
     state_dir: StateDir = Path(".gift"),
     s3_port: S3Port = 8333,
     mlflow_port: MlflowPort = 5500,
+    image: Annotated[str | None, typer.Option(help="For --runner cluster: registry/name@sha256:…")] = None,
+    kfp_host: KfpHost = None,
+    kfp_namespace: KfpNamespace = None,
+    kfp_experiment: KfpExperiment = EXPERIMENT,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check the inputs and estimate the memory; run nothing.")
     ] = False,
@@ -68,17 +82,31 @@ def run(
         config = load_profile(profile, tuple(override or ()))
         if dry_run:
             raise typer.Exit(0 if dry_run_of(config, console) else 1)
-        if runner is not Runner.subprocess:
-            raise GiftError(f"--runner {runner.value} needs container images, which this version has none of yet")
+        if runner is Runner.cluster:
+            run_on_cluster(config, profile, image, runs, kfp_host, kfp_namespace, kfp_experiment)
+            return
+        if image is not None:
+            raise GiftError(f"--image is for --runner cluster; --runner {runner.value} uses what is on this machine")
         # kfp takes seconds to import; a mistake in the profile is answered before that.
         from pipelines import local
 
         run_id = local.new_run_id(profile)
-        with local.stages_end_with_us(), session_services(state_dir, s3_port, mlflow_port):
+        stage_runner = local.SUBPROCESSES
+        if runner is Runner.docker:
+            from pipelines.docker_runner import containers
+
+            stage_runner = containers(config, run_id)
+        with (
+            local.stages_end_with_us(stage_runner),
+            session_services(state_dir, s3_port, mlflow_port, stage_runner.host),
+        ):
             local.check_before_run(config, (runs, state_dir))
             console.print(f"run [bold]{run_id}[/bold]: {escape(config.description)}", soft_wrap=True)
-            finished = local.run_locally(config, run_id, runs)
-        _print_result(finished)
+            finished = local.run_locally(config, run_id, runs, stage_runner)
+        print_report(finished.folder)
+        # For containers the local server had another address than `gift up` gives it.
+        address = os.environ["MLFLOW_TRACKING_URI"].replace(stage_runner.host or HOST, HOST)
+        console.print(f"MLflow UI   {address} (`gift up` starts the local one again)")
 
 
 @app.command()
@@ -124,19 +152,6 @@ def report(
             typer.echo(markdown_table(loaded), nl=False)
         else:
             console.print(results_table(loaded))
-
-
-def _print_result(finished: "LocalRun") -> None:
-    from gift.report.table import results_table
-
-    console.print()
-    console.print(results_table(finished.report))
-    for reason in finished.report.verdict.reasons:
-        console.print(escape(reason), soft_wrap=True)
-    registered = finished.report.registry
-    console.print(f"registered  {registered.model} version {registered.version} ({registered.alias})")
-    console.print(f"report      {finished.folder / 'report.html'}", soft_wrap=True)
-    console.print(f"MLflow UI   {os.environ['MLFLOW_TRACKING_URI']} (`gift up` starts the local one again)")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Runs the pipeline on this machine: checks first, then kfp's local runner, then the results into `runs/<run id>/`.
 
-Left out: containers and clusters, and starting the services (`pipelines.services`).
+Left out: containers (`pipelines.docker_runner`), clusters, and starting the services (`pipelines.services`).
 """
 
 import contextlib
@@ -12,12 +12,14 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
 import psutil
 from kfp import local
+from kfp.dsl.base_component import BaseComponent
 
 from gift.config import RunConfig
 from gift.errors import GiftError
@@ -31,6 +33,7 @@ from pipelines.console import RunLog
 from pipelines.experiment import PlannedExperiment
 from pipelines.experiment_pipeline import build_pipeline
 from pipelines.post_training import post_training
+from pipelines.servers import HOST
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,42 @@ class LocalRun:
     run_id: str
     folder: Path
     report: Report
+
+
+@dataclass(frozen=True)
+class Stages:
+    """How kfp runs the stages of a run that takes place now."""
+
+    kfp_runner: local.SubprocessRunner | local.DockerRunner
+    faults: list[str] = field(default_factory=list)
+    """What is known about stages that failed, beside what they printed; grows while they run."""
+
+
+@dataclass(frozen=True)
+class StageRunner:
+    """Where the stages of a run take place: `SUBPROCESSES`, or `docker_runner.containers`."""
+
+    pipeline: BaseComponent
+    host: str
+    """The address of this machine that stages reach."""
+    around: Callable[[Path], AbstractContextManager[Stages]]
+    """What is there while the stages of a run run, whose folder is given."""
+    stop: Callable[[], None]
+    """Ends the stage that runs now, with all its ranks."""
+
+
+@contextlib.contextmanager
+def _in_subprocesses(_folder: Path) -> Iterator[Stages]:
+    yield Stages(local.SubprocessRunner(use_venv=False))
+
+
+def _stop_subprocesses() -> None:
+    # The services that we may have started are in sessions of their own and still needed.
+    children = psutil.Process().children(recursive=True)
+    processes.stop([child for child in children if os.getsid(child.pid) == os.getsid(0)])
+
+
+SUBPROCESSES = StageRunner(post_training, HOST, _in_subprocesses, _stop_subprocesses)
 
 
 def new_run_id(profile: str) -> str:
@@ -65,15 +104,15 @@ def check_before_experiment(planned: PlannedExperiment, folders: Sequence[Path])
         check_run(config, ())
 
 
-def run_locally(config: RunConfig, run_id: str, runs: Path) -> LocalRun:
-    """Run every stage in a process of its own and fetch the report.
+def run_locally(config: RunConfig, run_id: str, runs: Path, runner: StageRunner = SUBPROCESSES) -> LocalRun:
+    """Run every stage where `runner` says, and fetch the report.
 
     Raises:
         GiftError: a stage failed; it is named, with its last lines and the log's place.
     """
     folder = runs / run_id
     folder.mkdir(parents=True)
-    run_stages(post_training, config, run_id, folder)
+    run_stages(runner.pipeline, config, run_id, folder, runner)
     fetch(f"{config.storage.uri}/runs/{run_id}/report", folder)
     _point_latest(runs, run_id)
     return LocalRun(run_id, folder, load_report(folder / "report.json"))
@@ -92,26 +131,41 @@ def run_experiment(planned: PlannedExperiment, runs: Path) -> Path:
     return folder
 
 
-def run_stages(pipeline: Callable[..., object], config: RunConfig, run_id: str, folder: Path) -> None:
+def run_stages(
+    pipeline: Callable[..., object],
+    config: RunConfig,
+    run_id: str,
+    folder: Path,
+    runner: StageRunner = SUBPROCESSES,
+) -> None:
     """Run all tasks of a pipeline that takes `config` (as JSON) and `run_id`; config.json and run.log go to `folder`.
 
     Raises:
         GiftError: a stage failed; it is named, with its last lines and the log's place.
     """
     (folder / "config.json").write_text(config.model_dump_json(indent=2), encoding="utf-8")
-    local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(folder / "kfp"))
     log = RunLog(folder / "run.log", sys.stdout)
-    with contextlib.closing(log), contextlib.redirect_stdout(log), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"Task .* settings \['display_name'\]")  # they are for a cluster's pages
+    with runner.around(folder) as stages, contextlib.closing(log), contextlib.redirect_stdout(log):
+        local.init(stages.kfp_runner, pipeline_root=str(folder / "kfp"))
         try:
-            pipeline(config=config.model_dump_json(), run_id=run_id)
+            _run_pipeline(pipeline, config.model_dump_json(), run_id)
         except KeyboardInterrupt:
             finish_run(config.model_dump_json(), run_id, succeeded=False)  # kfp's exit handler never came to it
             raise
-        except RuntimeError as error:
+        except (RuntimeError, ValueError) as error:
+            failure = _failure(log, folder, stages.faults)
             if "Inner task failed" not in str(error):
-                raise
-            raise GiftError(_failure(log, folder)) from None
+                if not stages.faults:
+                    raise
+                # kfp took a container that failed for one that succeeded, and then missed what the stage makes.
+                finish_run(config.model_dump_json(), run_id, succeeded=False)
+            raise GiftError(failure) from None
+
+
+def _run_pipeline(pipeline: Callable[..., object], config: str, run_id: str) -> None:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Task .* settings \['display_name'\]")  # they are for a cluster's pages
+        pipeline(config=config, run_id=run_id)
 
 
 def fetch(uri: str, folder: Path) -> None:
@@ -123,9 +177,10 @@ def fetch(uri: str, folder: Path) -> None:
             path.replace(folder / path.name)
 
 
-def _failure(log: RunLog, folder: Path) -> str:
-    lines = "\n".join(f"    {line}" for line in log.last_lines)
-    return f"stage {log.stage} failed; its last lines are\n{lines}\n  the whole log is {folder / 'run.log'}"
+def _failure(log: RunLog, folder: Path, faults: Sequence[str]) -> str:
+    lines = "\n".join(f"    {line}" for line in (*log.last_lines, *dict.fromkeys(faults)))
+    stage = log.stage or "that runs first"  # which ended before it said its name
+    return f"stage {stage} failed; its last lines are\n{lines}\n  the whole log is {folder / 'run.log'}"
 
 
 def _point_latest(runs: Path, run_id: str) -> None:
@@ -136,13 +191,11 @@ def _point_latest(runs: Path, run_id: str) -> None:
 
 
 @contextlib.contextmanager
-def stages_end_with_us() -> Iterator[None]:
+def stages_end_with_us(runner: StageRunner = SUBPROCESSES) -> Iterator[None]:
     """Inside, an interrupt or SIGTERM ends the running stage with all its ranks, then raises KeyboardInterrupt here."""
 
     def stop(number: int, _frame: FrameType | None) -> None:
-        # The services that we may have started are in sessions of their own and still needed.
-        children = psutil.Process().children(recursive=True)
-        processes.stop([child for child in children if os.getsid(child.pid) == os.getsid(0)])
+        runner.stop()
         raise KeyboardInterrupt(signal.Signals(number).name)
 
     previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}

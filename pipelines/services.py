@@ -1,9 +1,10 @@
 """The local services behind `gift up` and `gift down`: an S3 server (SeaweedFS) and an MLflow tracking server.
 
-Both listen on 127.0.0.1 only, outlive the process that started them, and keep their data, logs, process records and
-random credentials in one folder, so that starting them again finds everything where it was.
+Both listen on one address only: 127.0.0.1, or for stages in containers this machine's address on their network. They
+outlive the process that started them, and keep their data, logs, process records and random credentials in one folder,
+so that starting them again finds everything where it was.
 
-Left out on purpose: TLS and several users. Everyone on this machine can reach MLflow and SeaweedFS's internal ports,
+Left out on purpose: TLS and several users. Whoever reaches the address reaches MLflow and SeaweedFS's internal ports,
 which ask for no password; a machine shared with people you do not trust wants the cluster's services instead.
 """
 
@@ -32,6 +33,7 @@ Model = TypeVar("Model", bound=BaseModel)
 class Services:
     """The running services; `environment` is what boto3 and MLflow read to find them (it holds the secret key)."""
 
+    host: str
     s3_port: int
     mlflow_port: int
     environment: dict[str, str] = field(repr=False)
@@ -48,6 +50,7 @@ class Credentials(BaseModel):
 class State(BaseModel):
     """What `services.json` holds; written after every process start, so that a killed `gift up` leaves no orphan."""
 
+    host: str = servers.HOST
     s3_port: int
     mlflow_port: int
     s3: ProcessRecord | None = None
@@ -55,11 +58,19 @@ class State(BaseModel):
     children: tuple[ProcessRecord, ...] = ()
 
 
-def start_services(state_dir: Path, *, s3_port: int = 8333, mlflow_port: int = 5500, bucket: str = "gift") -> Services:
+def start_services(
+    state_dir: Path,
+    *,
+    host: str = servers.HOST,
+    s3_port: int = 8333,
+    mlflow_port: int = 5500,
+    bucket: str = "gift",
+) -> Services:
     """Start both services and create `bucket`; services that run already are reused, whatever their ports.
 
     Raises:
-        GiftError: a port is taken, a program is missing, or a service does not get ready (with its last log lines).
+        GiftError: they run, but on another address than `host`; a port is taken, a program is missing, or a service
+            does not get ready (with its last log lines).
     """
     state_dir = state_dir.resolve()
     try:
@@ -68,7 +79,12 @@ def start_services(state_dir: Path, *, s3_port: int = 8333, mlflow_port: int = 5
             services = running_services(state_dir)
             if services is None:
                 _stop(state_dir)  # when only one is left it goes too: it was given the other's old address
-                services = _start(state_dir, s3_port, mlflow_port, bucket)
+                services = _start(state_dir, host, s3_port, mlflow_port, bucket)
+            elif services.host != host:
+                raise GiftError(
+                    f"the services in {state_dir} listen on {services.host}, and here they are needed on {host}: "
+                    "run `gift down` first"
+                )
             _create_bucket(services, bucket)
             return services
     except OSError as error:
@@ -96,20 +112,20 @@ def stop_services(state_dir: Path) -> bool:
 # --- starting and stopping, under the lock -------------------------------------------------------------------------
 
 
-def _start(state_dir: Path, s3_port: int, mlflow_port: int, bucket: str) -> Services:
-    _require_free_port("S3 server", s3_port, "--s3-port")
-    _require_free_port("MLflow server", mlflow_port, "--mlflow-port")
+def _start(state_dir: Path, host: str, s3_port: int, mlflow_port: int, bucket: str) -> Services:
+    _require_free_port("S3 server", host, s3_port, "--s3-port")
+    _require_free_port("MLflow server", host, mlflow_port, "--mlflow-port")
     if s3_port == mlflow_port:
         raise GiftError(f"the S3 and the MLflow server cannot share port {s3_port}: choose another with --mlflow-port")
-    state = State(s3_port=s3_port, mlflow_port=mlflow_port)
+    state = State(host=host, s3_port=s3_port, mlflow_port=mlflow_port)
     services = _describe(state_dir, state)
     s3 = servers.s3_client(services.environment)
     tracking_uri = services.environment["MLFLOW_TRACKING_URI"]
     try:
-        state.s3 = _spawn("seaweedfs", servers.seaweedfs_command(s3_port), services)
+        state.s3 = _spawn("seaweedfs", servers.seaweedfs_command(host, s3_port), services)
         _write(state, state_dir / "services.json")
         _wait_until(lambda: servers.s3_answers(s3), "S3 server", state.s3, state_dir / "seaweedfs.log")
-        state.mlflow = _spawn("mlflow", servers.mlflow_command(mlflow_port, f"s3://{bucket}/mlflow"), services)
+        state.mlflow = _spawn("mlflow", servers.mlflow_command(host, mlflow_port, f"s3://{bucket}/mlflow"), services)
         _write(state, state_dir / "services.json")
         _wait_until(
             lambda: servers.mlflow_answers(tracking_uri), "MLflow server", state.mlflow, state_dir / "mlflow.log"
@@ -128,7 +144,7 @@ def _spawn(name: str, command: list[str], services: Services) -> ProcessRecord:
     folder = services.state_dir / name
     folder.mkdir(exist_ok=True)
     settings = {name: value for name, value in services.environment.items() if name.startswith("AWS_")}
-    environment = servers.server_environment(settings)
+    environment = servers.server_environment(services.host, settings)
     return processes.spawn(command, folder, environment, services.state_dir / f"{name}.log")
 
 
@@ -153,11 +169,11 @@ def _stop_processes(state: State) -> bool:
 # --- readiness -----------------------------------------------------------------------------------------------------
 
 
-def _require_free_port(service: str, port: int, option: str) -> None:
-    fault = processes.port_fault(servers.HOST, port)
+def _require_free_port(service: str, host: str, port: int, option: str) -> None:
+    fault = processes.port_fault(host, port)
     if fault is not None:
         raise GiftError(
-            f"port {port} for the {service} is not free ({fault}): free it, or choose another with {option}"
+            f"port {port} for the {service} is not free on {host} ({fault}): free it, or choose another with {option}"
         )
 
 
@@ -179,7 +195,7 @@ def _create_bucket(services: Services, bucket: str) -> None:
             client.create_bucket(Bucket=bucket)
     except (BotoCoreError, ClientError) as error:
         raise GiftError(
-            f"the S3 server on {servers.HOST}:{services.s3_port} runs but gives us no bucket {bucket!r} ({error}): "
+            f"the S3 server on {services.host}:{services.s3_port} runs but gives us no bucket {bucket!r} ({error}): "
             "run `gift down`, then `gift up`"
         ) from error
 
@@ -192,10 +208,10 @@ def _describe(state_dir: Path, state: State) -> Services:
     environment = {
         "AWS_ACCESS_KEY_ID": credentials.access_key_id,
         "AWS_SECRET_ACCESS_KEY": credentials.secret_access_key,
-        "AWS_ENDPOINT_URL_S3": f"http://{servers.HOST}:{state.s3_port}",
-        "MLFLOW_TRACKING_URI": f"http://{servers.HOST}:{state.mlflow_port}",
+        "AWS_ENDPOINT_URL_S3": f"http://{state.host}:{state.s3_port}",
+        "MLFLOW_TRACKING_URI": f"http://{state.host}:{state.mlflow_port}",
     }
-    return Services(state.s3_port, state.mlflow_port, environment, state_dir)
+    return Services(state.host, state.s3_port, state.mlflow_port, environment, state_dir)
 
 
 def _credentials(path: Path) -> Credentials:

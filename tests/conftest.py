@@ -1,8 +1,15 @@
-"""Fixtures that more than one test file needs: the real S3 and MLflow servers, started once for the whole session."""
+"""Fixtures that more than one test file needs: the real S3 and MLflow servers, and the image of the stages.
+
+Each is there once for the whole session. Without a Docker engine, or a base image, tests of the image are skipped with
+the reason; where CI is set, they fail.
+"""
 
 import os
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
+from typing import NoReturn
 
 # Read when torch, the hub client and MLflow are imported, so set before anything else is.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -11,6 +18,9 @@ os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 
 import pytest
 
+from gift.errors import GiftError
+from pipelines.docker_engine import docker_engine
+from pipelines.images import Image, built_image
 from pipelines.processes import free_ports
 from pipelines.servers import HOST
 from pipelines.services import Services, start_services, stop_services
@@ -37,3 +47,25 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
 def bucket_prefix(services: Services) -> str:
     """An `s3://` prefix that no other test uses."""
     return f"s3://gift/test-{uuid.uuid4().hex}"
+
+
+@pytest.fixture(scope="session")
+def gift_image() -> Image:
+    """The CPU image of this checkout, built by the command line (quick when it is up to date)."""
+    try:
+        with docker_engine():
+            pass
+    except GiftError as error:
+        _skip_or_fail(str(error))
+    build = [sys.executable, "-m", "pipelines.command", "images", "build", "--cpu"]
+    built = subprocess.run(build, capture_output=True, text=True, check=False)
+    if "and cannot be pulled" in built.stderr:
+        _skip_or_fail(built.stderr)
+    assert built.returncode == 0, built.stdout + built.stderr
+    return built_image("gift")
+
+
+def _skip_or_fail(reason: str) -> NoReturn:
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)

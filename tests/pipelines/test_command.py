@@ -49,7 +49,6 @@ def test_a_report_is_printed_as_a_table(gift) -> None:
         (("--profile", "nope"), "profile 'nope' does not exist"),
         (("--profile", "local", "--set", "rollout.group_size=1"), "rollout.group_size: input should be greater"),
         (("--profile", "local", "--set", "data.colour=red"), "data.arithmetic.colour is not a known key"),
-        (("--profile", "local", "--runner", "docker"), "--runner docker needs container images"),
     ],
 )
 def test_a_mistake_is_one_line_and_starts_nothing(

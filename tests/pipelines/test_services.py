@@ -227,3 +227,21 @@ def test_state_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(GiftError, match=f"cannot run the services in {tmp_path}/file/state"):
         start_services(tmp_path / "file" / "state")
+
+
+def test_services_listen_where_they_are_told_and_are_not_moved_while_they_run(state_dir: Path) -> None:
+    host = "127.0.0.2"
+    s3_port, mlflow_port = free_ports(host, 2)
+    services = start_services(state_dir, host=host, s3_port=s3_port, mlflow_port=mlflow_port)
+    listening = {
+        connection.laddr.ip
+        for process in family(state_dir)
+        for connection in process.net_connections(kind="inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert host in listening
+    assert listening <= {host, HOST}  # SeaweedFS keeps loopback beside it
+    assert services.environment["MLFLOW_TRACKING_URI"] == f"http://{host}:{mlflow_port}"
+    assert running_services(state_dir) == services
+    with pytest.raises(GiftError, match=r"listen on 127\.0\.0\.2, .* needed on 127\.0\.0\.1: run `gift down` first"):
+        start_services(state_dir, s3_port=s3_port, mlflow_port=mlflow_port)
