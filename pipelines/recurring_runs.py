@@ -5,8 +5,8 @@ It tells ours from anybody else's, and a change in git (another digest) from a c
 same digest). KFP keeps 255 characters of a description, so everything else is read from the recurring run itself, and
 the profile, commit and image from the description of the pipeline version that it runs.
 
-Left out: recurring runs in other experiments, and what KFP fills in by itself (the namespace, and an account where a schedule
-names none).
+Left out: recurring runs in other experiments, and what KFP fills in by itself (the namespace, and an account where a
+schedule names none).
 """
 
 import re
