@@ -10,11 +10,11 @@ from pipelines.rollout_ablation import mean_floor
 
 
 def token_reduction(base: RunConfig) -> Experiment:
-    """The sum, and means with floors below, at and above the one that suits responses of half the longest length."""
+    """The sum, and means with the floor that suits responses of half the longest length, and with twice that."""
     middle = float(mean_floor(base).partition("=")[2])
     means = tuple(
         Variant(f"mean-{name}", f"Mean, floor {floor:.2g}", ("gift.reduction=mean", f"gift.std_floor={floor:.2g}"))
-        for name, floor in (("low", middle / 2), ("middle", middle), ("high", middle * 2))
+        for name, floor in (("floor", middle), ("double-floor", middle * 2))
     )
     return Experiment(
         name="token-reduction",
