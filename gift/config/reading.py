@@ -12,6 +12,21 @@ from gift.errors import GiftError
 PROFILES = Path(__file__).resolve().parent.parent.parent / "profiles"
 
 
+class _ProfileLoader(yaml.SafeLoader):
+    """Refuses a key that is there twice, of which YAML's own loaders silently take the last."""
+
+
+def _mapping(loader: _ProfileLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
+    repeated = next((key for index, key in enumerate(keys) if key in keys[:index]), None)
+    if repeated is not None:
+        raise yaml.constructor.ConstructorError(None, None, f"the key {repeated} is there twice", node.start_mark)
+    return loader.construct_mapping(node, deep=True)
+
+
+_ProfileLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
 def profile_names() -> list[str]:
     """The names that `load_profile` takes."""
     return sorted(path.stem for path in PROFILES.glob("*.yaml"))
@@ -27,7 +42,7 @@ def load_profile(name: str, overrides: tuple[str, ...] = ()) -> RunConfig:
     if not path.is_file():
         raise GiftError(f"profile {name!r} does not exist; choose one of {', '.join(profile_names())}, or a YAML file")
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_ProfileLoader)  # noqa: S506 (a safe loader)
     except yaml.YAMLError as error:
         raise GiftError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):

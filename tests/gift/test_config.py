@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from gift.config import load_profile, parse_config, profile_names
+from gift.config.reading import PROFILES
 from gift.errors import GiftError
 
 
@@ -96,6 +97,13 @@ def test_a_profile_can_be_a_file(tmp_path: Path) -> None:
         load_profile(str(own))
     with pytest.raises(GiftError, match="choose one of"):
         load_profile("missing")
+
+
+def test_a_key_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    profile = tmp_path / "mine.yaml"
+    profile.write_text((PROFILES / "local.yaml").read_text() + "gate: {benchmark: heldout}\n")
+    with pytest.raises(GiftError, match=r"the key gate is there twice.*line \d+"):
+        load_profile(str(profile))
 
 
 def test_json_round_trip_keeps_the_digest_and_a_change_does_not() -> None:
