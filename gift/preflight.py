@@ -18,7 +18,7 @@ FREE_BYTES = 2 * 2**30
 
 
 def check_run(config: RunConfig, folders: Sequence[Path]) -> None:
-    """Raise the first fault found; `folders` are where the run will write.
+    """Raise the first fault found in a run on this machine; `folders` are where it will write.
 
     Raises:
         GiftError: one sentence that names the configuration key, the file or the folder.
@@ -26,7 +26,8 @@ def check_run(config: RunConfig, folders: Sequence[Path]) -> None:
     check_inputs(config)
     if config.compute.nodes > 1:
         raise GiftError(
-            f"compute.nodes is {config.compute.nodes}: this version trains on one node; --dry-run checks the rest"
+            f"compute.nodes is {config.compute.nodes}, and a run on this machine has one; "
+            "set compute.nodes=1, or compile the pipeline for a cluster (--dry-run checks the rest)"
         )
     for folder in folders:
         check_disk(folder)

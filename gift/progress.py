@@ -12,11 +12,12 @@ MARK = "· "
 
 
 class Progress:
-    """Prints at most one line per `interval` seconds, and always the last one."""
+    """Prints at most one line per `interval` seconds, and always the last one; `done` steps are there at the start."""
 
-    def __init__(self, label: str, total: int, interval: float = 2.0) -> None:
+    def __init__(self, label: str, total: int, interval: float = 2.0, done: int = 0) -> None:
         self._label = label
         self._total = total
+        self._done_before = done
         self._interval = interval
         self._started = time.monotonic()
         self._printed = float("-inf")
@@ -27,7 +28,7 @@ class Progress:
         if done < self._total and now - self._printed < self._interval:
             return
         self._printed = now
-        left = (now - self._started) / max(done, 1) * (self._total - done)
+        left = (now - self._started) / max(done - self._done_before, 1) * (self._total - done)
         shown = "  ".join((f"{MARK}{self._label} {done}/{self._total}", *fields, f"left {_clock(left)}"))
         print(shown, flush=True)
 

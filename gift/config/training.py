@@ -56,6 +56,8 @@ class SftConfig(Section):
     steps: Count
     batch_size: PositiveInt
     micro_batch_size: PositiveInt
+    checkpoint_every: Count = 100
+    """Steps between two checkpoints to go on from after an interruption; 0 for none. Decides nothing else."""
     optimizer: OptimizerConfig
 
 
@@ -75,4 +77,6 @@ class RlConfig(Section):
     heldout_every: Count = 0
     """Steps between two looks at held-out problems (one sampled response each); 0 for none."""
     heldout_problems: PositiveInt = 64
+    checkpoint_every: Count = 20
+    """Like `sft.checkpoint_every`, in batches, which take longer."""
     optimizer: OptimizerConfig

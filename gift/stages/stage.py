@@ -21,7 +21,7 @@ from gift.config import RunConfig, digest_of, parse_config
 from gift.errors import GiftError
 from gift.progress import BANNER
 from gift.provenance import source_digest
-from gift.storage import download_directory, read_manifest, upload_directory
+from gift.storage import compose_directory, download_directory, read_manifest, upload_directory
 from gift.tracking import StageRun, stage_run
 from gift.tracking.records import OUTPUT_DIGEST_TAG, OUTPUT_TAG, REUSED_TAG
 
@@ -30,6 +30,8 @@ from gift.tracking.records import OUTPUT_DIGEST_TAG, OUTPUT_TAG, REUSED_TAG
 class Stage:
     """One execution of one stage."""
 
+    name: str
+    """With its label: no other stage of the run has it."""
     config: RunConfig
     run_id: str
     """Identity of the pipeline run; the same for all its stages."""
@@ -49,15 +51,32 @@ class Stage:
             parents: URIs of the inputs; their content counts, not their address.
             make: fills the empty folder and returns metadata for its manifest.
         """
-        digests = [content_digest(uri) for uri in parents]
-        uri = f"{self.config.storage.uri}/{kind}/{digest_of(kind, source_digest(), digests, *decides)[:16]}"
+
+        def write(uri: str) -> None:
+            with scratch_folder() as folder:
+                metadata = make(folder)
+                upload_directory(folder, uri, parents=parents, metadata=metadata)
+
+        return self._write_once(kind, decides, parents, write)
+
+    def compose_once(
+        self, kind: str, decides: list[Any], parents: list[str], make: Callable[[], tuple[list[str], dict[str, str]]]
+    ) -> str:
+        """Like `make_once`, for what others write: `make()` returns the URIs of its parts, and metadata."""
+
+        def write(uri: str) -> None:
+            parts, metadata = make()
+            compose_directory(uri, parts, parents=parents, metadata=metadata)
+
+        return self._write_once(kind, decides, parents, write)
+
+    def _write_once(self, kind: str, decides: list[Any], parents: list[str], write: Callable[[str], None]) -> str:
+        uri = f"{self.config.storage.uri}/{kind}/{output_digest(kind, decides, parents)}"
         if read_manifest(uri) is not None:
             print(f"  unchanged, reused from {uri}", flush=True)
             self.tracking.set_tags({REUSED_TAG: "true"})
         else:
-            with scratch_folder() as folder:
-                metadata = make(folder)
-                upload_directory(folder, uri, parents=parents, metadata=metadata)
+            write(uri)
             print(f"  wrote {uri}", flush=True)
         self.tracking.set_tags({OUTPUT_TAG: uri, OUTPUT_DIGEST_TAG: content_digest(uri)})
         return uri
@@ -78,6 +97,12 @@ class Stage:
             for uri, path in zip(uris, paths, strict=True):
                 download_directory(uri, path)
             yield paths
+
+
+def output_digest(kind: str, decides: list[Any], parents: list[str]) -> str:
+    """What tells an output from others of its kind, in 16 hexadecimal digits; see `Stage.make_once`."""
+    digests = [content_digest(uri) for uri in parents]
+    return digest_of(kind, source_digest(), digests, *decides)[:16]
 
 
 def content_digest(uri: str) -> str:
@@ -125,7 +150,7 @@ def run_stage(
     with one_line_errors():
         parsed = parse_config(config)
         with stage_run(parent_run_id, name) as tracking:
-            return function(Stage(parsed, run_id, parent_run_id, tracking), **inputs)
+            return function(Stage(name, parsed, run_id, parent_run_id, tracking), **inputs)
 
 
 @contextmanager

@@ -8,7 +8,19 @@ and what the stages exchange are plain files.
 """
 
 from gift.storage.client import check_storage
+from gift.storage.composition import compose_directory, delete_directory
+from gift.storage.listing import list_paths
 from gift.storage.manifest import Manifest, ManifestFile, read_manifest
 from gift.storage.transfer import download_directory, upload_directory
 
-__all__ = ["Manifest", "ManifestFile", "check_storage", "download_directory", "read_manifest", "upload_directory"]
+__all__ = [
+    "Manifest",
+    "ManifestFile",
+    "check_storage",
+    "compose_directory",
+    "delete_directory",
+    "download_directory",
+    "list_paths",
+    "read_manifest",
+    "upload_directory",
+]

@@ -12,30 +12,17 @@ import logging
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
 
-from boto3.s3.transfer import TransferConfig, create_transfer_manager
 from botocore.exceptions import ClientError
 from s3transfer.manager import TransferManager
 
 from gift.errors import GiftError
-from gift.storage.client import MAX_REQUESTS, Location, connect, error_code, parse_uri, storage_faults
+from gift.storage.client import Location, connect, error_code, parse_uri, storage_faults
 from gift.storage.manifest import MANIFEST_NAME, Manifest, ManifestFile, read_manifest
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-
-MIB = 1024**2
-PART_BYTES = 16 * MIB  # larger files travel in parts of this size
-FILES_AT_ONCE = 4
-KEYS_PER_DELETE = 1000  # the limit of S3's DeleteObjects
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+from gift.storage.objects import delete_keys, in_parallel, keys_below
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +45,7 @@ def upload_directory(
     client = connect()
     with _disk_faults(source), storage_faults(client, location.bucket):
         paths = _files_below(source)
-        present = _keys_below(client, location)
+        present = keys_below(client, location)
         stale = present - {location.key(path) for path in paths} - {location.key(MANIFEST_NAME)}
         nested = sorted(key for key in stale if key.endswith(f"/{MANIFEST_NAME}"))
         if nested:
@@ -66,8 +53,8 @@ def upload_directory(
                 f"{uri} contains another directory (s3://{location.bucket}/{nested[0]}): choose another URI"
             )
         client.delete_object(Bucket=location.bucket, Key=location.key(MANIFEST_NAME))
-        files = _in_parallel(client, lambda transfers, path: _upload_file(transfers, source, path, location), paths)
-        _delete(client, location.bucket, sorted(stale))
+        files = in_parallel(client, lambda transfers, path: _upload_file(transfers, source, path, location), paths)
+        delete_keys(client, location.bucket, sorted(stale))
         manifest = Manifest(files=tuple(files), step=step, parents=tuple(parents), metadata=dict(metadata or {}))
         body = manifest.model_dump_json(indent=1).encode()
         client.put_object(Bucket=location.bucket, Key=location.key(MANIFEST_NAME), Body=body)
@@ -94,7 +81,7 @@ def download_directory(uri: str, destination: Path) -> Manifest:
         destination.parent.mkdir(parents=True, exist_ok=True)
         _require_space(destination.parent, manifest, uri)
         with _folder_that_becomes(destination) as partial, storage_faults(client, location.bucket):
-            _in_parallel(
+            in_parallel(
                 client, lambda transfers, file: _download_file(transfers, location, file, partial), manifest.files
             )
     _log("downloaded", manifest, uri, started)
@@ -131,49 +118,6 @@ def _download_file(transfers: TransferManager, location: Location, file: Manifes
 def _sha256(path: Path) -> str:
     with path.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
-
-
-# --- S3 ------------------------------------------------------------------------------------------------------------
-
-
-def _in_parallel(
-    client: "S3Client", function: Callable[[TransferManager, Item], Result], items: Iterable[Item]
-) -> list[Result]:
-    """`function` of every item, in order; the first exception cancels all the others, and is raised.
-
-    The files share one pool of `MAX_REQUESTS` request threads; the threads here wait for those, and compute hashes.
-    """
-    config = TransferConfig(
-        multipart_threshold=PART_BYTES,
-        multipart_chunksize=PART_BYTES,
-        max_concurrency=MAX_REQUESTS,
-        preferred_transfer_client="classic",  # the CRT client would ignore our time limits
-    )
-    pool = ThreadPoolExecutor(FILES_AT_ONCE)
-    try:
-        with create_transfer_manager(client, config) as transfers:  # left by an exception, it cancels its transfers
-            futures = [pool.submit(function, transfers, item) for item in items]
-            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-            for future in done:
-                future.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-    return [future.result() for future in futures]
-
-
-def _keys_below(client: "S3Client", location: Location) -> set[str]:
-    pages = client.get_paginator("list_objects_v2").paginate(Bucket=location.bucket, Prefix=f"{location.prefix}/")
-    return {entry["Key"] for page in pages for entry in page.get("Contents", [])}
-
-
-def _delete(client: "S3Client", bucket: str, keys: list[str]) -> None:
-    for start in range(0, len(keys), KEYS_PER_DELETE):
-        batch = keys[start : start + KEYS_PER_DELETE]
-        answer = client.delete_objects(
-            Bucket=bucket, Delete={"Objects": [{"Key": key} for key in batch], "Quiet": True}
-        )
-        for fault in answer.get("Errors", []):
-            raise GiftError(f"cannot delete s3://{bucket}/{fault['Key']}, which is no longer needed: {fault['Code']}")
 
 
 # --- the disk ------------------------------------------------------------------------------------------------------

@@ -48,6 +48,15 @@ class MetricLog:
         now = int(time.time() * 1000)
         self._queue.put([Metric(key, float(value), now, step) for key, value in metrics.items()])
 
+    def copy_unsent(self, destination: Path) -> None:
+        """Write what the server may not have yet to another file, which can be the spool of a later `MetricLog`.
+
+        Raises:
+            GiftError: the spool file cannot be written.
+        """
+        self._spool.take_from(self._queue)
+        self._spool.copy_to(destination)
+
     def close(self, timeout: float = 15.0) -> int:
         """Send what is left, for `timeout` seconds at most, and return how many metrics stay in the spool file.
 

@@ -1,6 +1,7 @@
 """What the stages of a run left in MLflow: read by the report, and to find out which stage failed."""
 
 from dataclasses import dataclass
+from operator import attrgetter
 
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
@@ -58,7 +59,8 @@ def _record(client: MlflowClient, run: Run) -> StageRecord:
 def _curves(client: MlflowClient, run: Run) -> dict[str, tuple[tuple[int, float], ...]]:
     histories = {name: client.get_metric_history(run.info.run_id, name) for name in run.data.metrics}
     return {
-        name: tuple(sorted({entry.step: entry.value for entry in history}.items()))
+        # Of a step that was done twice, by a training that went on from a checkpoint, the later one counts.
+        name: tuple(sorted({entry.step: entry.value for entry in sorted(history, key=attrgetter("timestamp"))}.items()))
         for name, history in histories.items()
         if len({entry.step for entry in history}) > 1
     }

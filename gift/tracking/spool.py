@@ -5,6 +5,7 @@ nothing is rewritten when a part of the file was sent, and a file that a crash l
 """
 
 import json
+import shutil
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -55,6 +56,12 @@ class MetricSpool:
         while lines := self._next_lines():
             client.log_batch(run_id, metrics=[_from_line(line) for line in lines])
             self._confirm(lines)
+
+    def copy_to(self, destination: Path) -> None:
+        """Copy the file, if there is one: everything that is not sent, and perhaps some that is."""
+        with self._lock:
+            if self._path.exists():
+                shutil.copyfile(self._path, destination)
 
     def pending(self) -> int:
         """The number of metrics that the server has not confirmed."""

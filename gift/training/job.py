@@ -8,6 +8,15 @@ from gift.config import RunConfig, Section
 from gift.errors import GiftError
 
 
+class ResumeSettings(Section):
+    """Where a job leaves what it can go on from; see `gift.training.resume`."""
+
+    uri: str
+    """S3 prefix that belongs to this job and to what decides its result."""
+    folder: Path
+    """Local folder that the ranks of a node share, not there yet: a checkpoint on its way to S3 or from there."""
+
+
 class TrainingJob(Section):
     """Folders are local; the stage fetched them and uploads the checkpoint afterwards."""
 
@@ -22,6 +31,7 @@ class TrainingJob(Section):
     """Where rank 0 logs metrics."""
     metric_spool: Path
     """Where metrics wait while the tracking server is away."""
+    resume: ResumeSettings
 
 
 def read_job(path: Path) -> TrainingJob:

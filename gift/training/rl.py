@@ -5,12 +5,12 @@
 The groups come from the current policy, from the SFT model before the first step, or from a data set (`rl.groups`);
 everything else is the same for all objectives.
 
-Left out: rollouts that overlap with training, and resuming from a checkpoint.
+Left out: rollouts that overlap with training.
 """
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -19,6 +19,7 @@ import torch.distributed as dist
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from gift.algorithms import load_objective
+from gift.config import RunConfig
 from gift.data.problems import read_problems
 from gift.data.scored import read_scored
 from gift.data.tokens import tokenize_prompts
@@ -34,6 +35,7 @@ from gift.training.job import TrainingJob, read_job
 from gift.training.order import derived_seed, example_stream
 from gift.training.policy import trainable_model
 from gift.training.reports import step_reports
+from gift.training.resume import TrainingState, open_checkpoints
 from gift.training.sources import Sampler, scored_data
 from gift.training.update import Learner, update
 
@@ -46,23 +48,28 @@ SHOWN = {
 
 
 def train(job: TrainingJob) -> None:
-    """Run all steps on this rank and save the checkpoint.
+    """Run all steps that are left on this rank and save the checkpoint.
 
     Raises:
         GiftError: a prompt is too long, a reward is no finite number, or the data has no groups of the right size.
     """
     config = job.config
     device = initialize_ranks(config.compute)
-    torch.manual_seed(derived_seed(config.seed, "training", dist.get_rank()))
     tokenizer = load_tokenizer(job.model)
     learner = _learner(job, device)
     with ExitStack() as resources:
-        sampler = _sampler(job, learner, tokenizer, resources)
-        next_batch = _group_source(job, sampler, device)
+        checkpoints = resources.enter_context(
+            open_checkpoints(job, steps=config.rl.steps, every=config.rl.checkpoint_every)
+        )
+        state = checkpoints.start
+        sampler = _sampler(job, learner, tokenizer, state, resources)
+        next_batch = _group_source(job, sampler, state, device)  # the SFT model's groups need its weights still there
+        checkpoints.restore(learner.engine)
+        sampler.refresh()
         heldout = _heldout(job, tokenizer) if config.rl.heldout_every else None
-        report = resources.enter_context(step_reports(job, config.algorithm, config.rl.steps, SHOWN))
-        tokens = 0.0
-        for step in range(config.rl.steps):
+        reports = resources.enter_context(step_reports(job, config.algorithm, checkpoints.remaining, SHOWN))
+        for step in checkpoints.remaining:
+            torch.manual_seed(derived_seed(config.seed, "training", step, dist.get_rank()))
             batch = next_batch(step)
             looked = heldout_metrics(sampler, heldout, batch, device) if heldout and due(config, step) else {}
             learning_rate = learner.engine.get_lr()[0]
@@ -74,11 +81,16 @@ def train(job: TrainingJob) -> None:
                 grad_norm=gradient_norm(learner.engine),
                 learning_rate=learning_rate,
                 seconds=batch.seconds + time.monotonic() - started,
-                earlier_tokens=tokens,
+                earlier_tokens=state.num_tokens,
                 device=device,
             )
-            tokens = metrics["num_tokens"]
-            report(step, metrics | looked)
+            reports.report(step, metrics | looked)
+            state = TrainingState(
+                step=step + 1,
+                num_tokens=metrics["num_tokens"],
+                examples_taken=state.examples_taken + batch.sampled_groups,
+            )
+            checkpoints.save(learner.engine, state, reports)
     save_checkpoint(learner.engine, job.checkpoint, step=config.rl.steps)
 
 
@@ -108,7 +120,13 @@ def _reference(job: TrainingJob, device: torch.device) -> PreTrainedModel:
     return model.to(device).eval().requires_grad_(False)
 
 
-def _sampler(job: TrainingJob, learner: Learner, tokenizer: PreTrainedTokenizerBase, resources: ExitStack) -> Sampler:
+def _sampler(
+    job: TrainingJob,
+    learner: Learner,
+    tokenizer: PreTrainedTokenizerBase,
+    state: TrainingState,
+    resources: ExitStack,
+) -> Sampler:
     """Opens the rollout engine and the rewards; `resources` closes them."""
     config = job.config
     problems = read_problems(job.data / "train.jsonl")
@@ -123,7 +141,7 @@ def _sampler(job: TrainingJob, learner: Learner, tokenizer: PreTrainedTokenizerB
         scorer=resources.enter_context(open_scorer(config.rewards, prompt=config.prompt, device=learner.device)),
         problems=problems,
         prompts=tokenize_prompts(tokenizer, problems, config.prompt, config.rollout.max_prompt_tokens),
-        order=example_stream(len(problems), config.seed, dist.get_rank(), config.compute.ranks),
+        order=_order(len(problems), config, state),
     )
     if config.rollout.engine == "transformers":  # it samples from the policy itself
         sampler.refresh()
@@ -133,21 +151,27 @@ def _sampler(job: TrainingJob, learner: Learner, tokenizer: PreTrainedTokenizerB
     return sampler
 
 
-def _group_source(job: TrainingJob, sampler: Sampler, device: torch.device) -> Callable[[int], GroupBatch]:
-    """step → this rank's part of its batch."""
+def _group_source(
+    job: TrainingJob, sampler: Sampler, state: TrainingState, device: torch.device
+) -> Callable[[int], GroupBatch]:
+    """step → this rank's part of its batch, for all steps from `state.step` on, one after the other."""
     config = job.config
     groups = config.rl.prompts_per_step // config.compute.ranks
     match config.group_source:
         case "on-policy":
             return lambda step: sampler.batch(groups, step)
         case "sft-policy":
-            sampled = [sampler.batch(groups, step) for step in range(config.rl.steps)]
+            sampled = {step: sampler.batch(groups, step) for step in range(state.step, config.rl.steps)}
             return lambda step: sampled[step]
         case _:
             rows = read_scored(job.data / "scored.jsonl")
-            order = example_stream(len(rows), config.seed, dist.get_rank(), config.compute.ranks)
-            data = scored_data(rows, sampler.tokenizer, config, order, device)
+            data = scored_data(rows, sampler.tokenizer, config, _order(len(rows), config, state), device)
             return lambda _step: data.batch(groups)
+
+
+def _order(size: int, config: RunConfig, state: TrainingState) -> Iterator[int]:
+    """Which of `size` examples this rank sees next."""
+    return example_stream(size, config.seed, dist.get_rank(), config.compute.ranks, state.examples_taken)
 
 
 def _heldout(job: TrainingJob, tokenizer: PreTrainedTokenizerBase) -> Heldout:

@@ -20,23 +20,23 @@ from gift.data.tokens import Demonstration, pad_right, tokenize_demonstrations
 from gift.models import load_tokenizer
 from gift.training.engine import build_engine, gradient_norm, initialize_ranks, save_checkpoint
 from gift.training.job import TrainingJob, read_job
-from gift.training.order import batch_indices
+from gift.training.order import batch_indices, derived_seed
 from gift.training.policy import token_log_probabilities, trainable_model
 from gift.training.reduce import sum_over_ranks
 from gift.training.reports import step_reports
+from gift.training.resume import TrainingState, open_checkpoints
 
 SHOWN = {"loss": "loss {:.3f}", "tokens_per_second": "{:,.0f} tok/s"}
 
 
 def train(job: TrainingJob) -> None:
-    """Run all SFT steps on this rank and save the checkpoint.
+    """Run all SFT steps that are left on this rank and save the checkpoint.
 
     Raises:
         GiftError: a demonstration does not fit the context.
     """
     config = job.config
     device = initialize_ranks(config.compute)
-    torch.manual_seed(config.seed)
     tokenizer = load_tokenizer(job.model)
     # Without steps the model goes on as it is, and its data may have no demonstrations.
     problems = read_problems(job.data / "sft.jsonl") if config.sft.steps else []
@@ -50,10 +50,16 @@ def train(job: TrainingJob) -> None:
         micro_batch_size=config.sft.micro_batch_size,
         accumulation_steps=accumulation,
     )
-    with step_reports(job, "sft", config.sft.steps, SHOWN) as report:
-        for step in range(config.sft.steps):
+    with (
+        open_checkpoints(job, steps=config.sft.steps, every=config.sft.checkpoint_every) as checkpoints,
+        step_reports(job, "sft", checkpoints.remaining, SHOWN) as reports,
+    ):
+        checkpoints.restore(engine)
+        for step in checkpoints.remaining:
+            torch.manual_seed(derived_seed(config.seed, "sft", step, dist.get_rank()))
             metrics = _train_step(engine, _batch(demonstrations, config, step), config, tokenizer.pad_token_id, device)
-            report(step, metrics)
+            reports.report(step, metrics)
+            checkpoints.save(engine, TrainingState(step=step + 1), reports)
     save_checkpoint(engine, job.checkpoint, step=config.sft.steps)
 
 

@@ -217,6 +217,14 @@ def test_a_retried_stage_continues_its_run_and_adds_up_its_seconds(parent_run_id
     assert seconds["prepare"] >= 0.2 > seconds["sft"]
 
 
+def test_of_a_step_that_was_done_twice_the_later_value_is_read(parent_run_id: str) -> None:
+    with stage_run(parent_run_id, "train-sft") as tracking:
+        client = MlflowClient()
+        for step, value, logged in ((0, 3.0, 1000), (1, 2.5, 4000), (1, 2.0, 2000), (2, 1.0, 5000), (2, 1.5, 3000)):
+            client.log_metric(tracking.run_id, "loss", value, timestamp=logged, step=step)
+    assert stage_records(parent_run_id)["train-sft"].curves["loss"] == ((0, 3.0), (1, 2.5), (2, 1.0))
+
+
 def test_params_and_tags_may_be_logged_again_but_not_changed(parent_run_id: str) -> None:
     with stage_run(parent_run_id, "sft") as stage:
         for _ in range(2):

@@ -125,5 +125,5 @@ def test_more_than_one_node_is_refused_without_dry_run(tmp_path: Path, monkeypat
     from gift.errors import GiftError
     from gift.preflight import check_run
 
-    with pytest.raises(GiftError, match=r"compute\.nodes is 4: this version trains on one node"):
+    with pytest.raises(GiftError, match=r"compute\.nodes is 4, and a run on this machine has one"):
         check_run(load_profile("qwen2.5-32b-dapo"), [tmp_path])

@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM
 from gift.config import ComputeConfig, OptimizerConfig
 from gift.errors import GiftError
 from gift.training.engine import initialize_ranks, learning_rate_factor
+from gift.training.zero_checkpoint import read_parameters
 
 CASES = {
     "stage 1": {"zero_stage": 1},
@@ -20,11 +21,14 @@ CASES = {
 }
 
 
+IN_BF16 = {f"stage {stage} in bf16": {"zero_stage": stage, "precision": "bf16"} for stage in (1, 2, 3)}
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("engine")
     template = write_template(folder / "template", tied=True)
-    train(folder, {name: (template, compute) for name, compute in CASES.items()})
+    train(folder, {name: (template, compute) for name, compute in (CASES | IN_BF16).items()})
     return folder
 
 
@@ -63,6 +67,16 @@ def test_training_equals_plain_pytorch(trained, reference, case):
     assert (engine_logits - logits).abs().mean() < 1e-6
     assert measured["gradient_norms"] == pytest.approx(norms, rel=1e-5)
     assert min(norms) > OPTIMIZER["gradient_clipping"], "clipping was not put to the test"
+
+
+@pytest.mark.parametrize("case", CASES | IN_BF16)
+def test_a_loaded_checkpoint_trains_on_to_the_same_bits(trained, case):
+    expected, found = read_parameters(trained / case), read_parameters(trained / case / "resumed")
+    early = read_parameters(trained / case / "early")
+    assert expected.keys() == found.keys()
+    for name, parameter in expected.items():
+        assert torch.equal(found[name].assemble(), parameter.assemble()), name
+        assert not torch.equal(found[name].assemble(), early[name].assemble()), name
 
 
 @pytest.mark.parametrize("case", CASES)

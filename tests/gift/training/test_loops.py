@@ -1,106 +1,18 @@
 """Both training loops on real DeepSpeed ranks: the batch is global, and every objective learns."""
 
-import uuid
 from pathlib import Path
 
 import pytest
 import torch
-from mlflow import MlflowClient
-from safetensors.torch import load_file
+from tiny_jobs import Training, own_reward, write_inputs
 
-from gift.config import RunConfig, load_profile
-from gift.data.problems import read_problems
-from gift.data.scored import ScoredProblem, write_scored
-from gift.data.sources import write_data
 from gift.errors import GiftError
-from gift.models import write_base_model
-from gift.training.conversion import convert_checkpoint
-from gift.training.job import TrainingJob
-from gift.training.launch import launch_ranks
 from pipelines.services import Services
-
-TINY = (
-    "model.hidden_size=32",
-    "model.intermediate_size=64",
-    "model.layers=1",
-    "model.attention_heads=2",
-    "data.sft=64",
-    "data.train=32",
-    "data.heldout=8",
-    "sft.steps=3",
-    "sft.batch_size=8",
-    "sft.micro_batch_size=4",
-    "sft.optimizer.warmup_steps=0",
-    "rollout.group_size=8",
-    "rollout.max_new_tokens=12",
-    "rl.prompts_per_step=4",
-    "rl.micro_batch_groups=1",
-    "rl.optimizer={learning_rate: 1.0e-2}",
-)
-OWN_REWARD = """
-def digits(completion, problem):
-    return sum(character.isdigit() for character in completion) / 12
-
-def some_digit(completion, problem):
-    return float(any(character.isdigit() for character in completion))
-
-def rare(completion, problem):
-    return float("7" in completion)
-
-def broken(completion, problem):
-    return float("nan")
-"""
 
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with data/ and base/."""
-    folder = tmp_path_factory.mktemp("inputs")
-    config = load_profile("local", TINY)
-    (folder / "base").mkdir()
-    write_data(config, folder / "data")
-    demonstrations = read_problems(folder / "data" / "sft.jsonl")
-    write_base_model(config, demonstrations, folder / "base")
-    (folder / "own_reward.py").write_text(OWN_REWARD)
-    problems = read_problems(folder / "data" / "train.jsonl", 8)
-    write_scored(
-        folder / "data" / "scored.jsonl",
-        [
-            ScoredProblem(f"scored-{index}", problem.question, "", "", ("1", "1 2", "#### 3"), (0.0, 0.5, float(index)))
-            for index, problem in enumerate(problems)
-        ],
-    )
-    return folder
-
-
-class Training:
-    """One finished training job."""
-
-    def __init__(self, module: str, inputs: Path, folder: Path, *overrides: str) -> None:
-        self.config: RunConfig = load_profile("local", (*TINY, *overrides))
-        client = MlflowClient()
-        experiment = client.create_experiment(f"test-{uuid.uuid4().hex}")
-        run = client.create_run(experiment).info.run_id
-        self.inputs, self.folder = inputs, folder
-        job = TrainingJob(
-            config=self.config,
-            model=inputs / "base",
-            data=inputs / "data",
-            checkpoint=folder / "checkpoint",
-            mlflow_run_id=run,
-            metric_spool=folder / "metrics.jsonl",
-        )
-        (folder / "job.json").write_text(job.model_dump_json())
-        launch_ranks(module, folder / "job.json", self.config.compute)
-        names = client.get_run(run).data.metrics
-        self.metrics = {name: [entry.value for entry in client.get_metric_history(run, name)] for name in names}
-
-    def weights(self) -> dict[str, torch.Tensor]:
-        output = self.folder / "model"
-        convert_checkpoint(
-            self.folder / "checkpoint", self.inputs / "base", output, precision="fp32", max_shard_bytes=2**30
-        )
-        return load_file(output / "model.safetensors")
+    return write_inputs(tmp_path_factory.mktemp("inputs"))
 
 
 def test_sft_is_the_same_whatever_the_ranks_and_micro_batches(
@@ -122,8 +34,7 @@ def test_sft_is_the_same_whatever_the_ranks_and_micro_batches(
         torch.testing.assert_close(found, expected[name], rtol=0, atol=2e-4, msg=name)
 
 
-SOME_DIGIT = "rewards=[{kind: function, function: 'own_reward:some_digit'}]"
-OWN = "rewards=[{kind: function, function: 'own_reward:digits'}]"
+SOME_DIGIT, OWN = own_reward("some_digit"), own_reward("digits")
 
 
 def _mean(values: list[float]) -> float:
@@ -190,13 +101,18 @@ def test_refilling_replaces_groups_whose_rewards_are_equal(
     services: Services, inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(inputs))
-    rare = "rewards=[{kind: function, function: 'own_reward:rare'}]"
     dropped, refilled = (
         Training(
             "gift.training.rl",
             inputs,
             tmp_path_of(tmp_path, choice),
-            *("compute.ranks=1", rare, "rl.steps=3", f"gift.zero_variance={choice}", "rollout.refill_rounds=8"),
+            *(
+                "compute.ranks=1",
+                own_reward("rare"),
+                "rl.steps=3",
+                f"gift.zero_variance={choice}",
+                "rollout.refill_rounds=8",
+            ),
         ).metrics
         for choice in ("drop", "refill")
     )
@@ -237,9 +153,8 @@ def test_a_reward_that_is_no_number_is_named(
     services: Services, inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(inputs))
-    broken = "rewards=[{kind: function, function: 'own_reward:broken'}]"
     with pytest.raises(GiftError, match=r"broken.* nan .*train-"):
-        Training("gift.training.rl", inputs, tmp_path, broken, "rl.steps=1", "compute.ranks=1")
+        Training("gift.training.rl", inputs, tmp_path, own_reward("broken"), "rl.steps=1", "compute.ranks=1")
 
 
 def test_scored_rows_must_have_the_group_size(services: Services, inputs: Path, tmp_path: Path) -> None:

@@ -26,3 +26,8 @@ def test_a_derived_seed_belongs_to_its_purpose() -> None:
     assert len(seeds) == 80
     assert derived_seed(0, "rollout", 1, 0) == derived_seed(0, "rollout", 1, 0)
     assert all(0 <= seed < 2**31 for seed in seeds)
+
+
+def test_a_stream_goes_on_where_it_was_left() -> None:
+    whole, rest = example_stream(10, seed=3, rank=1, ranks=2), example_stream(10, seed=3, rank=1, ranks=2, taken=7)
+    assert [next(whole) for _ in range(20)][7:] == [next(rest) for _ in range(13)]

@@ -10,7 +10,14 @@ from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM
 
 from gift.config import ComputeConfig, OptimizerConfig
-from gift.training.engine import build_engine, gathered_parameters, gradient_norm, initialize_ranks, save_checkpoint
+from gift.training.engine import (
+    build_engine,
+    gathered_parameters,
+    gradient_norm,
+    initialize_ranks,
+    load_checkpoint,
+    save_checkpoint,
+)
 
 
 def main(job: dict) -> None:
@@ -27,7 +34,9 @@ def run_case(template: Path, output: Path, compute: ComputeConfig, job: dict) ->
     shapes = [parameter.shape for parameter in model.parameters()]
     engine = build_engine(model, compute, optimizer, updates, batch_size, accumulation)
     norms, whole = [], True
-    for update in batches:
+    for step, update in enumerate(batches):
+        if step == 1:
+            save_checkpoint(engine, output / "early", step=1)
         for micro_batch in update:
             ids = micro_batch[dist.get_rank()]
             engine.backward(engine(input_ids=ids, labels=ids).loss)
@@ -44,6 +53,24 @@ def run_case(template: Path, output: Path, compute: ComputeConfig, job: dict) ->
     if dist.get_rank() == 0:
         save_file({"logits": logits.contiguous()}, output / "logits.safetensors")
         (output / "measured.json").write_text(json.dumps({"gradient_norms": norms, "parameters_whole": whole}))
+    engine.destroy()
+    resume_case(template, output, compute, optimizer, batches)
+
+
+def resume_case(
+    template: Path, output: Path, compute: ComputeConfig, optimizer: OptimizerConfig, batches: torch.Tensor
+) -> None:
+    """Train all updates but the first from the early checkpoint, with a new engine."""
+    updates, accumulation, _, batch_size, _ = batches.shape
+    model = AutoModelForCausalLM.from_pretrained(template, dtype=torch.float32)
+    engine = build_engine(model, compute, optimizer, updates, batch_size, accumulation)
+    load_checkpoint(engine, output / "early", step=1)
+    for update in batches[1:]:
+        for micro_batch in update:
+            ids = micro_batch[dist.get_rank()]
+            engine.backward(engine(input_ids=ids, labels=ids).loss)
+            engine.step()
+    save_checkpoint(engine, output / "resumed", step=updates)
     engine.destroy()
 
 

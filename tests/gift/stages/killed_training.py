@@ -1,0 +1,19 @@
+"""A process that runs the stage train_sft, and is killed by one of its ranks: see die_in_training.py."""
+
+import json
+import sys
+from unittest import mock
+
+from gift.stages.stage import run_stage
+from gift.stages.train_sft import train_sft
+from gift.training.launch import launch_ranks
+
+
+def main() -> None:
+    arguments = json.loads(sys.argv[1])
+    with mock.patch("gift.stages.training.launch_ranks", lambda _module, *rest: launch_ranks("die_in_training", *rest)):
+        run_stage(train_sft, **arguments)
+
+
+if __name__ == "__main__":
+    main()

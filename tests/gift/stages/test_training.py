@@ -1,0 +1,72 @@
+"""A training stage that is killed and started again with the same run id goes on, and gives the same output."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gift.config import load_profile
+from gift.stages.prepare_data import prepare_data
+from gift.stages.prepare_model import prepare_model
+from gift.stages.stage import run_stage
+from gift.stages.train_sft import train_sft
+from gift.storage import list_paths, read_manifest, upload_directory
+from gift.tracking import start_parent_run
+from gift.tracking.records import stage_records
+
+HERE = Path(__file__).parent
+TINY = (
+    "model.hidden_size=32",
+    "model.intermediate_size=64",
+    "model.layers=1",
+    "model.attention_heads=2",
+    "data.sft=64",
+    "data.train=32",
+    "data.heldout=8",
+    "compute.ranks=1",
+    "sft.steps=4",
+    "sft.batch_size=8",
+    "sft.micro_batch_size=4",
+    "sft.checkpoint_every=2",
+)
+
+
+def test_a_stage_that_was_killed_goes_on_when_it_is_started_again(
+    bucket_prefix: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, capfd: pytest.CaptureFixture[str]
+) -> None:
+    config = load_profile("local", (*TINY, f"storage.uri={bucket_prefix}"))
+    run = {"config": config.model_dump_json(), "run_id": "r", "parent_run_id": start_parent_run(config, bucket_prefix)}
+    data = run_stage(prepare_data, **run)
+    inputs = {"data": data, "model": run_stage(prepare_model, **run, data=data)}
+    resumable = f"{bucket_prefix}/runs/r/resume/train-sft"
+
+    assert _train_until_killed(run | inputs, tmp_path_factory.mktemp("scratch")) == -signal.SIGKILL
+    (digest,) = {path.partition("/")[0] for path in list_paths(resumable)}
+    assert read_manifest(f"{resumable}/{digest}/step-2/node-0") is not None
+
+    (tmp_path / "state-0.json").write_text("{}")
+    upload_directory(tmp_path, f"{resumable}/{'0' * 16}/step-3/node-0")  # what other code has left, for example
+    capfd.readouterr()
+    output = run_stage(train_sft, **run, **inputs)
+    printed = capfd.readouterr().out
+    assert f"ignored {resumable}/{'0' * 16}: made with another configuration" in printed
+    assert f"goes on after step 2, from {resumable}/{digest}" in printed
+    assert output == f"{bucket_prefix}/checkpoints/{digest}"
+    assert list_paths(resumable) == []
+    assert [step for step, _ in stage_records(run["parent_run_id"])["train-sft"].curves["loss"]] == [0, 1, 2, 3]
+
+    rarely = load_profile("local", (*TINY, f"storage.uri={bucket_prefix}", "sft.checkpoint_every=3"))
+    assert run_stage(train_sft, **run | {"config": rarely.model_dump_json()}, **inputs) == output
+
+
+def _train_until_killed(arguments: dict[str, str], scratch: Path) -> int:
+    ranks = HERE.parent / "training" / "ranks"
+    dying = {"MODULE": "gift.training.sft", "STEP": "2", "CHECKPOINT": "2", "VICTIM": "launcher"}
+    environment = os.environ | {f"DIE_{name}": value for name, value in dying.items()} | {"PYTHONPATH": str(ranks)}
+    environment["TMPDIR"] = str(scratch)  # a process that is killed leaves its folders behind
+    command = [sys.executable, str(HERE / "killed_training.py"), json.dumps(arguments)]
+    return subprocess.run(command, env=environment, check=False).returncode

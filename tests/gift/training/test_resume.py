@@ -1,0 +1,104 @@
+"""A training that is killed goes on from its newest whole checkpoint, and ends where it would have ended anyway."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny_jobs import Job, own_reward, write_inputs
+
+from gift.errors import GiftError
+from gift.storage import list_paths, upload_directory
+from gift.storage.client import connect, parse_uri
+from gift.training.resume import newest_checkpoint, part_uri, remove_all_but
+from pipelines.services import Services
+
+RL = ("rl.steps=6", "rl.checkpoint_every=2", "rl.optimizer={learning_rate: 1.0e-2, warmup_steps: 2, schedule: linear}")
+SFT = ("sft.steps=6", "sft.checkpoint_every=2", "sft.optimizer.warmup_steps=2")
+CASES = {
+    "sft, two nodes": ("gift.training.sft", (*SFT, "compute.nodes=2")),
+    "gift, refilled groups": (
+        "gift.training.rl",
+        (*RL, own_reward("rare"), "gift.zero_variance=refill", "rl.mini_batches=2", "rl.heldout_every=3"),
+    ),
+    "gift, zero 3": ("gift.training.rl", (*RL, own_reward("digits"), "compute.zero_stage=3")),
+    "dpo, groups of the sft model": (
+        "gift.training.rl",
+        (*RL, own_reward("digits"), "compute.ranks=1", "algorithm=dpo", "dpo.beta=1.0"),
+    ),
+}
+OF_THE_CLOCK = ("step_time", "sampling_time", "tokens_per_second")
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_inputs(tmp_path_factory.mktemp("inputs"))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_killed_training_ends_where_an_uninterrupted_one_does(
+    services: Services,
+    inputs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    case: str,
+) -> None:
+    module, overrides = CASES[case]
+    monkeypatch.setenv("PYTHONPATH", f"{inputs}:{Path(__file__).parent / 'ranks'}")
+    section = module.rpartition(".")[2]
+    whole = Job(inputs, *overrides, f"{section}.checkpoint_every=0")
+    whole.attempt(module, tmp_path / "whole")
+    job = Job(inputs, *overrides)
+
+    # Killed after 5 steps, of which the first 4 are in a checkpoint, and with all metrics lost.
+    for name, value in {"MODULE": module, "STEP": "4", "CHECKPOINT": "4", "VICTIM": "rank"}.items():
+        monkeypatch.setenv(f"DIE_{name}", value)
+    with pytest.raises(GiftError, match="was killed by SIGKILL"):
+        job.attempt("die_in_training", tmp_path / "killed")
+    assert {path.partition("/")[0] for path in list_paths(job.resume_uri)} == {"step-4"}, "older ones are removed"
+    assert job.history() == {}
+
+    _leave_half_a_checkpoint(job.resume_uri, tmp_path / "half")
+    capfd.readouterr()
+    job.attempt(module, tmp_path / "resumed")
+    assert "goes on after step 4" in capfd.readouterr().out
+    assert list((tmp_path / "resumed").rglob("resume/**/*.pt")) == [], "nothing is left on the disk"
+
+    expected = whole.weights(tmp_path / "whole")
+    found = job.weights(tmp_path / "resumed")
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected), "equal to the last bit"
+    before = load_file(inputs / "base" / "model.safetensors")
+    assert not any(torch.equal(found[name], before[name]) for name in expected)
+    assert _without_clock(job.history()) == _without_clock(whole.history())
+    assert [step for step, _ in job.history()["step_time"]] == list(range(6))
+
+
+def _without_clock(history: dict[str, list[tuple[int, float]]]) -> dict[str, list[tuple[int, float]]]:
+    return {name: entries for name, entries in history.items() if name not in OF_THE_CLOCK}
+
+
+def _leave_half_a_checkpoint(uri: str, folder: Path) -> None:
+    """As a writer does that was killed before the manifest: it must be ignored, although its step is the highest."""
+    folder.mkdir()
+    (folder / "state-0.json").write_text("{}")
+    upload_directory(folder, part_uri(uri, 5, 0))
+    place = parse_uri(part_uri(uri, 5, 0))
+    connect().delete_object(Bucket=place.bucket, Key=place.key("manifest.json"))
+
+
+def test_a_checkpoint_counts_when_all_nodes_have_stored_their_part(bucket_prefix: str, tmp_path: Path) -> None:
+    (tmp_path / "state-0.json").write_text("{}")
+    assert newest_checkpoint(bucket_prefix, 2) is None
+    for step, node in ((2, 0), (2, 1), (10, 0)):
+        upload_directory(tmp_path, part_uri(bucket_prefix, step, node))
+    assert newest_checkpoint(bucket_prefix, 2) == 2
+    upload_directory(tmp_path, part_uri(bucket_prefix, 10, 1))
+    assert newest_checkpoint(bucket_prefix, 2) == 10
+    remove_all_but(bucket_prefix, 10)
+    assert list_paths(bucket_prefix) == [
+        f"step-10/node-{k}/{name}" for k in (0, 1) for name in ("manifest.json", "state-0.json")
+    ]
+    remove_all_but(bucket_prefix, 0)
+    assert list_paths(bucket_prefix) == []
