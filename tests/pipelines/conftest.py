@@ -1,0 +1,46 @@
+"""What the tests of schedules have: a KFP server, a checkout with a commit, and the command line between them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from kfp_server import KfpServer, running_server
+from scheduling import Gift, commit_all, compiled, write
+from typer.testing import CliRunner
+
+from pipelines import checkout, command, kfp_api
+
+
+@pytest.fixture
+def server() -> Iterator[KfpServer]:
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture
+def commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The commit of a checkout that has what a pipeline is compiled from, and nothing else."""
+    root = tmp_path / "checkout"
+    (root / "pipelines").mkdir(parents=True)
+    (root / "pipelines" / "checkout.py").write_text("")
+    monkeypatch.setattr(checkout, "ROOT", root)
+    return commit_all(root)
+
+
+@pytest.fixture
+def gift(server: KfpServer, commit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Gift:
+    """Runs `gift schedule …` in a folder with the schedule `nightly`; returns (exit status, output)."""
+    (tmp_path / "schedules").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KF_PIPELINES_ENDPOINT", server.address)
+    monkeypatch.setattr(kfp_api, "PAUSES", (0.01, 0.01))
+    monkeypatch.setattr(kfp_api, "READ_SECONDS", 0.3)
+    monkeypatch.setattr("pipelines.compile.compile_pipeline", compiled)
+    write("nightly", commit)
+
+    def run(*arguments: str) -> tuple[int, str]:
+        result = CliRunner().invoke(command.app, ["schedule", *arguments])
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        return result.exit_code, result.output
+
+    return run
