@@ -19,6 +19,7 @@ from gift.data.sources import public_data
 from gift.errors import GiftError
 from gift.mirror import hub_models, push
 from gift.storage import check_storage
+from pipelines.images import read_image
 from pipelines.session import (
     MlflowPort,
     Overrides,
@@ -35,7 +36,9 @@ IMAGE_BY_DIGEST = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
 
 app = typer.Typer(help="Copy what a profile needs from outside into the own store.", no_args_is_help=True)
 
-Image = Annotated[str | None, typer.Option(help="The image that the pipeline is compiled with, by digest.")]
+Image = Annotated[
+    str | None, typer.Option(help="The image that the pipeline is compiled with, by digest; else the one pushed last.")
+]
 Cpu = Annotated[bool, typer.Option("--cpu", help="The wheels of the CPU image instead of the GPU one.")]
 
 
@@ -60,7 +63,12 @@ def list_command(
 ) -> None:
     """Print every image digest, model revision, data set revision and wheel that a profile needs."""
     with one_line_errors():
-        needs = list(needs_of(load_profile(profile, tuple(override or ())), image, "cpu" if cpu else "gpu"))
+        config = load_profile(profile, tuple(override or ()))
+        built = read_image("gift")
+        image = image or (built.digest if built else None)
+        needs = list(needs_of(config, image, "cpu" if cpu else "gpu"))
+    if image is None:
+        typer.echo("no image yet: `gift images build --push REGISTRY` makes one, --image names another's", err=True)
     if as_json:
         typer.echo(json.dumps([asdict(need) for need in needs], indent=2))
         return

@@ -48,6 +48,22 @@ def test_the_cpu_image_has_its_own_wheels():
     assert not {name for name in names if name.startswith("nvidia")} | (names & {"vllm"})
 
 
+def test_without_an_image_the_image_that_was_pushed_last_is_listed(tmp_path, monkeypatch):
+    monkeypatch.setattr("pipelines.images.BUILT", tmp_path)
+    result = CliRunner().invoke(app, ["mirror", "list", "--profile", "local"])
+    assert "no image yet" in result.stderr
+    facts = dict.fromkeys(("id", "git_sha", "source_digest", "lock_digest", "base"), "x")
+    (tmp_path / "gift").mkdir()
+    (tmp_path / "gift" / "image.json").write_text(
+        json.dumps(facts | {"reference": "gift:gpu", "digest": DIGEST, "variant": "gpu", "size_bytes": 1})
+    )
+    assert needs("--profile", "local")[0] == {
+        "kind": "image",
+        "name": "registry.example/gift",
+        "pin": DIGEST.partition("@")[2],
+    }
+
+
 def test_an_image_tag_is_refused():
     result = CliRunner().invoke(app, ["mirror", "list", "--profile", "local", "--image", "registry.example/gift:1.0"])
     assert result.exit_code == 1
