@@ -50,22 +50,6 @@ class _Settings:
     mlflow_port: int
 
 
-@app.command("head-to-head")
-def head_to_head_command(
-    profile: Profile,
-    seeds: Seeds = 5,
-    tune: Tune = True,
-    override: Overrides = None,
-    runs: Runs = Path("runs"),
-    state_dir: StateDir = Path(".gift"),
-    s3_port: S3Port = 8333,
-    mlflow_port: MlflowPort = 5500,
-) -> None:
-    """GIFT, GRPO, GVPO, DPO and UNA from the same SFT models with the same number of responses."""
-    settings = _Settings(profile, seeds, tune, tuple(override or ()), runs, state_dir, s3_port, mlflow_port)
-    _run(head_to_head, settings)
-
-
 @app.command("rollout-ablation")
 def rollout_ablation_command(
     profile: Profile,
@@ -83,36 +67,42 @@ def rollout_ablation_command(
     _run(lambda base: rollout_ablation(base, budget), settings)
 
 
-@app.command("gift-options")
-def gift_options_command(
-    profile: Profile,
-    seeds: Seeds = 3,
-    tune: Tune = False,
-    override: Overrides = None,
-    runs: Runs = Path("runs"),
-    state_dir: StateDir = Path(".gift"),
-    s3_port: S3Port = 8333,
-    mlflow_port: MlflowPort = 5500,
+def _add_command(
+    name: str, define: Callable[[RunConfig], Experiment], explanation: str, *, seeds: int = 3, tune: bool = False
 ) -> None:
-    """GIFT's floor, reference, reduction, statistics and zero-variance groups, one choice at a time."""
-    settings = _Settings(profile, seeds, tune, tuple(override or ()), runs, state_dir, s3_port, mlflow_port)
-    _run(gift_options, settings)
+    """`gift experiment <name>` for an experiment without options of its own; `seeds` and `tune` are its defaults."""
+
+    @app.command(name, help=explanation)
+    def command(
+        profile: Profile,
+        seeds: Seeds = seeds,
+        tune: Tune = tune,
+        override: Overrides = None,
+        runs: Runs = Path("runs"),
+        state_dir: StateDir = Path(".gift"),
+        s3_port: S3Port = 8333,
+        mlflow_port: MlflowPort = 5500,
+    ) -> None:
+        _run(define, _Settings(profile, seeds, tune, tuple(override or ()), runs, state_dir, s3_port, mlflow_port))
 
 
-@app.command("token-reduction")
-def token_reduction_command(
-    profile: Profile,
-    seeds: Seeds = 3,
-    tune: Tune = False,
-    override: Overrides = None,
-    runs: Runs = Path("runs"),
-    state_dir: StateDir = Path(".gift"),
-    s3_port: S3Port = 8333,
-    mlflow_port: MlflowPort = 5500,
-) -> None:
-    """Log-ratios summed or averaged over tokens, for responses of varied length (profile varied-length)."""
-    settings = _Settings(profile, seeds, tune, tuple(override or ()), runs, state_dir, s3_port, mlflow_port)
-    _run(token_reduction, settings)
+_add_command(
+    "head-to-head",
+    head_to_head,
+    "GIFT, GRPO, GVPO, DPO and UNA from the same SFT models with the same number of responses.",
+    seeds=5,
+    tune=True,
+)
+_add_command(
+    "gift-options",
+    gift_options,
+    "GIFT's floor, reference, reduction, statistics and zero-variance groups, one choice at a time.",
+)
+_add_command(
+    "token-reduction",
+    token_reduction,
+    "Log-ratios summed or averaged over tokens, for responses of varied length (profile varied-length).",
+)
 
 
 @app.command()
