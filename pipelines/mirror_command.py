@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
 from gift.config import RunConfig, load_profile
 from gift.data.sources import public_data
@@ -72,10 +70,9 @@ def list_command(
     if as_json:
         typer.echo(json.dumps([asdict(need) for need in needs], indent=2))
         return
-    table = Table("kind", "name", "pin", box=None)
-    for need in needs:
-        table.add_row(need.kind, escape(need.name), escape(need.pin.partition(" ")[0]))
-    console.print(table)
+    width = max(len(need.name) for need in needs)
+    for need in needs:  # no table of rich's: it would cut digests to the width of the terminal
+        typer.echo(f"{need.kind:<9} {need.name:<{width}}  {need.pin.partition(' ')[0]}")
 
 
 @app.command("push")

