@@ -4,6 +4,8 @@
     in a stage:              <storage>/mirror/… if it is there, else the hub (which images keep offline by default)
 
 An address holds the commit, so a copy never goes stale; it is verified by its manifest like everything in the store.
+Data sets are copied from the data folder where there is one, and then are what that folder says they are: the
+manifest's metadata names where a copy came from.
 Left out: images and wheels. `gift mirror list` names them; registries and package indexes have tools of their own.
 """
 
@@ -49,14 +51,15 @@ def push(config: RunConfig) -> Iterator[str]:
         if read_manifest(uri) is None:
             with tempfile.TemporaryDirectory(prefix="gift-") as folder:
                 download_model(model, Path(folder))
-                upload_directory(Path(folder), uri)
+                upload_directory(Path(folder), uri, metadata={"copied_from": "the hub"})
         yield uri
     for data in public_data(config):
         uri = data_uri(config, data)
         if read_manifest(uri) is None:
             with tempfile.TemporaryDirectory(prefix="gift-") as folder:
-                _write_rows(data, data_folder(config.data), Path(folder, f"{data.name}.jsonl.gz"))
-                upload_directory(Path(folder), uri)
+                local = data_folder(config.data)
+                _write_rows(data, local, Path(folder, f"{data.name}.jsonl.gz"))
+                upload_directory(Path(folder), uri, metadata={"copied_from": str(local or "the hub")})
         yield uri
 
 

@@ -1,4 +1,7 @@
-"""Tells a webhook how a run ended: one POST of JSON to the address in `GIFT_WEBHOOK_URL`.
+"""Tells a webhook how a run ended: a POST of JSON to the address in `GIFT_WEBHOOK_URL`.
+
+At least one: where MLflow can't be asked, the stage fails and KFP tries it again, and every attempt tells what it
+knows; `run_id` says what belongs together.
 
 Such an address is a secret (who knows it may post), so it comes from the environment only, and nothing printed shows
 more of it than its host.

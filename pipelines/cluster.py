@@ -90,7 +90,7 @@ def follow(api: KfpApi, run_id: str, say: Callable[[str], None]) -> ClusterRun:
 
 
 def terminate(api: KfpApi, run_id: str) -> None:
-    """End a run and its pods; the exit handler records it as failed.
+    """End a run and its pods. KFP may leave out its exit handler; then its MLflow run stays open.
 
     Raises:
         GiftError: there is no such run, or KFP does not answer.

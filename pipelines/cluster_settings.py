@@ -31,6 +31,7 @@ WRITABLE = {"tmp": "/tmp", "work": "/work"}  # noqa: S108
 """The images' folders for small and large temporary files."""
 SHARED_MEMORY = "/dev/shm"  # noqa: S108
 S3_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL_S3")
+S3_OPTIONAL = ("AWS_DEFAULT_REGION",)
 MLFLOW_LOGIN = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
 
 
@@ -50,7 +51,7 @@ def cluster_placement(config: RunConfig, image: str) -> Place:
         if submits:
             task.set_env_variable("GIFT_IMAGE", image)  # its nodes run in the same
         _set_volumes(task, cluster.shared_memory_gib if stage in TRAINING + MODEL else None)
-        _set_limits_of_time(task, cluster, stage)
+        _set_limits_of_time(task, cluster, stage, queues=submits)
         if not submits:
             _set_gpus(task, config, stage)
 
@@ -91,6 +92,7 @@ def _set_gpus(task: PipelineTask, config: RunConfig, stage: str) -> None:
 def _set_environment(task: PipelineTask, cluster: ClusterConfig, stage: str, image: str) -> None:
     """Credentials and addresses come from Secrets; the rest is no secret."""
     kubernetes.use_secret_as_env(task, cluster.s3_secret, {name: name for name in S3_VARIABLES})
+    kubernetes.use_secret_as_env(task, cluster.s3_secret, {name: name for name in S3_OPTIONAL}, optional=True)
     kubernetes.use_secret_as_env(task, cluster.mlflow_secret, {"MLFLOW_TRACKING_URI": "MLFLOW_TRACKING_URI"})
     kubernetes.use_secret_as_env(task, cluster.mlflow_secret, {name: name for name in MLFLOW_LOGIN}, optional=True)
     if stage == "finish-run" and cluster.webhook_secret:
@@ -108,14 +110,15 @@ def _set_volumes(task: PipelineTask, shared_memory_gib: float | None) -> None:
         kubernetes.empty_dir_mount(task, "shared-memory", SHARED_MEMORY, medium="Memory", size_limit=size)
 
 
-def _set_limits_of_time(task: PipelineTask, cluster: ClusterConfig, stage: str) -> None:
-    """The timeout is that of each attempt.
+def _set_limits_of_time(task: PipelineTask, cluster: ClusterConfig, stage: str, *, queues: bool) -> None:
+    """The timeout is that of each attempt. A stage that only submits a TrainJob also waits for it in the queue; the
+    job itself has the training's own limit, from when it starts.
 
     KFP's `backoff_max_duration` is no pause: Argo counts it from when the first attempt is made, waiting for a node
     included, and then ends the last attempt and makes no more. KFP's default of an hour would undo most retries.
     """
     hours = cluster.training_timeout_hours if stage in TRAINING else cluster.stage_timeout_hours
-    timeout = round(hours * 3600)
+    timeout = round(hours * 3600) + (QUEUE_SECONDS if queues else 0)
     kubernetes.set_timeout(task, timeout)
     if cluster.retries:
         window = (cluster.retries + 1) * timeout + QUEUE_SECONDS

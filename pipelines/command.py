@@ -52,6 +52,10 @@ app.add_typer(mirror_app, name="mirror")
 app.add_typer(schedule_app, name="schedule")
 
 
+LOCAL_OPTIONS = ("state_dir", "s3_port", "mlflow_port")
+CLUSTER_OPTIONS = ("image", "kfp_host", "kfp_namespace", "kfp_experiment")
+
+
 class Runner(StrEnum):
     """Where the stages run."""
 
@@ -62,6 +66,7 @@ class Runner(StrEnum):
 
 @app.command()
 def run(
+    context: typer.Context,
     profile: Profile,
     runner: Annotated[Runner, typer.Option(help="Where the stages run.")] = Runner.subprocess,
     override: Overrides = None,
@@ -80,13 +85,12 @@ def run(
     """Run the whole pipeline, from data to report."""
     with one_line_errors():
         config = load_profile(profile, tuple(override or ()))
+        _refuse_unused(context, runner, dry_run=dry_run)
         if dry_run:
             raise typer.Exit(0 if dry_run_of(config, console) else 1)
         if runner is Runner.cluster:
             run_on_cluster(config, profile, image, runs, kfp_host, kfp_namespace, kfp_experiment)
             return
-        if image is not None:
-            raise GiftError(f"--image is for --runner cluster; --runner {runner.value} uses what is on this machine")
         # kfp takes seconds to import; a mistake in the profile is answered before that.
         from pipelines import local
 
@@ -107,6 +111,18 @@ def run(
         # For containers the local server had another address than `gift up` gives it.
         address = os.environ["MLFLOW_TRACKING_URI"].replace(stage_runner.host or HOST, HOST)
         console.print(f"MLflow UI   {address} (`gift up` starts the local one again)")
+
+
+def _refuse_unused(context: typer.Context, runner: Runner, *, dry_run: bool) -> None:
+    """Raises: GiftError: an option was given on the command line that this kind of run takes no notice of."""
+    kind = "--dry-run" if dry_run else f"--runner {runner.value}"
+    unused: tuple[str, ...] = LOCAL_OPTIONS if runner is Runner.cluster else CLUSTER_OPTIONS
+    if dry_run:
+        unused = ("runner", "runs", *LOCAL_OPTIONS, *CLUSTER_OPTIONS)
+    sources = {name: context.get_parameter_source(name) for name in unused}
+    given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+    if given:
+        raise GiftError(f"--{given[0].replace('_', '-')} has no meaning for {kind}; leave it out")
 
 
 @app.command()

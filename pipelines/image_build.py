@@ -156,7 +156,7 @@ def _describe(reference: str, labels: dict[str, str], options: BuildOptions) -> 
     return Image(
         reference=reference,
         id=built.id,
-        digest=next(pushed, None),
+        digest=next(pushed, None) if options.registry else None,  # some engines give unpushed images one as well
         git_sha=labels["org.opencontainers.image.revision"],
         source_digest=labels["gift.source-digest"],
         lock_digest=labels["gift.lock-digest"],

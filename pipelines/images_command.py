@@ -14,7 +14,8 @@ app = typer.Typer(help="Build the container images that stages run in.", no_args
 def build(
     cpu: Annotated[bool, typer.Option("--cpu", help="Build for machines without a GPU.")] = False,
     base: Annotated[
-        str, typer.Option(envvar="GIFT_IMAGE_BASE", help="An image with Python 3.11, its venv and pip.")
+        str,
+        typer.Option(envvar="GIFT_IMAGE_BASE", help="A Debian with Python 3.11, venv, pip and CA certificates."),
     ] = "python:3.11-slim-bookworm",
     ca: Annotated[
         Path | None,

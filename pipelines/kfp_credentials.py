@@ -25,7 +25,10 @@ def check_address(host: str) -> str:
     Raises:
         GiftError: it is not a URL, or a token would travel unencrypted.
     """
-    parts = urlsplit(host)
+    try:
+        parts = urlsplit(host)
+    except ValueError as error:
+        raise GiftError(f"the address of KFP is no URL: {error}") from None
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
         raise GiftError(
             f"the address of KFP must be like https://kubeflow.example.org/pipeline, or http://127.0.0.1:8888 for a "

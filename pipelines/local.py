@@ -165,6 +165,7 @@ def run_stages(
 def _run_pipeline(pipeline: Callable[..., object], config: str, run_id: str) -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Task .* settings \['display_name'\]")  # they are for a cluster's pages
+        warnings.filterwarnings("ignore", "You may be attemping to run a task that uses custom")  # the image's packages
         pipeline(config=config, run_id=run_id)
 
 

@@ -35,7 +35,8 @@ IMAGE_BY_DIGEST = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
 app = typer.Typer(help="Copy what a profile needs from outside into the own store.", no_args_is_help=True)
 
 Image = Annotated[
-    str | None, typer.Option(help="The image that the pipeline is compiled with, by digest; else the one pushed last.")
+    str | None,
+    typer.Option(help="The image that the pipeline is compiled with, by digest; else the one built last, if pushed."),
 ]
 Cpu = Annotated[bool, typer.Option("--cpu", help="The wheels of the CPU image instead of the GPU one.")]
 
@@ -62,11 +63,14 @@ def list_command(
     """Print every image digest, model revision, data set revision and wheel that a profile needs."""
     with one_line_errors():
         config = load_profile(profile, tuple(override or ()))
-        built = read_image("gift")
-        image = image or (built.digest if built else None)
-        needs = list(needs_of(config, image, "cpu" if cpu else "gpu"))
+        built, variant = read_image("gift"), "cpu" if cpu else "gpu"
+        if image is None and built is not None and built.variant == variant:
+            image = built.digest
+        needs = list(needs_of(config, image, variant))
     if image is None:
-        typer.echo("no image yet: `gift images build --push REGISTRY` makes one, --image names another's", err=True)
+        typer.echo(
+            "no image: the one built last is of the other variant or was not pushed; --image names one", err=True
+        )
     if as_json:
         typer.echo(json.dumps([asdict(need) for need in needs], indent=2))
         return

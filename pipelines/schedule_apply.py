@@ -44,29 +44,41 @@ def apply_plan(api: KfpApi, plan: Plan, experiment: str, say: Callable[[str], No
     """Carry out a plan; `say` is told each step that is done.
 
     Raises:
-        GiftError: a schedule is blocked (then nothing is changed), or KFP does not answer or refuses a step (then the
-            next apply goes on).
+        GiftError: a schedule is blocked (then no recurring run is touched), or KFP does not answer or refuses a step
+            (then the next apply goes on).
     """
-    blocked = [f"{change.name}: {change.blocked}" for change in plan.changes if change.blocked is not None]
-    if blocked:
-        raise GiftError("; ".join(blocked))
     changes = [change for change in plan.changes if change.action is not Action.unchanged]
-    if not changes:
-        return
+    blocked = [f"{change.name}: {change.blocked}" for change in plan.changes if change.blocked is not None]
     try:
-        _apply(api, changes, experiment, say)
+        # First, also where a schedule is blocked: each commit's own checkout brings its versions, which starts nothing.
+        versions = _upload_all(api, changes, say)
+        if blocked:
+            raise GiftError("; ".join(blocked))
+        if changes:
+            _apply(api, changes, versions, experiment, say)
     except AwayError as error:
         raise GiftError(f"{error}; `gift schedule apply` goes on from here once it does") from None
 
 
-def _apply(api: KfpApi, changes: list[Change], experiment: str, say: Callable[[str], None]) -> None:
-    experiment_id = api.make_experiment(experiment)
+def _upload_all(api: KfpApi, changes: list[Change], say: Callable[[str], None]) -> dict[str, Version]:
+    """The pipeline versions of schedules, by their names; what is missing is uploaded."""
     versions: dict[str, Version] = {}
     for change in changes:
         if change.package is not None:
             if change.package.version is None:
                 say(f"{change.name}: upload version {change.package.name} of {change.package.pipeline}")
             versions[change.name] = upload(api, change.package)
+    return versions
+
+
+def _apply(
+    api: KfpApi,
+    changes: list[Change],
+    versions: dict[str, Version],
+    experiment: str,
+    say: Callable[[str], None],
+) -> None:
+    experiment_id = api.make_experiment(experiment)
     for change in changes:
         if change.schedule is None:
             _delete_all(api, change.runs, change.name, say)

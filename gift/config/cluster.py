@@ -51,7 +51,7 @@ class ClusterConfig(Section):
     tolerations: tuple[Toleration, ...] = ()
     """For stages with GPUs."""
     s3_secret: KubernetesName = "gift-s3"  # noqa: S105 (the name of a Secret, not its value)
-    """Secret with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL_S3."""
+    """Secret with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL_S3 and, if need be, AWS_DEFAULT_REGION."""
     mlflow_secret: KubernetesName = "gift-mlflow"  # noqa: S105
     """Secret with MLFLOW_TRACKING_URI, and its user name and password where the server asks for them."""
     webhook_secret: KubernetesName | None = None

@@ -55,7 +55,8 @@ class Stage:
         def write(uri: str) -> None:
             with scratch_folder() as folder:
                 metadata = make(folder)
-                upload_directory(folder, uri, parents=parents, metadata=metadata)
+                if read_manifest(uri) is None:  # else another run was faster, and its output may be in use already
+                    upload_directory(folder, uri, parents=parents, metadata=metadata)
 
         return self._write_once(kind, decides, parents, write)
 
@@ -66,7 +67,8 @@ class Stage:
 
         def write(uri: str) -> None:
             parts, metadata = make()
-            compose_directory(uri, parts, parents=parents, metadata=metadata)
+            if read_manifest(uri) is None:
+                compose_directory(uri, parts, parents=parents, metadata=metadata)
 
         return self._write_once(kind, decides, parents, write)
 

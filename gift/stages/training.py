@@ -12,7 +12,7 @@ from gift.config import RlConfig, SftConfig
 from gift.mirror import with_reward_models
 from gift.stages.stage import Stage, output_digest, scratch_folder
 from gift.storage import delete_directory, list_paths
-from gift.tracking import replay_spool
+from gift.tracking import send_late_metrics
 from gift.training.job import ResumeSettings, TrainingJob
 from gift.training.launch import launch_ranks
 
@@ -81,9 +81,7 @@ def run_training(stage: Stage, module: str, data: str, model: str, checkpoint: P
         try:
             launch_ranks(module, job_file, config.compute)
         finally:
-            unsent = replay_spool(job.metric_spool, stage.tracking.run_id)
-            if unsent:
-                print(f"  MLflow is away: {unsent} metrics of this stage are lost to it", flush=True)
+            send_late_metrics(job.metric_spool, stage.tracking.run_id)
 
 
 def _name_what_does_not_fit(resumable: str, digest: str) -> None:

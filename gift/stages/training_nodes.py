@@ -45,10 +45,13 @@ def train_on_nodes(stage: Stage, module: str, data: str, model: str, resume_uri:
         resume=resume_uri,
         mlflow_run_id=stage.tracking.run_id,
     )
+    parts = [job.part(node) for node in range(stage.config.compute.nodes)]
+    if all(read_manifest(part) for part in parts):
+        return parts  # an earlier attempt got so far, and its job is gone
     _store(job, f"{own_uri}/job")
     name = f"gift-{digest_of(own_uri)[:12]}"
     run_train_job(TrainJobApi.connect(), train_job(name, image, f"{own_uri}/job", stage.config))
-    return [job.part(node) for node in range(stage.config.compute.nodes)]
+    return parts
 
 
 def _store(job: NodeJob, uri: str) -> None:

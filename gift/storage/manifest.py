@@ -38,7 +38,7 @@ class ManifestFile(BaseModel):
 class Manifest(BaseModel):
     """What a complete directory holds, and where it came from.
 
-    `step` is the training step of a checkpoint; `parents` are the digests of the directories it was made from.
+    `step` is the training step of a checkpoint; `parents` are the URIs of the directories it was made from.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -7,7 +7,7 @@ Left out on purpose: MLflow's fluent API. Its active run is global state, and he
 """
 
 from gift.tracking.client import check_tracking
-from gift.tracking.metrics import MetricLog, replay_spool
+from gift.tracking.metrics import MetricLog, replay_spool, send_late_metrics
 from gift.tracking.parent import finish_parent_run, start_parent_run
 from gift.tracking.records import StageRecord, stage_records
 from gift.tracking.stage import StageRun, stage_run
@@ -19,6 +19,7 @@ __all__ = [
     "check_tracking",
     "finish_parent_run",
     "replay_spool",
+    "send_late_metrics",
     "stage_records",
     "stage_run",
     "start_parent_run",

@@ -104,6 +104,17 @@ class MetricLog:
             self._pause = 0.0
 
 
+def send_late_metrics(path: Path, run_id: str) -> None:
+    """`replay_spool` at the end of a job: what can't be sent is a printed line, and hides no error of the job."""
+    try:
+        unsent = replay_spool(path, run_id)
+    except MlflowException as error:
+        print(f"  MLflow refuses late metrics of this stage: {describe_outage(error)}", flush=True)
+        return
+    if unsent:
+        print(f"  MLflow is away: {unsent} metrics of this stage are lost to it", flush=True)
+
+
 def replay_spool(path: Path, run_id: str) -> int:
     """Send what a `MetricLog` left behind, and return the number of metrics that still could not be sent.
 

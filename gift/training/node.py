@@ -9,6 +9,7 @@ is there only once. The stage that submitted the job puts the parts together.
 A failure is one line on stderr and in the container's termination message, where that stage reads it.
 """
 
+import errno
 import os
 import signal
 import sys
@@ -25,7 +26,7 @@ from gift.config import RunConfig, Section
 from gift.errors import GiftError
 from gift.mirror import with_reward_models
 from gift.storage import download_directory, upload_directory
-from gift.tracking import replay_spool
+from gift.tracking import send_late_metrics
 from gift.training.job import ResumeSettings, TrainingJob
 from gift.training.launch import NodePlace, launch_ranks
 from gift.training.roll_call import RollCall, Seat
@@ -75,6 +76,13 @@ def run_node(uri: str) -> None:
                 _train(job, place, roll_call, folder)
             except GiftError as error:
                 raise GiftError(roll_call.first_cause(error)) from error
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+                full = GiftError(
+                    f"the disk is full ({error.filename or folder}); the nodes need more for {folder.parent}"
+                )
+                raise GiftError(roll_call.first_cause(full)) from error
 
 
 def _train(job: NodeJob, place: NodePlace, roll_call: RollCall, folder: Path) -> None:
@@ -94,9 +102,8 @@ def _train(job: NodeJob, place: NodePlace, roll_call: RollCall, folder: Path) ->
     try:
         launch_ranks(job.module, job_file, job.config.compute, place, watch=roll_call.check)
     finally:
-        unsent = replay_spool(training.metric_spool, job.mlflow_run_id) if place.node == 0 else 0  # only rank 0 logs
-        if unsent:
-            print(f"  MLflow is away: {unsent} metrics of this stage are lost to it", flush=True)
+        if place.node == 0:  # only rank 0 logs
+            send_late_metrics(training.metric_spool, job.mlflow_run_id)
     roll_call.done()
     upload_directory(training.checkpoint, job.part(place.node))
 

@@ -6,7 +6,7 @@ each in a form of fixed width, tell which. Left out: the lines of one nanosecond
 
 import threading
 import time
-from datetime import UTC, datetime
+from datetime import datetime
 
 from kubernetes.client import ApiException
 
@@ -58,5 +58,5 @@ class PodLog:
     def _seconds_back(self) -> int | None:
         if not self._last:
             return None
-        written = datetime.fromisoformat(self._last[:19]).replace(tzinfo=UTC)
+        written = datetime.fromisoformat(self._last)  # in the zone of its node
         return max(1, round(time.time() - written.timestamp()) + OVERLAP_SECONDS)

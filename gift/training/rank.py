@@ -3,9 +3,11 @@
 It ties the rank's life to its launcher's, and leaves the reason of a failure where the launcher finds it.
 """
 
+import atexit
 import os
 import runpy
 import sys
+from typing import NoReturn
 
 import torch
 import torch.distributed as dist
@@ -25,10 +27,21 @@ def main() -> None:
     try:
         _run_recorded(sys.argv[0])
     except GiftError:
-        sys.exit(1)  # the launcher prints its text once; a traceback per rank would bury it
+        _end(1)  # the launcher prints its text once; a traceback per rank would bury it
     if dist.is_initialized():
-        # Threads of gloo that outlive the interpreter abort the process now and then, after all its work is done.
         dist.destroy_process_group()
+    _end(0)
+
+
+def _end(status: int) -> NoReturn:
+    """End without taking the interpreter apart.
+
+    Native threads of gloo and DeepSpeed's process groups that outlive it abort the process now and then, after all its
+    work is done: a good training would count as a killed rank, and a `GiftError` would lose its words.
+    """
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    os._exit(status)
 
 
 @record

@@ -3,9 +3,11 @@
     save:   ranks ── DeepSpeed ──> the node's folder ── thread of its first rank ──> <uri>/step-<n>/node-<k>
     start:  the highest step that is complete on all nodes ──> each node's folder ── DeepSpeed ──> ranks
 
-Training waits for the local disk only. Each node stores the files of its own ranks, as a directory whose manifest comes
-last; when those of all nodes are complete, the checkpoint before is removed. So there is always one that is whole,
-whoever dies at whatever moment, for the price of two in the store while one is on its way.
+Training waits for the local disk, and for the upload of the checkpoint before where that still goes on: an upload that
+takes longer than `checkpoint_every` steps slows training down, and one of half an hour ends it. Each node stores the
+files of its own ranks, as a directory whose manifest comes last; when those of all nodes are complete, the checkpoint
+before is removed. So there is always one that is whole, whoever dies at whatever moment, for the price of two in the
+store while one is on its way.
 
 Besides DeepSpeed's state (weights, optimizer, learning rate) a rank needs a few numbers, its `TrainingState`. There is
 no random state: each step seeds its own, from the run's seed, the step and the rank. Metrics that MLflow may not have

@@ -23,6 +23,7 @@ SHARED_MEMORY = "shared-memory"
 PATCHED_BY = "gift.kubeflow.org/stage"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 S3_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL_S3")
+S3_OPTIONAL = ("AWS_DEFAULT_REGION",)
 MLFLOW_VARIABLES = ("MLFLOW_TRACKING_URI",)
 MLFLOW_LOGIN = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
 
@@ -72,6 +73,7 @@ def _resources(cluster: ClusterConfig, compute: ComputeConfig) -> models.IoK8sAp
 
 def _environment(cluster: ClusterConfig) -> list[models.IoK8sApiCoreV1EnvVar]:
     secrets = [(name, cluster.s3_secret, False) for name in S3_VARIABLES]
+    secrets += [(name, cluster.s3_secret, True) for name in S3_OPTIONAL]
     secrets += [(name, cluster.mlflow_secret, False) for name in MLFLOW_VARIABLES]
     secrets += [(name, cluster.mlflow_secret, True) for name in MLFLOW_LOGIN]
     variables = [

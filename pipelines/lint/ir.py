@@ -92,7 +92,7 @@ def parse_pipeline(text: str) -> CompiledPipeline:
     except yaml.YAMLError as error:
         raise GiftError(f"this is no YAML: {' '.join(str(error).split())}") from None
     spec, platform = [*documents, {}, {}][:2]
-    root = spec.get("root") if isinstance(spec, dict) else None
+    root = spec.get("root") if isinstance(spec, dict) and isinstance(platform, dict) else None
     if not isinstance(root, dict) or "dag" not in root:
         raise GiftError("this is no compiled pipeline: it has no root DAG; write one with `gift compile`")
     pods = platform.get("platforms", {}).get("kubernetes", {}).get("deploymentSpec", {}).get("executors", {})

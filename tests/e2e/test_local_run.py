@@ -76,7 +76,7 @@ def first(runs: Path) -> subprocess.CompletedProcess[str]:
 
 def test_a_person_sees_every_stage_the_table_and_where_the_report_is(first: subprocess.CompletedProcess[str]) -> None:
     banners = [line.removeprefix("▶ ") for line in first.stdout.splitlines() if line.startswith("▶ ")]
-    assert banners == ["start-run", *STAGES, "report"]
+    assert banners == ["start-run", *STAGES, "report", "finish-run"]
     for words in ("base", "SFT", "GIFT", "±", "report.html", "MLflow UI", "gift-e2e version"):
         assert words in first.stdout
     assert "KFP Executor" not in first.stdout

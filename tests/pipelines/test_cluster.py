@@ -205,7 +205,8 @@ def test_an_interrupt_leaves_the_run_going_and_says_how_to_follow_or_end_it(
     assert f"gift cluster follow {run_id}" in rest
     assert server.runs[run_id].state == "RUNNING"
     assert f"gift cluster terminate {run_id}" in rest
-    assert gift("cluster", "terminate", run_id) == (0, f"run {run_id} is being terminated\n")
+    status, output = gift("cluster", "terminate", run_id)
+    assert (status, output.splitlines()[0]) == (0, f"run {run_id} is being terminated")
     assert server.runs[run_id].state == "CANCELED"
 
 
@@ -214,8 +215,12 @@ def test_an_interrupt_leaves_the_run_going_and_says_how_to_follow_or_end_it(
     [
         (RUN[:-2], "--runner cluster needs --image registry/name@sha256:"),
         ((*RUN[:-1], "gift:latest"), "must be named by its digest"),
-        (("run", "--profile", "local", "--image", IMAGE), "--image is for --runner cluster"),
+        (("run", "--profile", "local", "--image", IMAGE), "--image has no meaning for --runner subprocess"),
+        (("run", "--profile", "local", "--kfp-host", "http://127.0.0.1:9"), "--kfp-host has no meaning"),
+        ((*RUN, "--s3-port", "9"), "--s3-port has no meaning for --runner cluster"),
+        (("run", "--profile", "local", "--dry-run", "--runner", "docker"), "--runner has no meaning for --dry-run"),
         ((*RUN, "--kfp-host", "http://127.0.0.1:9"), "does not answer"),
+        ((*RUN, "--kfp-host", "https://[bad"), "the address of KFP is no URL"),
         (("cluster", "follow", "nobody"), "(404: nobody not found)"),
         (("cluster", "terminate", "nobody"), "(404: nobody not found)"),
     ],

@@ -397,7 +397,9 @@ def test_the_command_prints_a_line_per_finding(compiled: Callable[..., str], tmp
     assert "[size] pipeline: is " in too_large.output
 
 
-@pytest.mark.parametrize("text", ["", "a: [", "- 1", "root: 3", "apiVersion: v1\nkind: Pod\n"])
+@pytest.mark.parametrize(
+    "text", ["", "a: [", "- 1", "root: 3", "apiVersion: v1\nkind: Pod\n", "root: {dag: {}}\n---\nno platform"]
+)
 def test_what_is_no_pipeline_is_refused(text: str) -> None:
     with pytest.raises(GiftError, match="this is no"):
         lint(text, LintSettings())

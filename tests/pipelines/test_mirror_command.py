@@ -59,7 +59,7 @@ def test_the_cpu_image_has_its_own_wheels():
 def test_without_an_image_the_image_that_was_pushed_last_is_listed(tmp_path, monkeypatch):
     monkeypatch.setattr("pipelines.images.BUILT", tmp_path)
     result = CliRunner().invoke(app, ["mirror", "list", "--profile", "local"])
-    assert "no image yet" in result.stderr
+    assert "no image: " in result.stderr
     facts = dict.fromkeys(("id", "git_sha", "source_digest", "lock_digest", "base"), "x")
     (tmp_path / "gift").mkdir()
     (tmp_path / "gift" / "image.json").write_text(

@@ -184,7 +184,8 @@ def test_a_schedule_that_cannot_be_applied_says_why_and_stops_all(
     assert status == 1
     assert "error: other: " in output
     assert message in output.splitlines()[-1]
-    assert server.writes == []
+    assert server.recurring_runs == {}
+    assert [version.display_name[:12] for version in server.versions.values()] == [commit[:12]]  # nightly's own
 
 
 def test_another_commit_needs_no_compilation_once_the_version_is_there(
