@@ -10,7 +10,6 @@ from kfp import compiler, dsl, kubernetes
 from kfp.dsl import PipelineTask
 from typer.testing import CliRunner
 
-from gift.errors import GiftError
 from pipelines.command import app
 from pipelines.lint import RULES, LintSettings, lint
 
@@ -395,11 +394,3 @@ def test_the_command_prints_a_line_per_finding(compiled: Callable[..., str], tmp
     assert all(line.startswith(f"{path}: [") for line in result.output.splitlines())
     too_large = CliRunner().invoke(app, ["lint", str(path), "--max-bytes", "10"])
     assert "[size] pipeline: is " in too_large.output
-
-
-@pytest.mark.parametrize(
-    "text", ["", "a: [", "- 1", "root: 3", "apiVersion: v1\nkind: Pod\n", "root: {dag: {}}\n---\nno platform"]
-)
-def test_what_is_no_pipeline_is_refused(text: str) -> None:
-    with pytest.raises(GiftError, match="this is no"):
-        lint(text, LintSettings())
