@@ -29,17 +29,17 @@ def plain_secrets(pipeline: CompiledPipeline, _settings: LintSettings) -> Iterat
     """A literal value where a Kubernetes Secret should be named."""
     for name, default in pipeline.defaults.items():
         for fault in _faults(name, default):
-            yield Finding(f"parameter {name}", f"its default holds {fault}", _TODO)
+            yield Finding(f"parameter {name}", f"its default holds {fault}", _REMEDY)
     for task in pipeline.tasks:
         for name, source in task.parameters.items():
             for fault in _faults(name, source.get("runtimeValue", {}).get("constant")):
-                yield Finding(task.where, f"the input {name} holds {fault}", _TODO)
+                yield Finding(task.where, f"the input {name} holds {fault}", _REMEDY)
         for variable in task.container.get("env", []):
             for fault in _faults(variable["name"], variable.get("value")):
-                yield Finding(task.where, f"the environment variable {variable['name']} holds {fault}", _TODO)
+                yield Finding(task.where, f"the environment variable {variable['name']} holds {fault}", _REMEDY)
         for word in (*task.container.get("command", []), *task.container.get("args", [])):
             for fault in _faults("", word):
-                yield Finding(task.where, f"its command holds {fault}", _TODO)
+                yield Finding(task.where, f"its command holds {fault}", _REMEDY)
 
 
 def _faults(name: str, value: Any) -> Iterator[str]:
@@ -59,4 +59,4 @@ def _faults(name: str, value: Any) -> Iterator[str]:
         yield from (kind for kind, pattern in _PATTERNS.items() if pattern.search(value))
 
 
-_TODO = "name a Secret that holds it: kubernetes.use_secret_as_env"
+_REMEDY = "name a Secret that holds it: kubernetes.use_secret_as_env"

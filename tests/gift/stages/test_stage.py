@@ -54,6 +54,21 @@ def test_the_same_inputs_are_made_once_and_other_inputs_again(config: RunConfig,
     assert records["make-text-first"].output_digest == content_digest(first)
 
 
+def test_an_output_that_a_twin_finished_first_is_left_as_it_is(config: RunConfig, parent: str) -> None:
+    def raced(stage: Stage, first: str) -> str:
+        def make(folder: Path) -> dict[str, str]:
+            if first:  # another run does the same work, and is done before us
+                _run(raced, config, parent, first="", label="twin")
+            (folder / "text.txt").write_text("ours" if first else "the twin's")
+            return {"by": "us" if first else "the twin"}
+
+        return stage.make_once("texts", ["raced"], [], make)
+
+    manifest = read_manifest(_run(raced, config, parent, first="yes"))
+    assert manifest is not None
+    assert manifest.metadata == {"by": "the twin"}
+
+
 def test_an_input_that_is_not_complete_is_refused(config: RunConfig, parent: str, capsys) -> None:
     missing = f"{config.storage.uri}/nothing"
     with pytest.raises(SystemExit) as end:
