@@ -1,5 +1,7 @@
 """The first and the last task of a pipeline run: open its MLflow run, and close it however the pipeline ended."""
 
+from contextlib import ExitStack
+
 from gift.config import RunConfig, parse_config
 from gift.errors import GiftError
 from gift.progress import BANNER
@@ -23,11 +25,16 @@ def start_run(config: str, run_id: str) -> str:
 def finish_run(config: str, run_id: str, succeeded: bool) -> None:
     """Mark the run as finished, or as failed in its first stage that did not finish; it is opened first if need be.
 
-    The webhook in the environment, if any, is told; also when MLflow does not answer, which then fails the task.
+    The webhook in the environment, if any, is told, and what still trains on several nodes is cancelled; also when
+    MLflow does not answer, which then fails the task.
     """
     print(f"{BANNER}finish-run", flush=True)
-    with one_line_errors():
+    with one_line_errors(), ExitStack() as whatever_happens:
         parsed = parse_config(config)
+        if parsed.compute.nodes > 1:
+            from gift.stages.training_nodes import cancel_training  # loads Kubernetes' models
+
+            whatever_happens.callback(cancel_training, run_id)
         end = RunEnd(
             run_id=run_id,
             experiment=parsed.experiment,

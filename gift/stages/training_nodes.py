@@ -17,7 +17,7 @@ from gift.storage import read_manifest, upload_directory
 from gift.training.node import JOB_FILE, NodeJob
 from gift.training.train_job import train_job
 from gift.training.train_job_api import TrainJobApi
-from gift.training.train_job_run import run_train_job
+from gift.training.train_job_run import cancel_train_jobs, run_train_job
 
 IMAGE_VARIABLE = "GIFT_IMAGE"
 """The image that this stage runs in, by digest; the nodes run in the same."""
@@ -50,8 +50,17 @@ def train_on_nodes(stage: Stage, module: str, data: str, model: str, resume_uri:
         return parts  # an earlier attempt got so far, and its job is gone
     _store(job, f"{own_uri}/job")
     name = f"gift-{digest_of(own_uri)[:12]}"
-    run_train_job(TrainJobApi.connect(), train_job(name, image, f"{own_uri}/job", stage.config))
+    run_train_job(TrainJobApi.connect(), train_job(name, stage.run_id, image, f"{own_uri}/job", stage.config))
     return parts
+
+
+def cancel_training(run_id: str) -> None:
+    """Delete the TrainJobs that a run leaves behind whose stages were killed without a word.
+
+    Raises:
+        GiftError: Kubernetes refuses, or is away for too long.
+    """
+    cancel_train_jobs(TrainJobApi.connect(), run_id)
 
 
 def _store(job: NodeJob, uri: str) -> None:

@@ -22,21 +22,25 @@ SHARED_MEMORY = "shared-memory"
 """The runtime's volume at /dev/shm."""
 PATCHED_BY = "gift.kubeflow.org/stage"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+RUN_LABEL = "gift.kubeflow.org/run"
+"""The pipeline run that a TrainJob belongs to."""
 S3_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL_S3")
 S3_OPTIONAL = ("AWS_DEFAULT_REGION",)
 MLFLOW_VARIABLES = ("MLFLOW_TRACKING_URI",)
 MLFLOW_LOGIN = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
 
 
-def train_job(name: str, image: str, uri: str, config: RunConfig) -> dict[str, Any]:
+def train_job(name: str, run_id: str, image: str, uri: str, config: RunConfig) -> dict[str, Any]:
     """The TrainJob as Kubernetes takes it.
 
     Args:
+        run_id: of the pipeline run; its last task cancels what is left of the run's TrainJobs.
         image: the one that the stage itself runs in.
         uri: directory in S3 with the `gift.training.node.NodeJob`.
     """
     cluster, compute = config.cluster, config.compute
-    labels = {"app.kubernetes.io/part-of": "gift"} | ({QUEUE_LABEL: cluster.queue} if cluster.queue else {})
+    labels = {"app.kubernetes.io/part-of": "gift", RUN_LABEL: run_id}
+    labels |= {QUEUE_LABEL: cluster.queue} if cluster.queue else {}
     job = models.TrainerV1alpha1TrainJob(
         apiVersion=API_VERSION,
         kind="TrainJob",

@@ -19,7 +19,7 @@ from kubernetes.config import ConfigException
 from urllib3.exceptions import HTTPError
 
 from gift.errors import GiftError
-from gift.training.train_job import CONTAINER
+from gift.training.train_job import CONTAINER, RUN_LABEL
 
 REQUEST_SECONDS = (5, 60)
 QUIET_SECONDS = 600
@@ -62,7 +62,7 @@ class TrainJobApi:
         try:
             return cls(TrainerClient().backend)
         except ConfigException as error:
-            raise GiftError(f"can't reach Kubernetes to submit a TrainJob: {_one_line(error)}") from error
+            raise GiftError(f"can't reach Kubernetes: {_one_line(error)}") from error
 
     def get(self, name: str) -> dict[str, Any] | None:
         """The TrainJob, or None where there is none."""
@@ -74,6 +74,14 @@ class TrainJobApi:
         except ApiException:
             return None
         return found
+
+    def of_run(self, run_id: str) -> list[dict[str, Any]]:
+        """The TrainJobs that a pipeline run has submitted."""
+        with _explained(f"listing the TrainJobs of run {run_id}"):
+            found: dict[str, Any] = self._custom.list_namespaced_custom_object(
+                *self._kind(), label_selector=f"{RUN_LABEL}={run_id}", _request_timeout=REQUEST_SECONDS
+            )
+        return list(found["items"])
 
     def create(self, job: dict[str, Any]) -> bool:
         """False where a TrainJob of that name is there already, perhaps by our own request whose answer was lost."""

@@ -5,7 +5,8 @@
     one that failed ──> delete, submit             failed: its nodes' reason as our own
                                                    we are stopped, or fail ourselves: delete
 
-A stage that was killed without a word leaves its job running; the next attempt at the stage finds it by its name.
+A stage that was killed without a word leaves its job running; the next attempt at the stage finds it by its name. Where
+there is no next attempt, the last task of the pipeline run cancels it.
 """
 
 import signal
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from types import FrameType
 from typing import Any, NoReturn, TypeVar
 
@@ -55,6 +57,19 @@ def run_train_job(api: TrainJobApi, job: dict[str, Any], patience: Patience = Pa
         _follow(api, name, patience)
         with suppress(ApiAwayError):
             api.delete(name)
+
+
+def cancel_train_jobs(api: TrainJobApi, run_id: str, patience: Patience = Patience()) -> None:
+    """Delete what the pipeline run has left running; a job that failed stays, so that its pods can be looked at.
+
+    Raises:
+        GiftError: Kubernetes refuses, or is away for too long.
+    """
+    for job in _patiently(lambda: api.of_run(run_id), patience):
+        if not _condition(job, "Failed"):
+            name = job["metadata"]["name"]
+            print(f"  deleting TrainJob {name}, which the run left behind", flush=True)
+            _patiently(partial(api.delete, name), patience)
 
 
 @contextmanager

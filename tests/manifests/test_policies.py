@@ -119,7 +119,7 @@ def test_the_stage_account_may_do_nothing_else() -> None:
         ("", "pods/log", "get"),
         ("argoproj.io", "workflows", "get"),
         ("argoproj.io", "workflowtaskresults", "create", "patch"),
-        ("trainer.kubeflow.org", "trainjobs", "create", "get", "delete"),
+        ("trainer.kubeflow.org", "trainjobs", "create", "get", "list", "delete"),
     }
 
 

@@ -1,6 +1,7 @@
 """The first and the last task of a run, against the real MLflow server."""
 
 import time
+from pathlib import Path
 
 import pytest
 from mlflow.tracking import MlflowClient
@@ -69,6 +70,18 @@ def test_a_run_whose_first_task_failed_is_recorded_all_the_same(
     finish_run(CONFIG, run_id, succeeded=False)
     assert told[0].mlflow_run is not None
     assert state(services, told[0].mlflow_run) == ("FAILED", "before the first stage")
+
+
+def test_what_a_run_on_several_nodes_left_in_kubernetes_is_asked_for_whatever_else_fails(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, run_id: str, told: list[RunEnd], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """tests/gift/training/test_train_job.py shows what is cancelled."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    with pytest.raises(SystemExit):
+        finish_run(load_profile("local", ("compute.nodes=2",)).model_dump_json(), run_id, succeeded=False)
+    assert "can't reach Kubernetes" in capsys.readouterr().err
+    assert len(told) == 1
 
 
 def test_the_webhook_is_told_even_when_mlflow_does_not_answer(

@@ -1,6 +1,6 @@
 """A small HTTP server with the part of the Kubernetes API that a TrainJob is followed through, and Trainer's part.
 
-TrainJobs of one namespace can be created, read and deleted; pods be listed; a log be followed. What Trainer's
+TrainJobs of one namespace can be created, read, listed and deleted; pods be listed; a log be followed. What Trainer's
 controller and the kubelets would do, a test does: `on_create` is called with each new job in a thread of its own.
 """
 
@@ -122,9 +122,12 @@ class _Handler(BaseHTTPRequestHandler):
         path, name = self._begin()
         if path.startswith(JOBS) and name in self.cluster.jobs:
             self._answer(200, self.cluster.jobs[name])
+        elif path == JOBS:
+            label, _, value = self._selector().partition("=")
+            jobs = [job for job in self.cluster.jobs.values() if job["metadata"]["labels"].get(label) == value]
+            self._answer(200, {"kind": "TrainJobList", "apiVersion": "trainer.kubeflow.org/v1alpha1", "items": jobs})
         elif path == PODS:
-            selector = parse_qs(urlsplit(self.path).query)["labelSelector"][0]
-            job = selector.partition(",")[0].partition("=")[2]
+            job = self._selector().partition(",")[0].partition("=")[2]
             pods = [pod for key, pod in self.cluster.pods.items() if key.startswith(job)]
             self._answer(200, {"kind": "PodList", "apiVersion": "v1", "items": pods})
         elif path.endswith("/log") and path.split("/")[-2] in self.cluster.logs:
@@ -153,6 +156,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, {"kind": "Status"})
         elif path:
             self._fail(404, "NotFound")
+
+    def _selector(self) -> str:
+        return parse_qs(urlsplit(self.path).query)["labelSelector"][0]
 
     def _begin(self) -> tuple[str, str]:
         """(path, its last part); the path is empty if the request is answered already, with a fault."""

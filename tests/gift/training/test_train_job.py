@@ -27,13 +27,14 @@ from gift.config import load_profile
 from gift.errors import GiftError
 from gift.training.train_job import train_job
 from gift.training.train_job_api import TrainJobApi
-from gift.training.train_job_run import Patience, run_train_job
+from gift.training.train_job_run import Patience, cancel_train_jobs, run_train_job
 
 ROOT = Path(__file__).parents[3]
 IMAGE = "registry.example/gift@sha256:" + "0" * 64
 JOB = "s3://gift/runs/r/nodes/train-sft/d/job"
 QUICK = Patience(look=0.05, away=1.0, deletion=5.0)
 NAME = "gift-0123456789ab"
+RUN = "7c2e8a4e-52f7-4b1c-9c3f-0a5b8f4f7a11"
 GPU_SETTINGS = (
     "compute.nodes=2",
     "compute.ranks=4",
@@ -53,7 +54,7 @@ GPU_SETTINGS = (
 
 
 def job_for(*settings: str) -> dict[str, Any]:
-    return train_job(NAME, IMAGE, JOB, load_profile("local", settings))
+    return train_job(NAME, RUN, IMAGE, JOB, load_profile("local", settings))
 
 
 # --- the object ----------------------------------------------------------------------------------------------------
@@ -97,7 +98,7 @@ def test_credentials_are_named_and_never_held() -> None:
 def test_a_profile_without_gpus_or_queue_asks_for_neither() -> None:
     job = job_for("compute.nodes=2")
     assert "nvidia.com/gpu" not in job["spec"]["trainer"]["resourcesPerNode"]["limits"]
-    assert list(job["metadata"]["labels"]) == ["app.kubernetes.io/part-of"]
+    assert job["metadata"]["labels"] == {"app.kubernetes.io/part-of": "gift", "gift.kubeflow.org/run": RUN}
 
 
 # --- following it --------------------------------------------------------------------------------------------------
@@ -249,6 +250,22 @@ def test_a_leftover_that_can_not_go_on_is_replaced(cluster: Cluster, api: TrainJ
     cluster.on_create = complete(cluster)
     run_train_job(api, job_for("compute.nodes=2"), QUICK)
     assert sum(request.startswith("POST") for request in cluster.requests) == 1
+
+
+def test_the_end_of_a_run_cancels_what_its_killed_stages_left_and_nothing_else(
+    cluster: Cluster, api: TrainJobApi, capsys: pytest.CaptureFixture[str]
+) -> None:
+    left, failed, foreign = (job_for("compute.nodes=2") for _ in range(3))
+    cluster.set_condition(failed, "Failed")
+    foreign["metadata"]["labels"]["gift.kubeflow.org/run"] = "another-run"
+    for name, job in {"gift-left": left, "gift-failed": failed, "gift-foreign": foreign}.items():
+        job["metadata"]["name"] = name
+        cluster.jobs[name] = job
+    cluster.faults = 2  # waited out
+    cancel_train_jobs(api, RUN, QUICK)
+    wait_until(lambda: "gift-left" not in cluster.jobs)
+    assert sorted(cluster.jobs) == ["gift-failed", "gift-foreign"]
+    assert capsys.readouterr().out == "  deleting TrainJob gift-left, which the run left behind\n"
 
 
 def test_waiting_in_a_queue_is_said(cluster: Cluster, api: TrainJobApi, capsys: pytest.CaptureFixture[str]) -> None:
