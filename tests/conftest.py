@@ -50,13 +50,18 @@ def bucket_prefix(services: Services) -> str:
 
 
 @pytest.fixture(scope="session")
-def gift_image() -> Image:
-    """The CPU image of this checkout, built by the command line (quick when it is up to date)."""
+def needs_docker() -> None:
+    """A Docker engine answers."""
     try:
         with docker_engine():
             pass
     except GiftError as error:
         _skip_or_fail(str(error))
+
+
+@pytest.fixture(scope="session")
+def gift_image(needs_docker: None) -> Image:
+    """The CPU image of this checkout, built by the command line (quick when it is up to date)."""
     build = [sys.executable, "-m", "pipelines.command", "images", "build", "--cpu"]
     built = subprocess.run(build, capture_output=True, text=True, check=False)
     if "and cannot be pulled" in built.stderr:

@@ -1,0 +1,110 @@
+"""`gift images build --push` against a real registry, with a Dockerfile of three lines instead of the stages' image."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from gift.config import load_profile
+from pipelines import command, image_build, images
+from pipelines.compile import compile_pipeline
+from pipelines.docker_engine import docker_engine
+from pipelines.images import read_image
+from pipelines.processes import free_ports
+
+BASE = os.environ.get("GIFT_IMAGE_BASE", "python:3.11-slim-bookworm")
+DOCKERFILE = """
+FROM scratch AS sbom
+COPY gift/sbom.cdx.json /
+FROM scratch
+COPY gift/code.py /
+ARG GIT_SHA
+ARG SOURCE_DIGEST
+LABEL org.opencontainers.image.revision=${GIT_SHA} gift.source-digest=${SOURCE_DIGEST}
+"""
+
+
+@pytest.fixture
+def registry(tmp_path: Path, needs_docker: None) -> Iterator[str]:
+    """The address of an empty registry; `.ci/registry` installs the program."""
+    program = shutil.which("docker-registry")
+    if program is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("there is no docker-registry on PATH")
+    (port,) = free_ports("127.0.0.1", 1)
+    address = f"127.0.0.1:{port}"
+    settings = {
+        "version": 0.1,
+        "http": {"addr": address},
+        "storage": {"filesystem": {"rootdirectory": f"{tmp_path}/r"}},
+    }
+    (tmp_path / "registry.yaml").write_text(yaml.safe_dump(settings))
+    with (tmp_path / "registry.log").open("wb") as log:
+        server = subprocess.Popen([program, "serve", tmp_path / "registry.yaml"], stdout=log, stderr=log)
+    try:
+        yield address
+    finally:
+        server.terminate()
+        server.wait()
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small project with one image."""
+    folder = tmp_path / "checkout"
+    files = {
+        "gift/code.py": f"print('{tmp_path}')",  # an image of its own in every run
+        "gift/sbom.cdx.json": "{}",
+        "images/gift/Dockerfile": DOCKERFILE,
+        "pyproject.toml": "[project]\nname = 'gift'\nversion = '1'\n",
+    }
+    files |= {f"requirements/{name}.txt": "" for name in ("gpu", "models", "torch")}
+    for path, content in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(content)
+    subprocess.run(["git", "init", "--quiet", folder], check=True)
+    for module in (images, image_build):
+        monkeypatch.setattr(module, "CHECKOUT", folder)
+        monkeypatch.setattr(module, "BUILT", folder / "images" / "built")
+    return folder
+
+
+def build(*arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(command.app, ["images", "build", "--base", BASE, *arguments])
+    return result.exit_code, result.output
+
+
+def test_what_is_pushed_can_be_pulled_and_compiled_by_the_digest_that_is_printed(checkout: Path, registry: str) -> None:
+    code, output = build("--push", registry, "--tag", "v1")
+    image = read_image("gift")
+    assert code == 0, output
+    assert image is not None
+    assert image.digest is not None
+    assert f"digest      {image.digest}" in output
+    name, _, digest = image.digest.partition("@")
+    assert name == f"{registry}/gift"
+    with urllib.request.urlopen(f"http://{registry}/v2/gift/manifests/{digest}") as manifest:
+        assert f"sha256:{hashlib.sha256(manifest.read()).hexdigest()}" == digest
+    with docker_engine() as engine:
+        engine.images.remove(f"{registry}/gift:v1")
+        pulled = engine.images.pull(image.digest)
+        engine.images.remove(image.digest)
+    assert pulled.labels["gift.source-digest"] == image.source_digest
+    assert image.digest in compile_pipeline(load_profile("local"), image.digest)
+
+
+def test_a_push_that_fails_is_one_line_and_leaves_no_record(checkout: Path, registry: str) -> None:
+    (port,) = free_ports("127.0.0.1", 1)
+    code, output = build("--push", f"127.0.0.1:{port}")
+    assert code == 1
+    assert f"error: pushing 127.0.0.1:{port}/gift:gpu failed: " in output
+    assert output.count("\n") == 1
+    assert read_image("gift") is None
+    with docker_engine() as engine:
+        engine.images.remove(f"127.0.0.1:{port}/gift:gpu")
