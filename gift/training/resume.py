@@ -3,11 +3,11 @@
     save:   ranks ── DeepSpeed ──> the node's folder ── thread of its first rank ──> <uri>/step-<n>/node-<k>
     start:  the highest step that is complete on all nodes ──> each node's folder ── DeepSpeed ──> ranks
 
-Training waits for the local disk, and for the upload of the checkpoint before where that still goes on: an upload that
-takes longer than `checkpoint_every` steps slows training down, and one of half an hour ends it. Each node stores the
-files of its own ranks, as a directory whose manifest comes last; when those of all nodes are complete, the checkpoint
-before is removed. So there is always one that is whole, whoever dies at whatever moment, for the price of two in the
-store while one is on its way.
+Training waits for the local disk, and up to two minutes for the upload of the checkpoint before where that still goes
+on; then it leaves this checkpoint out. So a slow store costs time and checkpoints, but never the training. Each node
+stores the files of its own ranks, as a directory whose manifest comes last; when those of all nodes are complete, the
+checkpoint before is removed. So there is always one that is whole, whoever dies at whatever moment, for the price of
+two in the store while one is on its way.
 
 Besides DeepSpeed's state (weights, optimizer, learning rate) a rank needs a few numbers, its `TrainingState`. There is
 no random state: each step seeds its own, from the run's seed, the step and the rank. Metrics that MLflow may not have
@@ -41,6 +41,8 @@ from gift.training.job import TrainingJob
 from gift.training.reports import Reports
 
 METRICS_FILE = "metrics.jsonl"
+PATIENCE_SECONDS = 120.0
+"""How long training waits for an upload, well below `gift.training.engine.COLLECTIVE_TIMEOUT`."""
 
 
 class TrainingState(Section):
@@ -85,8 +87,11 @@ class Checkpoints:
         """Leave a checkpoint, if one is due after `state.step` steps; after the last one there is nothing to resume."""
         if not self._every or state.step % self._every or state.step == self._steps:
             return
-        self.finish()
-        dist.barrier()  # the one before is stored on all nodes, or given up
+        if _on_any_rank(self._still_storing()):
+            if dist.get_rank() == 0:
+                left_out = f"the checkpoint of step {state.step} is left out"
+                print(f"  {left_out}: the one before is still on its way to the store", flush=True)
+            return
         save_checkpoint(engine, self._folder, state.step, with_shared=self._leads)
         self._state_file().write_text(state.model_dump_json(), encoding="utf-8")
         reports.copy_unsent(self._folder / METRICS_FILE)
@@ -96,10 +101,15 @@ class Checkpoints:
             self._upload.start()
 
     def finish(self) -> None:
-        """Wait until this rank's upload is through."""
-        if self._upload is not None:
-            self._upload.join()
-            self._upload = None
+        """Wait until this rank's upload is through, or takes too long."""
+        if self._still_storing():
+            print("  the newest checkpoint is given up: it is still on its way to the store", flush=True)
+
+    def _still_storing(self) -> bool:
+        if self._upload is None:
+            return False
+        self._upload.join(PATIENCE_SECONDS)
+        return self._upload.is_alive()
 
     def _fetch(self, metric_spool: Path) -> TrainingState:
         """Download the newest checkpoint and return this rank's state in it. What is no use is removed."""
@@ -180,7 +190,16 @@ def remove_all_but(uri: str, step: int) -> None:
 
 def _said_by_first_rank(number: int) -> int:
     """The number of rank 0, on every rank."""
-    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
-    said = torch.tensor(number, device=device)
+    said = torch.tensor(number, device=_device())
     dist.broadcast(said, src=0)
     return int(said)
+
+
+def _on_any_rank(flag: bool) -> bool:
+    flags = torch.tensor(int(flag), device=_device())
+    dist.all_reduce(flags, op=dist.ReduceOp.MAX)
+    return bool(flags)
+
+
+def _device() -> str:
+    return "cuda" if dist.get_backend() == "nccl" else "cpu"

@@ -1,7 +1,7 @@
 """Lets Triton find the C module that was compiled with the image; everything else is in Triton's own cache.
 
-Only in the GPU image, whose Dockerfile names it in TRITON_CACHE_MANAGER: there Triton can write to its cache, but has no
-compiler.
+Only in the GPU image, whose Dockerfile names it in TRITON_CACHE_MANAGER: there Triton can write to its cache, but has
+no compiler.
 """
 
 from pathlib import Path

@@ -75,6 +75,22 @@ def test_a_killed_training_ends_where_an_uninterrupted_one_does(
     assert [step for step, _ in job.history()["step_time"]] == list(range(6))
 
 
+def test_a_slow_store_costs_checkpoints_but_not_the_training(
+    services: Services,
+    inputs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent / "ranks"))
+    job = Job(inputs, "sft.steps=4", "sft.checkpoint_every=1")
+    job.attempt("slow_store", tmp_path / "slow")
+    output = capfd.readouterr().out
+    assert "the checkpoint of step 2 is left out: the one before is still on its way" in output
+    assert "the checkpoint of step 1 " not in output
+    assert job.weights(tmp_path / "slow"), "trained to the end"
+
+
 def _without_clock(history: dict[str, list[tuple[int, float]]]) -> dict[str, list[tuple[int, float]]]:
     return {name: entries for name, entries in history.items() if name not in OF_THE_CLOCK}
 
