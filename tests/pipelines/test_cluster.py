@@ -193,6 +193,8 @@ def test_an_interrupt_leaves_the_run_going_and_says_how_to_follow_or_end_it(
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         text=True,
+        # A shell's background job, as CI may be one, ignores SIGINT and hands that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     assert process.stdout is not None
     while "train-sft" not in process.stdout.readline():
