@@ -62,13 +62,14 @@ def write_pipeline(text: str, path: Path) -> None:
 def _compile(config: RunConfig, image: str) -> str:
     place = cluster_placement(config, image)
     hours = config.cluster.time_to_live_hours
+    seconds = None if hours is None else hours * 3600
+    # All three: KFP configures Argo with an hour for each, and the one for the outcome counts.
+    keep = dsl.PipelineConfig(
+        ttl_seconds_after_finished=seconds, ttl_seconds_after_success=seconds, ttl_seconds_after_failure=seconds
+    )
 
     # No deadline of the whole run: Argo would end the exit task with it.
-    @dsl.pipeline(
-        name=NAME,
-        description=config.description,
-        pipeline_config=dsl.PipelineConfig(ttl_seconds_after_finished=None if hours is None else hours * 3600),
-    )
+    @dsl.pipeline(name=NAME, description=config.description, pipeline_config=keep)
     def post_training(config: str) -> None:
         add_stages(config, dsl.PIPELINE_JOB_ID_PLACEHOLDER, place)
 

@@ -64,7 +64,7 @@ class ClusterConfig(Section):
     retries: Count = 2
     """How often a failed stage starts again; a training goes on from its newest checkpoint."""
     time_to_live_hours: PositiveInt | None = 168
-    """When the pods of a finished run are removed; None keeps them."""
+    """When the pods of a finished run are removed; None leaves it to the platform, and KFP says an hour."""
     hub: bool = False
     """Whether stages may download models and data sets; else they are offline and everything comes from S3."""
     queue: KubernetesName | None = None

@@ -145,7 +145,7 @@ def objects_are_in_their_namespace(objects: list[Object]) -> list[str]:
 
 def objects_say_what_they_belong_to(objects: list[Object]) -> list[str]:
     """README.md removes them by this label; a Secret or a disk has another life."""
-    mark = ("app.kubernetes.io/part-of", "gift")
+    mark = ("gift.kubeflow.org/part-of", "gift")
     return [title(item) for item in objects if mark not in item["metadata"].get("labels", {}).items()] + [
         pod.owner for pod in pod_templates(objects) if mark not in pod.labels.items()
     ]
@@ -161,6 +161,12 @@ def namespace_is_restricted(objects: list[Object]) -> list[str]:
         if labels.get(f"{prefix}/{mode}") != "restricted"
         or not re.fullmatch(r"v1\.\d+", labels.get(f"{prefix}/{mode}-version", ""))
     ]
+
+
+def namespace_keeps_kubeflows_labels(objects: list[Object]) -> list[str]:
+    """By app.kubernetes.io/part-of Kubeflow's NetworkPolicies know the namespace of a Profile; nothing restores it."""
+    [namespace] = of_kind(objects, "Namespace")
+    return [label for label in namespace["metadata"]["labels"] if label.startswith("app.kubernetes.io/")]
 
 
 def everything_is_denied_by_default(objects: list[Object]) -> list[str]:
@@ -228,6 +234,7 @@ POLICIES: tuple[Policy, ...] = (
     objects_are_in_their_namespace,
     objects_say_what_they_belong_to,
     namespace_is_restricted,
+    namespace_keeps_kubeflows_labels,
     everything_is_denied_by_default,
     network_rules_name_their_peers,
     roles_name_what_they_need,

@@ -63,6 +63,7 @@ BREACHES: list[tuple[Policy, str, str, Any]] = [
     (policies.objects_say_what_they_belong_to, DEPLOYMENT, "spec template metadata labels", {}),
     (policies.namespace_is_restricted, "Namespace gift", f"{LEVEL}/enforce", "baseline"),
     (policies.namespace_is_restricted, "Namespace gift", f"{LEVEL}/enforce-version", "latest"),
+    (policies.namespace_keeps_kubeflows_labels, "Namespace gift", "metadata labels app.kubernetes.io/part-of", "gift"),
     (policies.everything_is_denied_by_default, DENY, "", REMOVED),
     (policies.everything_is_denied_by_default, DENY, "spec policyTypes", ["Ingress"]),
     (policies.everything_is_denied_by_default, DENY, "spec ingress", [{}]),

@@ -227,7 +227,9 @@ def test_finished_runs_are_removed_after_their_time() -> None:
         documents = list(yaml.safe_load_all(compiled("local", *overrides).text))
         return documents[1]["platforms"]["kubernetes"].get("pipelineConfig", {})
 
-    assert pipeline_config("cluster.time_to_live_hours=2") == {"resourceTtlOnCompletion": 7200}
+    assert pipeline_config("cluster.time_to_live_hours=2") == dict.fromkeys(
+        ("resourceTtlOnCompletion", "resourceTtlOnSuccess", "resourceTtlOnFailure"), 7200
+    )
     assert pipeline_config("cluster.time_to_live_hours=null") == {}
 
 
