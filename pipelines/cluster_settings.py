@@ -9,7 +9,8 @@ KFP would skip opening the MLflow run, a gate that compares with a new champion,
 Left out, because kfp-kubernetes can't set it: a read-only root, fsGroup, priority and runtime classes. The images run
 with a read-only root, and the two folders that they write to are mounted here; whoever wants it enforced does so with
 KFP's COMPILED_PIPELINE_SPEC_PATCH or an admission policy. KFP itself drops all capabilities, forbids privilege
-escalation and sets the seccomp profile. Argo starts a failed pod again, but not one that was deleted.
+escalation and sets the seccomp profile. Which pods Argo starts again is also out of reach: as KFP 2.17 configures it,
+those that were deleted and none that failed (manifests/README.md, step 9, changes that).
 """
 
 from kfp import kubernetes

@@ -21,6 +21,8 @@ CLUSTER_WIDE = {
     "ClusterRole",
     "ClusterRoleBinding",
     "ClusterTrainingRuntime",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
     "ResourceFlavor",
     "ClusterQueue",
 }
