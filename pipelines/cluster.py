@@ -72,6 +72,7 @@ def follow(api: KfpApi, run_id: str, say: Callable[[str], None]) -> ClusterRun:
     """
     patient = replace(api, pauses=FOLLOW_PAUSES)
     followed: ClusterRun | None = None
+    terminated = False
     shown: dict[str, str] = {}
     while True:
         try:
@@ -83,19 +84,29 @@ def follow(api: KfpApi, run_id: str, say: Callable[[str], None]) -> ClusterRun:
         followed = followed or _read(patient, run)
         for line in _news(run, followed.stages, shown):
             say(line)
+        terminated = terminated or run.state in ("CANCELING", "CANCELED")
         if run.state in ENDED:
-            _check_outcome(api, run, shown)
+            _check_outcome(api, run, shown, terminated)
             return followed
         time.sleep(POLL_SECONDS)
 
 
 def terminate(api: KfpApi, run_id: str) -> None:
-    """End a run and its pods. KFP may leave out its exit handler; then its MLflow run stays open.
+    """End a run and its pods.
 
     Raises:
-        GiftError: there is no such run, or KFP does not answer.
+        GiftError: there is no such run, it has ended, or KFP does not answer.
     """
-    api.repeat(api.runs.run_service_terminate_run, run_id)
+    try:
+        api.repeat(api.runs.run_service_terminate_run, run_id)
+    except NotFoundError:
+        raise
+    except GiftError:
+        run = api.repeat(api.runs.run_service_get_run, run_id)
+        if run.state in ENDED:
+            raise GiftError(f"run {run_id} has ended already: {run.state}") from None
+        if run.state != "CANCELING":  # else an earlier request was heard, and its answer lost
+            raise
 
 
 def fetch_report(run: ClusterRun, runs: Path) -> Path | None:
@@ -162,8 +173,8 @@ def _duration(task: Any) -> str:
     return f" after {minutes}:{seconds:02d}"
 
 
-def _check_outcome(api: KfpApi, run: Any, states: Mapping[str, str]) -> None:
-    if run.state == "CANCELED":
+def _check_outcome(api: KfpApi, run: Any, states: Mapping[str, str], terminated: bool) -> None:
+    if terminated:  # which KFP reports as FAILED in the end
         raise GiftError(f"run {run.run_id} was terminated")
     if run.state == "FAILED":
         failed = [stage for stage, state in states.items() if state == "FAILED"]

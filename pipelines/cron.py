@@ -5,8 +5,10 @@ KFP reads six fields: second minute hour day-of-month month day-of-week, in the 
 in Unix cron would then start a run every hour, so five fields are refused here. So are descriptors like @daily, and a
 second field that is not one number, because it would start a run every second.
 
-Source: github.com/robfig/cron v1.2, which KFP uses. Left out: when an expression is due next, and days that no month
-has.
+A date that never comes, like 30 February, is refused, too: KFP's controller would look for it for ever, and start no
+schedule of anybody.
+
+Source: github.com/robfig/cron v1.2, which KFP uses. Left out: when an expression is due next.
 """
 
 import re
@@ -26,6 +28,7 @@ _FIELDS: tuple[tuple[str, int, int, dict[str, int]], ...] = (
     ("month", 1, 12, _MONTHS),
     ("day of week", 0, 6, _DAYS),
 )
+_DAYS_OF_MONTH = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _RANGE = re.compile(r"(?P<low>[*?]|\w+)(-(?P<high>\w+))?(/(?P<step>\d+))?")
 
 
@@ -43,22 +46,33 @@ def check_cron(expression: str) -> str:
         )
     if not fields[0].isdecimal():
         raise ValueError(f"the second must be one number, so that at most one run starts per minute; got {fields[0]!r}")
+    values: dict[str, set[int]] = {name: set() for name, *_ in _FIELDS}
     for text, (name, least, most, words) in zip(fields, _FIELDS, strict=True):
         for part in text.split(","):
-            if not _is_valid(part, least, most, words):
+            found = _values(part, least, most, words)
+            if found is None:
                 raise ValueError(f"{name}: {part!r} is not a value, range or step from {least} to {most}")
+            values[name].update(found)
+    any_day_of_week = "*" in fields[5] or "?" in fields[5]  # else it is enough, and comes in every month
+    longest_month = max(_DAYS_OF_MONTH[month - 1] for month in values["month"])
+    if any_day_of_week and min(values["day of month"]) > longest_month:
+        raise ValueError(f"day of month: no month of {fields[4]!r} has a day of {fields[3]!r}")
     return " ".join(fields)
 
 
-def _is_valid(part: str, least: int, most: int, words: dict[str, int]) -> bool:
+def _values(part: str, least: int, most: int, words: dict[str, int]) -> range | None:
+    """What a part of a field stands for; None where it is not valid."""
     match = _RANGE.fullmatch(part)
-    if match is None or (match["step"] is not None and int(match["step"]) == 0):
-        return False
+    step = int(match["step"] or 1) if match else 0
+    if match is None or step == 0:
+        return None
     if match["low"] in "*?":
-        return match["high"] is None
+        return None if match["high"] else range(least, most + 1, step)
     low = _number(match["low"], words)
-    high = low if match["high"] is None else _number(match["high"], words)
-    return low is not None and high is not None and least <= low <= high <= most
+    high = _number(match["high"], words) if match["high"] else most if match["step"] else low  # N/step is N-most/step
+    if low is None or high is None or not least <= low <= high <= most:
+        return None
+    return range(low, high + 1, step)
 
 
 def _number(text: str, words: dict[str, int]) -> int | None:

@@ -3,6 +3,7 @@
 KFP can enable, disable and delete a recurring run, but not change it, and its names need not be unique. A schedule is
 replaced in steps, each of which is asked for until KFP confirms it:
 
+    0  delete disabled leftovers, where another one is enabled
     1  create the new one, disabled
     2  look again at everything that the cluster has of this schedule, and choose the one to keep
     3  disable the others
@@ -17,16 +18,22 @@ can't be enabled it is disabled for certain and the old one enabled again.
 
 Whatever is interrupted, however hard, the next apply starts from what it finds, with no memory of its own:
 
-    in or before 1    the old one is enabled; a new one may lie beside it, disabled, which the next apply finds in 2
+    in or before 1    the old one is enabled; a new one may lie beside it, disabled, which the next apply makes anew:
+                      once enabled, it would make up for starts since its creation, which the old one has had
     between 1 and 3   the same
     between 3 and 4   none is enabled; the next apply enables the new one
     between 4 and 5   the new one is enabled; the next apply deletes the old one
 
 Schedules that git no longer has are deleted before others are created, so that a renamed one is not there twice.
 
+One that alone can't be disabled is deleted instead, before the new one is enabled: KFP can switch no recurring run
+whose ScheduledWorkflow is gone (deleted with kubectl, or the database restored into another cluster), but delete it.
+
 What remains: two applies at the same time can each enable theirs, so run it from one place; and a request that KFP
 carries out after its caller gave up, and after the steps above were confirmed, can undo one of them, which the next
-plan shows. Runs that a replaced schedule has started go on, and do not count for the new one's `max_concurrency`.
+plan shows. A start that is due between 1 and 4 can be made by both, one after the other. The plan knows KFP's database
+alone: a schedule whose ScheduledWorkflow is gone looks right, and starts nothing. Runs that a replaced schedule has
+started go on, and do not count for the new one's `max_concurrency`.
 """
 
 import contextlib
@@ -91,6 +98,10 @@ def _reconcile(
 ) -> None:
     """The five steps above, each only where it is needed."""
     runs = _found(api, experiment_id, name)
+    if any(run.enabled for run in runs):
+        leftovers = tuple(run for run in runs if not run.enabled)
+        _delete_all(api, leftovers, name, say)
+        runs = tuple(run for run in runs if run.enabled)
     if right_one(schedule, runs) is None:
         say(f"{name}: create")
         create(api, experiment_id, name, schedule, version, besides=runs)
@@ -99,16 +110,29 @@ def _reconcile(
     if keep is None:
         raise GiftError(f"KFP has not kept schedule {name} as it was given; `gift schedule plan` shows how it differs")
     others = [run for run in runs if run.id != keep.id]
-    for run in others:
-        say(f"{name}: disable {run.id}")
-        disable(api, run)  # also where KFP says that it is: its database and Kubernetes may disagree for a while
+    disabled = [run for run in others if _disable_or_delete(api, run, keep, name, say)]
     if schedule.enabled and not keep.enabled:
         say(f"{name}: enable {keep.id}")
-        _enable(api, keep, instead_of=[run for run in others if run.enabled])
+        _enable(api, keep, instead_of=[run for run in disabled if run.enabled])
     if keep.enabled and not schedule.enabled:
         say(f"{name}: disable {keep.id}")
         disable(api, keep)
-    _delete_all(api, tuple(others), name, say)
+    _delete_all(api, tuple(disabled), name, say)
+
+
+def _disable_or_delete(
+    api: KfpApi, run: RecurringRun, keep: RecurringRun, name: str, say: Callable[[str], None]
+) -> bool:
+    """Whether it is still there. Disabled also where KFP says that it is: its database and Kubernetes may disagree."""
+    say(f"{name}: disable {run.id}")
+    try:
+        disable(api, run)
+    except AwayError:
+        if not keep.enabled:
+            disable(api, keep)  # which KFP can do, unless it is KFP that is away and not the one run that is broken
+        _delete_all(api, (run,), name, say)
+        return False
+    return True
 
 
 def _enable(api: KfpApi, run: RecurringRun, instead_of: list[RecurringRun]) -> None:

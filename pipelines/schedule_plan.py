@@ -133,8 +133,8 @@ def _differences(schedule: Schedule, run: RecurringRun, now: datetime) -> tuple[
     has, wants = dict(run.fields), declared_fields(schedule)
     if has["start_time"] == NOTHING and schedule.start_to_send(now) is None:
         wants["start_time"] = NOTHING  # it has passed, and was not sent
-    if schedule.service_account is None:
-        wants["service_account"] = has["service_account"]  # KFP fills in its own
+    if schedule.service_account is None and run.digest == schedule.digest():
+        wants["service_account"] = has["service_account"]  # KFP filled in its own
     return tuple(Difference(key, has[key], value) for key, value in wants.items() if has[key] != value)
 
 

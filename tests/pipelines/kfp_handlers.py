@@ -15,6 +15,7 @@ from typing import Any
 import kfp_server_api as models
 
 PAGE = 2
+ENDED = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
 MODELS = models.ApiClient()
 
 
@@ -134,6 +135,8 @@ def _create_recurring_run(server: Any, call: Call) -> Any:
 def _switch(mode: str) -> Callable[..., Any]:
     def handle(server: Any, call: Call) -> dict[str, Any]:
         run = _get(server.recurring_runs, call.id)
+        if call.id in server.without_resource:
+            raise Refused(500, f"Failed to change recurring run's {call.id} mode")
         run.mode, run.status = mode, mode + "D"
         return {}
 
@@ -158,7 +161,9 @@ def _create_run(server: Any, call: Call) -> Any:
 
 def _get_run(server: Any, call: Call) -> Any:
     run = _get(server.runs, call.id)
-    if server.progress and run.state != "CANCELED":
+    if run.state == "CANCELING":
+        run.state = server.terminating.pop(0)  # the answer to this request, and the state from now on
+    elif server.progress and run.state not in ENDED:
         run.state, tasks = server.progress[0] if len(server.progress) == 1 else server.progress.pop(0)
         details = [
             models.V2beta1PipelineTaskDetail(task_id=name, run_id=run.run_id, display_name=name, state=state)
@@ -169,7 +174,11 @@ def _get_run(server: Any, call: Call) -> Any:
 
 
 def _terminate_run(server: Any, call: Call) -> dict[str, Any]:
-    _get(server.runs, call.id).state = "CANCELED"
+    """Like KFP's: only a run that goes on can be terminated, and in the end it is FAILED."""
+    run = _get(server.runs, call.id)
+    if run.state == "CANCELING" or run.state in ENDED:
+        raise Refused(400, f"Failed to terminate a run {call.id}. Row not found")
+    run.state, server.terminating = "CANCELING", ["CANCELING", "CANCELING", "FAILED"]
     return {}
 
 

@@ -73,6 +73,10 @@ class KfpServer:
     runs: dict[str, Any] = field(default_factory=dict)
     progress: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     """State of a run, and of its tasks, at each look at it; the last stays."""
+    terminating: list[str] = field(default_factory=list)
+    """States of a run that was told to end, likewise."""
+    without_resource: set[str] = field(default_factory=set)
+    """Recurring runs whose ScheduledWorkflow is gone: KFP can't switch them, but delete them."""
     history: list[Request] = field(default_factory=list)
     token: str | None = None
     """What a caller must bring."""

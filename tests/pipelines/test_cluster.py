@@ -209,7 +209,12 @@ def test_an_interrupt_leaves_the_run_going_and_says_how_to_follow_or_end_it(
     assert f"gift cluster terminate {run_id}" in rest
     status, output = gift("cluster", "terminate", run_id)
     assert (status, output.splitlines()[0]) == (0, f"run {run_id} is being terminated")
-    assert server.runs[run_id].state == "CANCELED"
+    assert server.runs[run_id].state == "CANCELING"
+    assert gift("cluster", "terminate", run_id)[0] == 0, "once more, as if the answer had been lost"
+    status, output = gift("cluster", "follow", run_id)
+    assert (status, output.splitlines()[-1]) == (1, f"error: run {run_id} was terminated")
+    status, output = gift("cluster", "terminate", run_id)
+    assert (status, output) == (1, f"error: run {run_id} has ended already: FAILED\n")
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,11 @@ def test_the_account_of_the_pods_is_the_files_or_else_kfps(gift: Gift, server: K
     assert "service_account pipeline-runner → gift-stage\n" in output
     assert gift("apply")[0] == 0
     assert [run.service_account for run in server.recurring_runs.values()] == ["gift-stage"]
-    assert gift("plan")[0] == 0
+    write("nightly", commit)
+    assert "service_account gift-stage → none\n" in gift("plan")[1]
+    assert gift("apply")[0] == 0
+    assert [run.service_account for run in server.recurring_runs.values()] == ["pipeline-runner"]
+    assert gift("plan")[0] == 0, "what KFP fills in by itself is no difference"
 
 
 def test_only_ours_are_deleted(gift: Gift, server: KfpServer, commit: str) -> None:

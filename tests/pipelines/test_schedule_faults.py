@@ -89,3 +89,41 @@ def test_a_schedule_that_is_made_twice_after_a_time_out_is_never_enabled_twice_a
     assert gift("apply")[0] == 0
     check_never_two(server)
     check_settled(server, gift, "0 0 2 * * *")
+
+
+def test_one_whose_resource_in_kubernetes_is_gone_is_deleted_and_replaced(
+    gift: Gift, server: KfpServer, commit: str
+) -> None:
+    gift("apply")
+    (old,) = server.recurring_runs
+    server.without_resource = {old}
+    write("nightly", commit, cron='"0 0 3 * * *"')
+    status, output = gift("apply")
+    assert (status, old in server.recurring_runs) == (0, False), output
+    check_settled(server, gift, "0 0 3 * * *")
+
+
+def test_a_kfp_that_can_switch_nothing_keeps_the_old_one(gift: Gift, server: KfpServer, commit: str) -> None:
+    gift("apply")
+    (old,) = server.recurring_runs
+    write("nightly", commit, cron='"0 0 3 * * *"')
+    server.recover()
+    server.write_faults = dict.fromkeys(range(1, 40), Fault(500, applied=False))
+    assert gift("apply")[0] == 1
+    assert server.recurring_runs[old].mode == "ENABLE"
+
+
+def test_a_leftover_beside_an_enabled_one_is_made_anew(gift: Gift, server: KfpServer, commit: str) -> None:
+    """Enabled a day later, it would make up at once for the starts since it was created."""
+    gift("apply")
+    write("nightly", commit, cron='"0 0 3 * * *"')
+    server.recover()
+    server.write_faults = {0: Fault(None, applied=True)}
+    server.down_after_write = 1
+    assert gift("apply")[0] == 1
+    (leftover,) = [key for key, run in server.recurring_runs.items() if run.mode == "DISABLE"]
+    server.recover()
+    assert gift("apply")[0] == 0
+    assert leftover not in server.recurring_runs
+    check_never_two(server)
+    check_settled(server, gift, "0 0 3 * * *")

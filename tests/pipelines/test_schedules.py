@@ -99,7 +99,17 @@ def test_the_examples_are_valid_disabled_and_name_profiles_that_exist() -> None:
 
 
 @pytest.mark.parametrize(
-    "expression", ["0 0 2 * * *", "0 */15 9-17 ? * MON-FRI", "30 0 0 1,15 JAN *", "0 5/10 * * * 0", "0  0 2  * * *"]
+    "expression",
+    [
+        "0 0 2 * * *",
+        "0 */15 9-17 ? * MON-FRI",
+        "30 0 0 1,15 JAN *",
+        "0 5/10 * * * 0",
+        "0  0 2  * * *",
+        "0 0 0 29 2 *",
+        "0 0 0 30 2 MON",
+        "0 0 0 30/1 2,4 ?",
+    ],
 )
 def test_cron_expressions_that_kfp_takes(expression: str) -> None:
     assert check_cron(expression) == " ".join(expression.split())
@@ -122,6 +132,8 @@ def test_cron_expressions_that_kfp_takes(expression: str) -> None:
         ("0 0 2, * * *", "hour: '' is not"),
         ("0 0 *-3 * * *", "hour: '*-3' is not"),
         ("0 0 2 * FEBR *", "month: 'FEBR' is not"),
+        ("0 0 0 30 2 *", "no month of '2' has a day of '30'"),
+        ("0 0 0 31 FEB,4,6-6 */2", "no month of 'FEB,4,6-6' has a day of '31'"),
     ],
 )
 def test_cron_expressions_that_kfp_refuses_or_misreads_name_the_field(expression: str, message: str) -> None:
