@@ -38,7 +38,6 @@ def terminate(run_id: RunId, kfp_host: KfpHost = None, kfp_namespace: KfpNamespa
 
         cluster.terminate(api, run_id)
         console.print(f"run {run_id} is being terminated")
-        console.print("KFP may leave out its exit handler: then its run in MLflow stays open", soft_wrap=True)
 
 
 def run_on_cluster(

@@ -68,7 +68,6 @@ def _compile(config: RunConfig, image: str) -> str:
         ttl_seconds_after_finished=seconds, ttl_seconds_after_success=seconds, ttl_seconds_after_failure=seconds
     )
 
-    # No deadline of the whole run: Argo would end the exit task with it.
     @dsl.pipeline(name=NAME, description=config.description, pipeline_config=keep)
     def post_training(config: str) -> None:
         add_stages(config, dsl.PIPELINE_JOB_ID_PLACEHOLDER, place)

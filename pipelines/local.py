@@ -150,7 +150,7 @@ def run_stages(
         try:
             _run_pipeline(pipeline, config.model_dump_json(), run_id)
         except KeyboardInterrupt:
-            finish_run(config.model_dump_json(), run_id, succeeded=False)  # kfp's exit handler never came to it
+            finish_run(config.model_dump_json(), run_id, "FAILED")  # kfp's exit handler never came to it
             raise
         except (RuntimeError, ValueError) as error:
             failure = _failure(log, folder, stages.faults)
@@ -158,7 +158,7 @@ def run_stages(
                 if not stages.faults:
                     raise
                 # kfp took a container that failed for one that succeeded, and then missed what the stage makes.
-                finish_run(config.model_dump_json(), run_id, succeeded=False)
+                finish_run(config.model_dump_json(), run_id, "FAILED")
             raise GiftError(failure) from None
 
 

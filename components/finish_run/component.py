@@ -9,5 +9,4 @@ from components.image import IMAGE
 def finish_run(config: str, run_id: str, status: dsl.PipelineTaskFinalStatus) -> None:
     from gift.stages.lifecycle import finish_run as stage
 
-    # kfp's local runner says SUCCEEDED, its cluster COMPLETE; and RUNNING there for a task that died without a word.
-    stage(config, run_id, succeeded=status.state in ("SUCCEEDED", "COMPLETE"))
+    stage(config, run_id, status.state)

@@ -64,7 +64,8 @@ class ClusterConfig(Section):
     retries: Count = 2
     """How often a failed stage starts again; a training goes on from its newest checkpoint."""
     time_to_live_hours: PositiveInt | None = 168
-    """When the pods of a finished run are removed; None leaves it to the platform, and KFP says an hour."""
+    """When the pods of a finished run are removed; None leaves it to the platform, and KFP says an hour. Above a day,
+    KFP's persistence agent must be told, too (docs/operations.md)."""
     hub: bool = False
     """Whether stages may download models and data sets; else they are offline and everything comes from S3."""
     queue: KubernetesName | None = None

@@ -1,13 +1,20 @@
 """The first and the last task of a pipeline run: open its MLflow run, and close it however the pipeline ended."""
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 
 from gift.config import RunConfig, parse_config
 from gift.errors import GiftError
 from gift.progress import BANNER
 from gift.stages.stage import one_line_errors
-from gift.tracking import finish_parent_run, stage_records, start_parent_run
+from gift.tracking import StageRecord, finish_parent_run, stage_records, start_parent_run
 from gift.webhook import RunEnd, post_run_end
+
+SUCCEEDED = ("SUCCEEDED", "COMPLETE")
+"""The words of kfp's local runner and of its backend."""
+UNKNOWN = "RUNNING"
+"""The backend's word where a task died without a word, or its own record of the last one was lost."""
+LAST_STAGE = "report"
 
 
 def start_run(config: str, run_id: str) -> str:
@@ -22,9 +29,10 @@ def start_run(config: str, run_id: str) -> str:
         return start_parent_run(parse_config(config), run_id)
 
 
-def finish_run(config: str, run_id: str, succeeded: bool) -> None:
+def finish_run(config: str, run_id: str, state: str) -> None:
     """Mark the run as finished, or as failed in its first stage that did not finish; it is opened first if need be.
 
+    `state` is KFP's word for what the exit handler encloses; where KFP does not know, a run with a finished report is.
     The webhook in the environment, if any, is told, and what still trains on several nodes is cancelled; also when
     MLflow does not answer, which then fails the task.
     """
@@ -38,27 +46,30 @@ def finish_run(config: str, run_id: str, succeeded: bool) -> None:
         end = RunEnd(
             run_id=run_id,
             experiment=parsed.experiment,
-            state="FINISHED" if succeeded else "FAILED",
+            state="FINISHED" if state in SUCCEEDED else "FAILED",
             failed_stage=None,
             mlflow_run=None,
         )
         try:
-            end = _record(parsed, end)
+            end = _record(parsed, end, may_have_finished=state == UNKNOWN)
         finally:
             post_run_end(end)
 
 
-def _record(config: RunConfig, end: RunEnd) -> RunEnd:
+def _record(config: RunConfig, end: RunEnd, may_have_finished: bool) -> RunEnd:
     """Close the MLflow run; returns `end` with what MLflow knows about it."""
     parent_run_id = start_parent_run(config, end.run_id)
-    failed_stage = None if end.state == "FINISHED" else _failed_stage(parent_run_id)
-    finish_parent_run(parent_run_id, end.state, failed_stage)
-    return end.model_copy(update={"failed_stage": failed_stage, "mlflow_run": parent_run_id})
-
-
-def _failed_stage(parent_run_id: str) -> str:
-    """The first stage that did not finish; a task that died before it opened its MLflow run is known by the last."""
     records = stage_records(parent_run_id)
+    state = end.state
+    if may_have_finished and LAST_STAGE in records and records[LAST_STAGE].status == "FINISHED":
+        state = "FINISHED"
+    failed_stage = None if state == "FINISHED" else _failed_stage(records)
+    finish_parent_run(parent_run_id, state, failed_stage)
+    return end.model_copy(update={"state": state, "failed_stage": failed_stage, "mlflow_run": parent_run_id})
+
+
+def _failed_stage(records: Mapping[str, StageRecord]) -> str:
+    """The first stage that did not finish; a task that died before it opened its MLflow run is known by the last."""
     unfinished = [name for name, record in records.items() if record.status != "FINISHED"]
     if unfinished:
         return unfinished[0]

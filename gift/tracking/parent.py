@@ -86,7 +86,7 @@ def _experiment_id(client: MlflowClient, name: str) -> str:
 
 
 def _platform_run(client: MlflowClient) -> Run | None:
-    """The root above MLFLOW_RUN_ID: Kubeflow Pipelines sets it to a nested run of its own, one for each task."""
+    """The root above MLFLOW_RUN_ID, which a platform may set to a nested run of its own, one for each task."""
     run_id = os.environ.get("MLFLOW_RUN_ID")
     if not run_id:
         return None

@@ -108,7 +108,8 @@ def cached_side_effects(pipeline: CompiledPipeline, settings: LintSettings) -> I
 
 
 def unresolved_placeholders(pipeline: CompiledPipeline, _settings: LintSettings) -> Iterator[Finding]:
-    """KFP puts in a run's id or name only where it is the whole of a task's input; else the braces reach the code."""
+    """KFP puts in a run's id or name only where it is the whole of a task's input; else the braces reach the code. In a
+    container's command it resolves only inputs and outputs."""
     for name, value in pipeline.defaults.items():
         if "{{$" in str(value):
             yield Finding(f"parameter {name}", "its default is a placeholder, which KFP does not resolve there", _WHOLE)
@@ -117,6 +118,8 @@ def unresolved_placeholders(pipeline: CompiledPipeline, _settings: LintSettings)
             value = str(source.get("runtimeValue", {}).get("constant", ""))
             if _RUN_FACTS.search(value) and value not in RESOLVED:
                 yield Finding(task.where, f"the input {name} holds a placeholder that KFP does not resolve", _WHOLE)
+        if any(_RUN_FACTS.search(word) for word in task.words):
+            yield Finding(task.where, "its command holds a placeholder that KFP does not resolve there", _WHOLE)
 
 
 _WHOLE = "give the placeholder alone to the task, as an argument"

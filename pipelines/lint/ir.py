@@ -36,6 +36,11 @@ class Task:
         return self.name if self.dag == "root" else f"{self.dag}/{self.name}"
 
     @property
+    def words(self) -> list[str]:
+        """Command and arguments of the container."""
+        return [str(word) for word in (*self.container.get("command", []), *self.container.get("args", []))]
+
+    @property
     def component_name(self) -> str:
         """Of the component in the DAG's code: `convert` for the task `convert-2`."""
         reference: str = self.spec.get("componentRef", {}).get("name", "").removeprefix("comp-")

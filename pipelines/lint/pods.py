@@ -8,6 +8,9 @@ from pipelines.lint.ir import CompiledPipeline, Task
 
 _DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
 _INSTALL = re.compile(r"\bpip3?\s+install\b")
+_PYTHON_SOURCE = "\nimport kfp\n"
+"""How the source of a Python component begins, which may talk of pip without calling it."""
+_SPLITS_DATA = re.compile(r"train-(test|val|valid|validation|dev|eval)\b")
 
 
 def image_tags(pipeline: CompiledPipeline, _settings: LintSettings) -> Iterator[Finding]:
@@ -21,7 +24,8 @@ def image_tags(pipeline: CompiledPipeline, _settings: LintSettings) -> Iterator[
 def installed_packages(pipeline: CompiledPipeline, _settings: LintSettings) -> Iterator[Finding]:
     """kfp's default: every task installs kfp before it starts, from wherever pip finds it."""
     for task in pipeline.containers:
-        if _INSTALL.search(" ".join(_words(task))):
+        commands = [word for word in task.words if not word.startswith(_PYTHON_SOURCE)]
+        if _INSTALL.search(" ".join(commands)):
             yield Finding(
                 task.where,
                 "installs packages when it runs",
@@ -33,8 +37,9 @@ def missing_shared_memory(pipeline: CompiledPipeline, _settings: LintSettings) -
     """Containers have 64 MiB of /dev/shm; NCCL, gloo and data loaders want more, and end with a bus error."""
     for task in pipeline.containers:
         mounts = task.pod.get("emptyDirMounts", [])
-        has_memory = any(mount["mountPath"] == "/dev/shm" and mount.get("medium") == "Memory" for mount in mounts)  # noqa: S108
-        trains = task.component_name.startswith("train")
+        in_memory = {mount["mountPath"].rstrip("/") for mount in mounts if mount.get("medium") == "Memory"}
+        has_memory = "/dev/shm" in in_memory  # noqa: S108
+        trains = task.component_name.startswith("train") and not _SPLITS_DATA.match(task.component_name)
         if not has_memory and (trains or "accelerator" in task.container.get("resources", {})):
             yield Finding(
                 task.where,
@@ -55,7 +60,7 @@ def short_retry_windows(pipeline: CompiledPipeline, _settings: LintSettings) -> 
     for task in pipeline.containers:
         policy = task.spec.get("retryPolicy", {})
         attempts, window = int(policy.get("maxRetryCount", 0)) + 1, _seconds(policy.get("backoffMaxDuration", "0s"))
-        if attempts > 1 and 0 < window < attempts * _timeout(task):
+        if attempts > 1 and (window == 0 or window < attempts * _timeout(task)):
             yield Finding(
                 task.where,
                 f"no attempt goes on or begins {window:.0f} s after the first was made, and {attempts} attempts may "
@@ -74,10 +79,6 @@ def missing_non_root(pipeline: CompiledPipeline, _settings: LintSettings) -> Ite
                 "may run as root",
                 "kubernetes.set_security_context(task, run_as_user=1000, run_as_non_root=True)",
             )
-
-
-def _words(task: Task) -> list[str]:
-    return [str(word) for word in (*task.container.get("command", []), *task.container.get("args", []))]
 
 
 def _timeout(task: Task) -> int:

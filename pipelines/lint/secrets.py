@@ -17,6 +17,7 @@ _NAMES = re.compile(
     r"|(client|app|auth)_?secret)$|(^|_)SECRET$"
 )
 """Of values that are secrets. Not `s3_secret: gift-s3`, as manifests and configurations name where to find one."""
+_TOKENS_OF_MODELS = re.compile(r"(?i)(^|[_.-])(pad|bos|eos|unk|sep|cls|mask|start|stop|end|special|image|max)_token$")
 _PATTERNS = {
     "an AWS access key": re.compile(r"\b(AKIA|ASIA)[0-9A-Z]{16}\b"),
     "a private key": re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
@@ -37,7 +38,7 @@ def plain_secrets(pipeline: CompiledPipeline, _settings: LintSettings) -> Iterat
         for variable in task.container.get("env", []):
             for fault in _faults(variable["name"], variable.get("value")):
                 yield Finding(task.where, f"the environment variable {variable['name']} holds {fault}", _REMEDY)
-        for word in (*task.container.get("command", []), *task.container.get("args", [])):
+        for word in task.words:
             for fault in _faults("", word):
                 yield Finding(task.where, f"its command holds {fault}", _REMEDY)
 
@@ -54,7 +55,7 @@ def _faults(name: str, value: Any) -> Iterator[str]:
         for child in value:
             yield from _faults(name, child)
     elif isinstance(value, str) and value and not value.startswith("{{"):
-        if _NAMES.search(name):
+        if _NAMES.search(name) and not _TOKENS_OF_MODELS.search(name):
             yield f"a literal {name}"
         yield from (kind for kind, pattern in _PATTERNS.items() if pattern.search(value))
 

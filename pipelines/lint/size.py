@@ -22,13 +22,11 @@ def large_pipeline(pipeline: CompiledPipeline, settings: LintSettings) -> Iterat
 
 
 def large_arguments(pipeline: CompiledPipeline, _settings: LintSettings) -> Iterator[Finding]:
-    """KFP gives a component, with all tasks of a DAG, to its driver as one argument; the parameters likewise."""
-    parts = {name.removeprefix("comp-"): part for name, part in pipeline.spec.get("components", {}).items()}
-    for where, part in (("root", pipeline.spec["root"]), *parts.items(), ("parameters", pipeline.defaults)):
-        size = len(json.dumps(part, ensure_ascii=False, separators=(",", ":")).encode())
-        if size > MAX_ARGUMENT_BYTES:
-            yield Finding(
-                where,
-                f"is {size:,} bytes, and Linux takes no argument above {MAX_ARGUMENT_BYTES:,}",
-                "hand large values over through S3, or split the DAG",
-            )
+    """KFP gives the parameters to its drivers as one argument (components, which may be as large, come in a file)."""
+    size = len(json.dumps(pipeline.defaults, ensure_ascii=False, separators=(",", ":")).encode())
+    if size > MAX_ARGUMENT_BYTES:
+        yield Finding(
+            "parameters",
+            f"are {size:,} bytes, and Linux takes no argument above {MAX_ARGUMENT_BYTES:,}",
+            "hand large values over through S3",
+        )

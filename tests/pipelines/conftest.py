@@ -1,11 +1,17 @@
-"""What the tests of schedules have: a KFP server, a checkout with a commit, and the command line between them."""
+"""What the tests of schedules have: a KFP server, a checkout with a commit, and the command line between them.
 
-from collections.abc import Iterator
+Those of lint have the compiler.
+"""
+
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from kfp import compiler, dsl
 from kfp_server import KfpServer, running_server
-from scheduling import Gift, commit_all, compiled, write
+from scheduling import Gift, commit_all, write
+from scheduling import compiled as compiled_text
 from typer.testing import CliRunner
 
 from pipelines import checkout, command, kfp_api
@@ -35,7 +41,7 @@ def gift(server: KfpServer, commit: str, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("KF_PIPELINES_ENDPOINT", server.address)
     monkeypatch.setattr(kfp_api, "PAUSES", (0.01, 0.01))
     monkeypatch.setattr(kfp_api, "READ_SECONDS", 0.3)
-    monkeypatch.setattr("pipelines.compile.compile_pipeline", compiled)
+    monkeypatch.setattr("pipelines.compile.compile_pipeline", compiled_text)
     write("nightly", commit)
 
     def run(*arguments: str) -> tuple[int, str]:
@@ -44,3 +50,15 @@ def gift(server: KfpServer, commit: str, tmp_path: Path, monkeypatch: pytest.Mon
         return result.exit_code, result.output
 
     return run
+
+
+@pytest.fixture
+def compiled(tmp_path: Path) -> Callable[..., str]:
+    """Compiles a function of tasks to the text of the IR."""
+
+    def compile_to_text(build: Callable[..., Any]) -> str:
+        path = tmp_path / "pipeline.yaml"
+        compiler.Compiler().compile(dsl.pipeline(name="a-pipeline")(build), str(path))
+        return path.read_text()
+
+    return compile_to_text
