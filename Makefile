@@ -21,12 +21,14 @@ install: $(INSTALLED)
 
 # Everything but torch is pinned with hashes and installed without resolving anything (see requirements/torch.txt).
 # pip would warn that vLLM misses torchvision, torchaudio and torchcodec: they break it beside a CPU torch.
+BUILD := requirements/build.txt
 LOCKS := requirements/cpu.txt requirements/development.txt requirements/models.txt
-$(INSTALLED): $(LOCKS) requirements/torch.txt pyproject.toml
+$(INSTALLED): $(BUILD) $(LOCKS) requirements/torch.txt pyproject.toml
 	$(PYTHON) -m venv .venv
 	@echo "installing pinned dependencies into .venv (about two minutes the first time)"
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes --only-binary :all: -r $(BUILD)
 	DS_BUILD_OPS=0 $(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes \
-		$(addprefix -r ,$(LOCKS))
+		--no-build-isolation --use-pep517 $(addprefix -r ,$(LOCKS))
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-warn-conflicts -r requirements/torch.txt
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
@@ -39,6 +41,7 @@ lock:
 	$(LOCK) requirements/gpu.in --output-file requirements/gpu.txt
 	$(LOCK) --constraint requirements/cpu.txt requirements/development.in --output-file requirements/development.txt
 	$(LOCK) requirements/sbom.in --output-file requirements/sbom.txt
+	$(LOCK) requirements/build.in --output-file requirements/build.txt
 
 clean:
 	rm -rf .venv .gift runs

@@ -1,6 +1,5 @@
 """`gift check`: experiments that must come out the same way on every machine, whatever the training achieves."""
 
-import os
 from pathlib import Path
 
 import typer
@@ -43,10 +42,10 @@ def normalization(
 
         run_id = f"check-normalization-{config.digest()[:12]}"
         folder = runs / run_id
-        with local.stages_end_with_us(), session_services(state_dir, s3_port, mlflow_port):
+        with local.stages_end_with_us(), session_services(state_dir, s3_port, mlflow_port) as mlflow_page:
             local.check_before_run(config, (runs, state_dir))
             console.print(f"run [bold]{run_id}[/bold]: {escape(config.description)}", soft_wrap=True)
             folder.mkdir(parents=True, exist_ok=True)
             local.run_stages(check_normalization, config, run_id, folder)
         console.print(f"log         {folder / 'run.log'}", soft_wrap=True)
-        console.print(f"MLflow UI   {os.environ['MLFLOW_TRACKING_URI']} (`gift up` starts the local one again)")
+        console.print(f"MLflow UI   {escape(mlflow_page)}", soft_wrap=True)

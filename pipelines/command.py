@@ -1,6 +1,5 @@
 """`gift`: the command line. Each command checks its input, calls one function, and prints what a person needs next."""
 
-import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -22,7 +21,6 @@ from pipelines.kfp_options import EXPERIMENT, KfpExperiment, KfpHost, KfpNamespa
 from pipelines.mirror_command import app as mirror_app
 from pipelines.outcome import print_report
 from pipelines.schedule_command import app as schedule_app
-from pipelines.servers import HOST
 from pipelines.services import start_services, stop_services
 from pipelines.session import (
     MlflowPort,
@@ -102,15 +100,13 @@ def run(
             stage_runner = containers(config, run_id)
         with (
             local.stages_end_with_us(stage_runner),
-            session_services(state_dir, s3_port, mlflow_port, stage_runner.host),
+            session_services(state_dir, s3_port, mlflow_port, stage_runner.host) as mlflow_page,
         ):
             local.check_before_run(config, (runs, state_dir))
             console.print(f"run [bold]{run_id}[/bold]: {escape(config.description)}", soft_wrap=True)
             finished = local.run_locally(config, run_id, runs, stage_runner)
         print_report(finished.folder)
-        # For containers the local server had another address than `gift up` gives it.
-        address = os.environ["MLFLOW_TRACKING_URI"].replace(stage_runner.host or HOST, HOST)
-        console.print(f"MLflow UI   {address} (`gift up` starts the local one again)")
+        console.print(f"MLflow UI   {escape(mlflow_page)}", soft_wrap=True)
 
 
 def _refuse_unused(context: typer.Context, runner: Runner, *, dry_run: bool) -> None:

@@ -1,13 +1,15 @@
 """Runs every stage of a local run in a container, as a cluster would: hardened, limited, and offline by default.
 
-The network `gift` has no way out; on it, containers reach the local services at this machine's address. Credentials are
-in the containers' environment and nowhere else. A run whose profile has `cluster.hub` gets the network `gift-hub`,
-which does lead out; where the environment names the servers, Docker's own bridge leads to them.
+The network `gift` has no way off this machine; on it, containers reach the local services at this machine's address,
+and whatever else listens there. Credentials are in the containers' environment and nowhere else. A run whose profile
+has `cluster.hub` gets the network `gift-hub`, which does lead out; where the environment names the servers, Docker's
+own bridge leads to them.
 
 Left out: GPUs, profiles that train on several nodes, and reward functions that are not in the image.
 """
 
 import os
+import re
 import shutil
 import tempfile
 import threading
@@ -32,6 +34,8 @@ LABEL = "gift.run"
 WORK = "/work"
 """The image's folder for large temporary files."""
 IMAGE_USER = 1000
+PROCESSES = 4096
+"""And threads, of a container."""
 ADDRESSES = ("AWS_ENDPOINT_URL_S3", "MLFLOW_TRACKING_URI")
 PASSED_ON = (
     *ADDRESSES,
@@ -47,7 +51,6 @@ PASSED_ON = (
     "no_proxy",
     "GIFT_DATA_DIR",
     "GIFT_WEBHOOK_URL",
-    "HF_TOKEN",
     "OMP_NUM_THREADS",
 )
 """What stages get of our environment; the image decides the rest."""
@@ -65,6 +68,9 @@ def containers(config: RunConfig, run_id: str) -> StageRunner:
     image = built_image("gift")
     network, host = ("bridge", "") if servers_are_named else local_network(hub=config.cluster.hub)
 
+    # A name of its own: the image's may come to mean another one while the run goes on.
+    name = f"gift:{re.sub('[^a-zA-Z0-9.-]', '-', run_id)}"
+
     @contextmanager
     def around(folder: Path) -> Iterator[Stages]:
         pipeline_root = folder / "kfp"
@@ -73,14 +79,14 @@ def containers(config: RunConfig, run_id: str) -> StageRunner:
         for writable in (pipeline_root, work):
             _give_to_image_user(writable)
         settings = container_settings(config, run_id, image, network, work)
-        with _faults(run_id, settings["mem_limit"]) as faults:
+        with _named(image, name), _faults(run_id, settings["mem_limit"]) as faults:
             try:
                 yield Stages(local.DockerRunner(**settings), faults)
             finally:
                 stop_containers(run_id)
                 shutil.rmtree(work)
 
-    pipeline = post_training_pipeline(lambda task, _stage: task.set_container_image(image.reference))
+    pipeline = post_training_pipeline(lambda task, _stage: task.set_container_image(name))
     return StageRunner(pipeline, host, around, lambda: stop_containers(run_id))
 
 
@@ -107,6 +113,7 @@ def container_settings(config: RunConfig, run_id: str, image: Image, network: st
         "working_dir": str(Path.cwd()),  # paths in a profile may be relative to it
         "mem_limit": memory,
         "memswap_limit": memory,
+        "pids_limit": PROCESSES,
         "shm_size": int(cluster.shared_memory_gib * 2**30),
         "network": network,
         # torch asks for the name of its peer, and where no name server can be reached waits 10 seconds for none
@@ -155,6 +162,18 @@ def stop_containers(run_id: str) -> None:
 
 
 @contextmanager
+def _named(image: Image, name: str) -> Iterator[None]:
+    """Inside, the image has this name as well."""
+    with docker_engine() as engine:
+        engine.images.get(image.id).tag(*name.split(":"))
+    try:
+        yield
+    finally:
+        with docker_engine() as engine:
+            engine.images.remove(name)
+
+
+@contextmanager
 def _faults(run_id: str, memory: int) -> Iterator[list[str]]:
     """A list of what went wrong with the run's containers, by the engine's account; it grows while they run."""
     faults: list[str] = []
@@ -183,7 +202,9 @@ def _environment(image: Image, *, hub: bool) -> dict[str, str]:
     passed_on = {name: os.environ[name] for name in PASSED_ON if os.environ.get(name)}
     if data := passed_on.get("GIFT_DATA_DIR"):
         passed_on["GIFT_DATA_DIR"] = str(Path(data).absolute())
-    return passed_on | {"GIFT_IMAGE_DIGEST": image.id} | ({"HF_HUB_OFFLINE": "0"} if hub else {})
+    if hub:
+        passed_on |= {"HF_HUB_OFFLINE": "0"} | {key: os.environ[key] for key in ("HF_TOKEN",) if key in os.environ}
+    return passed_on | {"GIFT_IMAGE_DIGEST": image.id}
 
 
 def _check_addresses() -> None:

@@ -1,6 +1,5 @@
 """`gift experiment …`: plan, check, run, and print what came out."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,11 +127,12 @@ def _run(define: Callable[[RunConfig], Experiment], settings: _Settings) -> None
         # kfp takes seconds to import; a mistake in the profile is answered before that.
         from pipelines import local
 
-        with local.stages_end_with_us(), session_services(settings.state_dir, settings.s3_port, settings.mlflow_port):
+        services = session_services(settings.state_dir, settings.s3_port, settings.mlflow_port)
+        with local.stages_end_with_us(), services as mlflow_page:
             local.check_before_experiment(planned, (settings.runs, settings.state_dir))
             _announce(planned)
             folder = local.run_experiment(planned, settings.runs)
-        _print_result(folder)
+        _print_result(folder, mlflow_page)
 
 
 def _plan(define: Callable[[RunConfig], Experiment], settings: _Settings) -> PlannedExperiment:
@@ -156,7 +156,7 @@ def _announce(planned: PlannedExperiment) -> None:
     )
 
 
-def _print_result(folder: Path) -> None:
+def _print_result(folder: Path, mlflow_page: str) -> None:
     from gift.report.comparison.schema import load_comparison
     from gift.report.comparison.table import comparison_table
     from gift.report.comparison.wording import headline
@@ -166,4 +166,4 @@ def _print_result(folder: Path) -> None:
     console.print(comparison_table(comparison))
     console.print(escape(headline(comparison)), soft_wrap=True)
     console.print(f"report      {folder / 'comparison.html'}", soft_wrap=True)
-    console.print(f"MLflow UI   {os.environ['MLFLOW_TRACKING_URI']} (`gift up` starts the local one again)")
+    console.print(f"MLflow UI   {escape(mlflow_page)}", soft_wrap=True)

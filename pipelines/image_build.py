@@ -6,6 +6,8 @@ packages are installed and stay in no layer.
 Left out: other platforms than the engine's own, and signatures.
 """
 
+import fcntl
+import json
 import shutil
 import subprocess
 import sys
@@ -48,25 +50,44 @@ def build_image(name: str, options: BuildOptions) -> tuple[Image, bool]:
         GiftError: no engine, no client with BuildKit, no base image, no CPU wheel of torch, or a failed build, whose
             last lines and log are named.
     """
+    for option, value in (("--base", options.base), ("--push", options.registry), ("--tag", options.tag)):
+        if value is not None and not value.strip():
+            raise GiftError(f"{option} is empty; leave it out, or check the variable that it comes from")
     folder = BUILT / name
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "lock").open("w") as lock, tempfile.TemporaryDirectory(prefix="gift-image-") as temporary:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # another build of this checkout writes to the same folder
+            return _build(name, options, folder, Path(temporary))
+    except OSError as error:
+        raise GiftError(f"cannot build image {name}: {error}") from error
+
+
+def _build(name: str, options: BuildOptions, folder: Path, context: Path) -> tuple[Image, bool]:
     log = folder / "build.log"
     reference = options.reference(name)
     labels = expected_labels(name, options.variant, _base_digest(options.base))
     up_to_date = _is_up_to_date(name, reference, labels)
     if not up_to_date:
-        client = buildkit_client()
-        with tempfile.TemporaryDirectory(prefix="gift-image-") as temporary:
-            context = Path(temporary)
-            _stage(name, options.variant, context)
-            build = _build_command(client, name, options, labels, context)
-            _run([*build, "--tag", reference, str(context)], log, "wb", f"building {reference}")
-            _run([*build, "--target", "sbom", "--output", str(folder), str(context)], log, "ab", f"listing {reference}")
+        _stage(name, options.variant, context)
+        build = _build_command(buildkit_client(), name, options, labels, context)
+        _run([*build, "--tag", reference, str(context)], log, "wb", f"building {reference}")
+        _run([*build, "--target", "sbom", "--output", str(context), str(context)], log, "ab", f"listing {reference}")
     if options.registry:
         _run([buildkit_client(), "push", reference], log, "ab", f"pushing {reference}")
     image = _describe(reference, labels, options)
+    if not up_to_date:
+        _write_sbom(context / SBOM, folder / SBOM, image)
     (folder / "image.json").write_text(image.model_dump_json(indent=2), encoding="utf-8")
     return image, not up_to_date
+
+
+def _write_sbom(made: Path, target: Path, image: Image) -> None:
+    """The list that the build made, with the image that it is of."""
+    sbom = json.loads(made.read_bytes())
+    facts = {"gift:image-id": image.id, "gift:git-sha": image.git_sha, "gift:source-digest": image.source_digest}
+    sbom.setdefault("metadata", {})["properties"] = [{"name": key, "value": fact} for key, fact in facts.items()]
+    target.write_text(json.dumps(sbom, indent=1), encoding="utf-8")
 
 
 def _base_digest(base: str) -> str:

@@ -20,7 +20,7 @@ from pipelines.docker_engine import docker_engine
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 BUILT = CHECKOUT / "images" / "built"
-LOCKS = ("models", "torch", "sbom", "cpu", "gpu")
+LOCKS = ("build", "models", "torch", "sbom", "cpu", "gpu")
 SOURCES = ("gift", "components", "pipelines", "pyproject.toml", *(f"requirements/{name}.txt" for name in LOCKS))
 
 Variant = Literal["cpu", "gpu"]
@@ -67,7 +67,9 @@ def source_files(name: str) -> list[Path]:
             [*command, *SOURCES, f"images/{name}"], check=True, capture_output=True, text=True
         )
     except (FileNotFoundError, subprocess.CalledProcessError) as error:
-        raise GiftError(f"{CHECKOUT} must be a git repository, and git installed, to build an image of it") from error
+        why = " ".join(str(getattr(error, "stderr", None) or error).split())
+        needs = "must be a git repository, and git installed, to build an image of it"
+        raise GiftError(f"{CHECKOUT} {needs}: {why}") from None
     paths = {Path(path) for path in listed.stdout.split("\0") if path}
     return sorted(path for path in paths if path.suffix != ".md" and (CHECKOUT / path).is_file())
 
@@ -83,7 +85,7 @@ def files_digest(paths: list[Path]) -> str:
 
 def lock_digest(variant: Variant) -> str:
     """sha256 over the lock files that decide which packages are in the image."""
-    return files_digest([Path(f"requirements/{name}.txt") for name in (variant, "models", "torch")])
+    return files_digest([Path(f"requirements/{name}.txt") for name in (variant, "build", "models", "torch")])
 
 
 def expected_labels(name: str, variant: Variant, base_digest: str) -> dict[str, str]:

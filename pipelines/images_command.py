@@ -30,7 +30,7 @@ def build(
     tag: Annotated[str | None, typer.Option(help="`cpu` or `gpu` if not given.")] = None,
 ) -> None:
     """Build every image of this checkout; one that is up to date is left as it is."""
-    with one_line_errors():
+    with one_line_errors("interrupted; the image is as it was"):
         # The Docker SDK is not needed by other commands.
         from pipelines.image_build import BuildOptions, build_image
         from pipelines.images import BUILT, image_names

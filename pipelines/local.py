@@ -69,7 +69,14 @@ class StageRunner:
 
 @contextlib.contextmanager
 def _in_subprocesses(_folder: Path) -> Iterator[Stages]:
-    yield Stages(local.SubprocessRunner(use_venv=False))
+    former = os.environ.get("TMPDIR")
+    with tempfile.TemporaryDirectory(prefix="gift-", ignore_cleanup_errors=True) as temporary:
+        os.environ["TMPDIR"] = temporary  # of the stages: kfp's leave a folder behind each
+        try:
+            yield Stages(local.SubprocessRunner(use_venv=False))
+        finally:
+            os.environ.pop("TMPDIR")
+            os.environ.update({} if former is None else {"TMPDIR": former})
 
 
 def _stop_subprocesses() -> None:
@@ -193,13 +200,17 @@ def _point_latest(runs: Path, run_id: str) -> None:
 
 @contextlib.contextmanager
 def stages_end_with_us(runner: StageRunner = SUBPROCESSES) -> Iterator[None]:
-    """Inside, an interrupt or SIGTERM ends the running stage with all its ranks, then raises KeyboardInterrupt here."""
+    """Inside, an interrupt, SIGTERM or a closed terminal ends the running stage with all its ranks, then raises
+    KeyboardInterrupt here; a SIGHUP that is ignored (nohup) stays so."""
 
     def stop(number: int, _frame: FrameType | None) -> None:
         runner.stop()
         raise KeyboardInterrupt(signal.Signals(number).name)
 
-    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    previous = {number: signal.signal(number, stop) for number in numbers}
     try:
         yield
     finally:

@@ -109,12 +109,12 @@ def needs_of(config: RunConfig, image: str | None, variant: str) -> Iterator[Nee
         yield Need("model", model.name, model.revision)
     for data in public_data(config):
         yield Need("data set", f"{data.repository} ({data.split})", data.revision)
-    yield from _wheels(variant)
+    yield from dict.fromkeys(_wheels(variant))
 
 
 def _wheels(variant: str) -> Iterator[Need]:
-    """The locked packages of an image, and torch, whose CPU build has no hash of its own (see torch.txt)."""
-    for name in (variant, "models", *(["torch"] if variant == "cpu" else [])):
+    """The locked packages that an image takes to build, and torch, whose CPU build has no hash (see torch.txt)."""
+    for name in (variant, "build", "models", "sbom", *(["torch"] if variant == "cpu" else [])):
         text = (REQUIREMENTS / f"{name}.txt").read_text(encoding="utf-8").replace("\\\n", " ")
         for line in text.splitlines():
             pinned = re.match(r"([\w.-]+)(?:\[.*\])?==(\S+)", line)

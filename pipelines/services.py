@@ -56,6 +56,8 @@ class State(BaseModel):
     s3: ProcessRecord | None = None
     mlflow: ProcessRecord | None = None
     children: tuple[ProcessRecord, ...] = ()
+    kept: bool = False
+    """`gift up` asked for them: they stay when the last run has ended."""
 
 
 def start_services(
@@ -65,8 +67,12 @@ def start_services(
     s3_port: int = 8333,
     mlflow_port: int = 5500,
     bucket: str = "gift",
+    keep: bool = True,
 ) -> Services:
     """Start both services and create `bucket`; services that run already are reused, whatever their ports.
+
+    Args:
+        keep: leave them to `stop_services`; else the last one out of `shared_services` stops them.
 
     Raises:
         GiftError: they run, but on another address than `host`; a port is taken, a program is missing, or a service
@@ -86,6 +92,8 @@ def start_services(
                     "run `gift down` first"
                 )
             _create_bucket(services, bucket)
+            if keep:
+                _keep(state_dir)
             return services
     except OSError as error:
         raise GiftError(f"cannot run the services in {state_dir}: {error}") from error
@@ -98,6 +106,32 @@ def running_services(state_dir: Path) -> Services | None:
     if state is None or processes.living(state.s3) is None or processes.living(state.mlflow) is None:
         return None
     return _describe(state_dir, state)
+
+
+@contextmanager
+def shared_services(state_dir: Path, *, host: str, s3_port: int, mlflow_port: int) -> Iterator[Services]:
+    """The services for as long as anybody is inside; the last one out stops them, unless `gift up` asked for them.
+
+    Raises:
+        GiftError: as `start_services`.
+    """
+    state_dir = state_dir.resolve()
+    try:
+        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        users = (state_dir / "users").open("w")
+    except OSError as error:
+        raise GiftError(f"cannot run the services in {state_dir}: {error}") from error
+    with users:
+        fcntl.flock(users, fcntl.LOCK_SH)  # the kernel takes it back from a run that was killed
+        try:
+            yield start_services(state_dir, host=host, s3_port=s3_port, mlflow_port=mlflow_port, keep=False)
+        finally:
+            try:
+                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                pass  # somebody else is inside
+            else:
+                _stop_unless_kept(state_dir)
 
 
 def stop_services(state_dir: Path) -> bool:
@@ -146,6 +180,19 @@ def _spawn(name: str, command: list[str], services: Services) -> ProcessRecord:
     settings = {name: value for name, value in services.environment.items() if name.startswith("AWS_")}
     environment = servers.server_environment(services.host, settings)
     return processes.spawn(command, folder, environment, services.state_dir / f"{name}.log")
+
+
+def _keep(state_dir: Path) -> None:
+    state = _read(State, state_dir / "services.json")
+    if state is not None and not state.kept:
+        _write(state.model_copy(update={"kept": True}), state_dir / "services.json")
+
+
+def _stop_unless_kept(state_dir: Path) -> None:
+    with _locked(state_dir):
+        state = _read(State, state_dir / "services.json")
+        if state is not None and not state.kept:
+            _stop(state_dir)
 
 
 def _stop(state_dir: Path) -> bool:

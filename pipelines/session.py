@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, NoReturn
+from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
@@ -15,7 +16,7 @@ from rich.markup import escape
 
 from gift.errors import GiftError
 from pipelines.servers import HOST
-from pipelines.services import Services, running_services, start_services, stop_services
+from pipelines.services import shared_services
 
 console = Console()
 
@@ -30,23 +31,23 @@ MlflowPort = Annotated[int, typer.Option(min=1, max=65535, help="Port of the loc
 
 
 @contextmanager
-def session_services(state_dir: Path, s3_port: int, mlflow_port: int, host: str = HOST) -> Iterator[None]:
-    """The servers that the environment names, or else the local ones, which are stopped again if they were not up."""
-    if os.environ.get("MLFLOW_TRACKING_URI"):
+def session_services(state_dir: Path, s3_port: int, mlflow_port: int, host: str = HOST) -> Iterator[str]:
+    """The servers that the environment names, or else the local ones, which are stopped again if they were not up.
+
+    Yields: where a person finds MLflow's pages.
+    """
+    if named := os.environ.get("MLFLOW_TRACKING_URI"):
         console.print("using the MLflow and S3 servers that the environment names")
-        yield
+        address = urlsplit(named)
+        yield address._replace(netloc=address.netloc.rpartition("@")[2]).geturl()  # without a password
         return
-    were_running = running_services(state_dir) is not None
-    services: Services = start_services(state_dir, host=host, s3_port=s3_port, mlflow_port=mlflow_port)
-    os.environ.update(services.environment)
-    os.environ.update({"NO_PROXY": host, "no_proxy": host, "MLFLOW_DISABLE_TELEMETRY": "true"})
-    for cloud_identity in ("AWS_SESSION_TOKEN", "AWS_PROFILE"):  # they belong to another S3
-        os.environ.pop(cloud_identity, None)
-    try:
-        yield
-    finally:
-        if not were_running:
-            stop_services(state_dir)
+    with shared_services(state_dir, host=host, s3_port=s3_port, mlflow_port=mlflow_port) as services:
+        os.environ.update(services.environment)
+        os.environ.update({"NO_PROXY": host, "no_proxy": host, "MLFLOW_DISABLE_TELEMETRY": "true"})
+        for cloud_identity in ("AWS_SESSION_TOKEN", "AWS_PROFILE"):  # they belong to another S3
+            os.environ.pop(cloud_identity, None)
+        # `gift up` gives it this address, whatever it was for containers.
+        yield f"http://{HOST}:{services.mlflow_port} (`gift up` starts the local one again)"
 
 
 @contextmanager

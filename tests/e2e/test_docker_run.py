@@ -21,7 +21,7 @@ from mlflow import MlflowClient
 from gift.config import load_profile
 from gift.report.schema import load_report
 from pipelines.docker_engine import docker_engine
-from pipelines.docker_runner import LABEL, container_settings, containers, local_network
+from pipelines.docker_runner import LABEL, PROCESSES, container_settings, containers, local_network
 from pipelines.images import Image
 from pipelines.processes import free_ports
 from pipelines.services import Services, start_services, stop_services
@@ -138,6 +138,8 @@ def test_every_stage_ran_in_a_hardened_container(finished: Finished, gift_image:
         assert host["SecurityOpt"] == ["no-new-privileges"]
         assert host["NetworkMode"] == "gift"
         assert 0 < host["Memory"] == host["MemorySwap"]
+        assert host["PidsLimit"] == PROCESSES
+        assert container["Config"]["Image"] == f"gift:{finished.folder.name}", "a name that no other build takes away"
         writable = {mount["Destination"] for mount in container["Mounts"] if mount["RW"]}
         assert writable == {"/work", str(finished.folder / "kfp"), "/kfp-workspace"}  # the last is kfp's own, unused
     assert left_behind(finished.folder.name) == []

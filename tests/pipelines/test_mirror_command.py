@@ -29,8 +29,9 @@ def test_everything_a_gpu_run_needs_is_pinned(profile):
     rows = needs("--profile", profile, "--image", DIGEST)
     for row in rows:
         assert re.fullmatch(PINS[row["kind"]], row["pin"]), row
-    assert len({(row["kind"], row["name"]) for row in rows}) == len(rows)
-    assert {"torch", "vllm", "deepspeed", "kfp"} <= {row["name"] for row in rows if row["kind"] == "wheel"}
+    assert len({tuple(row.values()) for row in rows}) == len(rows)
+    wheels = {row["name"] for row in rows if row["kind"] == "wheel"}
+    assert {"torch", "vllm", "deepspeed", "kfp", "setuptools", "cyclonedx-bom"} <= wheels
 
 
 def test_models_and_data_sets_are_those_of_the_profile():

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import boto3
@@ -19,7 +20,7 @@ from gift.errors import GiftError
 from gift.storage import check_storage
 from pipelines.processes import free_ports, record, with_children
 from pipelines.servers import HOST
-from pipelines.services import Services, State, running_services, start_services, stop_services
+from pipelines.services import Services, State, running_services, shared_services, start_services, stop_services
 
 
 @pytest.fixture
@@ -126,6 +127,20 @@ def test_two_starts_at_once_share_services_that_outlive_them_until_they_are_stop
     assert not list(Path("/tmp").glob(f"seaweedfs-*{s3_port}.sock"))
     assert running_services(state_dir) is None
     assert stop_services(state_dir) is False
+
+
+def test_the_last_run_stops_what_runs_share_unless_somebody_wants_to_keep_it(state_dir: Path) -> None:
+    s3_port, mlflow_port = free_ports(HOST, 2)
+    place = {"host": HOST, "s3_port": s3_port, "mlflow_port": mlflow_port}
+    with ExitStack() as second:
+        with shared_services(state_dir, **place) as services:
+            assert second.enter_context(shared_services(state_dir, **place)) == services
+        assert running_services(state_dir) == services, "the second run still needs what the first has started"
+    assert running_services(state_dir) is None
+
+    with shared_services(state_dir, **place):
+        start_services(state_dir)  # what `gift up` does
+    assert running_services(state_dir) == services
 
 
 def test_after_a_crash_both_start_again_on_other_ports_with_their_data(state_dir: Path) -> None:

@@ -1,0 +1,40 @@
+"""What surrounds a run: whose services it uses, and what ends its stages."""
+
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pipelines.local import SUBPROCESSES, stages_end_with_us
+from pipelines.session import session_services
+
+
+def test_the_address_of_named_servers_is_shown_without_a_password(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://alice:abc@mlflow.example:5502/base")
+    with session_services(tmp_path / "state", 8333, 5500) as page:
+        assert page == "https://mlflow.example:5502/base"
+    assert not (tmp_path / "state").exists(), "nothing of our own is started"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_what_ends_a_run_ends_its_stage(number: signal.Signals) -> None:
+    stopped: list[bool] = []
+    with (
+        pytest.raises(KeyboardInterrupt, match=number.name),
+        stages_end_with_us(replace(SUBPROCESSES, stop=lambda: stopped.append(True))),
+    ):
+        os.kill(os.getpid(), number)
+    assert stopped == [True]
+
+
+def test_a_run_under_nohup_survives_its_terminal() -> None:
+    former = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stages_end_with_us():
+            os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, former)
