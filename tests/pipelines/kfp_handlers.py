@@ -135,7 +135,7 @@ def _create_recurring_run(server: Any, call: Call) -> Any:
 def _switch(mode: str) -> Callable[..., Any]:
     def handle(server: Any, call: Call) -> dict[str, Any]:
         run = _get(server.recurring_runs, call.id)
-        if call.id in server.without_resource:
+        if not server.switches or call.id in server.without_resource:
             raise Refused(500, f"Failed to change recurring run's {call.id} mode")
         run.mode, run.status = mode, mode + "D"
         return {}

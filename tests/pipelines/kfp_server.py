@@ -77,6 +77,8 @@ class KfpServer:
     """States of a run that was told to end, likewise."""
     without_resource: set[str] = field(default_factory=set)
     """Recurring runs whose ScheduledWorkflow is gone: KFP can't switch them, but delete them."""
+    switches: bool = True
+    """Whether recurring runs can be enabled and disabled at all."""
     history: list[Request] = field(default_factory=list)
     token: str | None = None
     """What a caller must bring."""

@@ -107,10 +107,13 @@ def test_a_kfp_that_can_switch_nothing_keeps_the_old_one(gift: Gift, server: Kfp
     gift("apply")
     (old,) = server.recurring_runs
     write("nightly", commit, cron='"0 0 3 * * *"')
-    server.recover()
-    server.write_faults = dict.fromkeys(range(1, 40), Fault(500, applied=False))
+    server.switches = False
     assert gift("apply")[0] == 1
     assert server.recurring_runs[old].mode == "ENABLE"
+    server.switches = True
+    assert gift("apply")[0] == 0
+    check_never_two(server)
+    check_settled(server, gift, "0 0 3 * * *")
 
 
 def test_a_leftover_beside_an_enabled_one_is_made_anew(gift: Gift, server: KfpServer, commit: str) -> None:
