@@ -23,7 +23,8 @@ from gift.config import RunConfig, load_profile
 from gift.data.problems import read_problems
 from gift.data.sources import write_data
 from gift.data.tokens import tokenize_prompts
-from gift.models import load_model, load_tokenizer, torch_dtype, write_base_model
+from gift.models.base_model import write_base_model
+from gift.models.loading import load_model, load_tokenizer, torch_dtype
 from gift.rollout import open_engine
 from gift.rollout.engine import RolloutEngine
 

@@ -1,168 +1,143 @@
-"""Experiments: several ways to train, compared from the same SFT models with the same seeds.
+"""The DAG of an experiment.
 
-An `Experiment` is a plain list of variants. `plan_experiment` turns it into whole configurations, all of them checked
-before anything starts; `pipelines.experiment_pipeline` makes a DAG of them. A run's id is the digest of all that
-decides its trainings, so the same experiment started again finds the finished ones in the store.
+    per seed:     prepare data → prepare model → train SFT → convert → evaluate
+    tuning seed:  per variant and learning rate: train policy → convert → evaluate;  then choose the rate
+    per seed and variant: configure (the chosen rate) → train policy → convert → evaluate;  at the end compare
+
+Only the chosen rate is decided while the DAG runs, and it travels as a word; there is no `If`. The tuning seed's
+training at the chosen rate is not made twice: the stage finds it in the store.
+
+Left out: trainings side by side. The tasks form one line, as kfp's local runner goes on with all that does not depend
+on a failed task.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
+from typing import Any
 
-from gift.config import RunConfig, digest_of, load_profile
-from gift.errors import GiftError
-from gift.provenance import source_digest
-from gift.report.comparison.plan import Plan, PlannedVariant
+from kfp import dsl
+from kfp.dsl.base_component import BaseComponent
 
-SHARED = ("experiment", "storage", "model", "data", "prompt", "sft", "conversion", "evaluation", "gate")
-"""Sections that variants must not change: they decide the start and the measure, which are the same for all."""
-
-METRICS = ("reward", "heldout_accuracy", "overfitting_gap", "kl", "entropy", "completions/mean_length")
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One way to train."""
-
-    name: str
-    """Part of stage names: small letters, digits, dots and hyphens."""
-    label: str
-    """For tables."""
-    settings: tuple[str, ...] = ()
-    """`key=value`, as after --set."""
-    learning_rate: float = 1.0
-    """Factor on the profile's `rl.optimizer.learning_rate`; the grid lies around it."""
+from components.choose_learning_rate.component import choose_learning_rate
+from components.compare.component import compare
+from components.configure.component import configure
+from components.convert.component import convert
+from components.evaluate.component import evaluate
+from components.finish_run.component import finish_run
+from components.prepare_data.component import prepare_data
+from components.prepare_model.component import prepare_model
+from components.start_run.component import start_run
+from components.train_policy.component import train_policy
+from components.train_sft.component import train_sft
+from gift.report.comparison.plan import START, PlannedVariant, rate_text, trial_label
+from pipelines.experiments.experiment import PlannedExperiment
 
 
-@dataclass(frozen=True)
-class Experiment:
-    """What is compared, and why."""
+@dataclass
+class _Line:
+    """Tasks one after the other, all in one run."""
 
-    name: str
-    title: str
-    question: str
-    variants: tuple[Variant, ...]
-    baseline: str
-    """Name of the variant that the others are compared with."""
-    settings: tuple[str, ...] = ()
-    """`key=value` for all variants; the user's --set comes after them, a variant's settings last."""
-    multipliers: tuple[float, ...] = (1 / 3, 1.0, 3.0)
-    """The grid of learning rates, as factors."""
-    metrics: tuple[str, ...] = METRICS
-    """Training metrics to show, as the trainer names them."""
-    options: tuple[str, ...] = ()
-    """Options of its own that its command was given."""
+    run: dict[str, Any]
+    last: Any
 
+    def add(self, component: BaseComponent, shown: str, **arguments: Any) -> Any:
+        """Append a task, which the platform shows with this label, and return its output."""
+        task = component(**arguments).after(self.last)
+        task.set_display_name(f"{component.name}-{shown}")
+        self.last = task
+        return task.output
 
-@dataclass(frozen=True)
-class PlannedExperiment:
-    """An experiment with every configuration it needs."""
-
-    plan: Plan
-    run_id: str
-    base: RunConfig
-    """What all variants share, with the first seed."""
-    starts: Mapping[int, RunConfig]
-    """Seed → configuration of data, base model and SFT."""
-    trials: Mapping[tuple[str, int, float], RunConfig]
-    """Variant, seed and learning rate → configuration. A tuned variant has its first rate for the seeds; the pipeline
-    puts the chosen one in its place."""
-
-    @property
-    def trainings(self) -> int:
-        """How many policies are trained."""
-        plan, tuned = self.plan, self.plan.tuning_seed is not None
-        grid = sum(len(variant.learning_rates) for variant in plan.variants) if tuned else 0
-        reused = len(plan.variants) if plan.tuning_seed in plan.seeds else 0
-        return grid + len(plan.variants) * len(plan.seeds) - reused
+    def stage(self, component: BaseComponent, config: Any, label: str, **inputs: Any) -> Any:
+        """Append a task that is a stage with an MLflow run of its own."""
+        return self.add(component, label, **self.run, config=config, label=label, **inputs)
 
 
-def plan_experiment(
-    experiment: Experiment,
-    profile: str,
-    overrides: tuple[str, ...] = (),
-    *,
-    seeds: tuple[int, ...],
-    tuning_seed: int | None,
-) -> PlannedExperiment:
-    """Derive and check every configuration.
+@dataclass
+class _Start:
+    """What a seed's trainings start from: URIs that earlier tasks give out."""
 
-    Args:
-        experiment: what is compared.
-        profile: a name from `gift profiles`, or the path of a YAML file.
-        overrides: the user's `key=value`, for all variants.
-        seeds: of the trainings that are compared.
-        tuning_seed: the learning rates are chosen with this seed; None to train each variant with its own rate.
-
-    Raises:
-        GiftError: a configuration is refused, or a variant changes what all of them share.
-    """
-    shared = (*experiment.settings, *overrides)
-    all_seeds = tuple(dict.fromkeys((*seeds, *(() if tuning_seed is None else (tuning_seed,)))))
-    starts = {seed: load_profile(profile, (*shared, f"seed={seed}")) for seed in all_seeds}
-    base = starts[seeds[0]]
-    multipliers = (1.0,) if tuning_seed is None else experiment.multipliers
-    variants, trials = [], {}
-    for variant in experiment.variants:
-        rates = _learning_rates(base, variant, multipliers)
-        for seed in all_seeds:
-            for rate in rates if seed == tuning_seed else rates[:1]:
-                own = (*variant.settings, f"seed={seed}", f"rl.optimizer.learning_rate={rate!r}")
-                trials[variant.name, seed, rate] = load_profile(profile, (*shared, *own))
-        config = trials[variant.name, seeds[0], rates[0]]
-        _refuse_unlike(variant, base, config)
-        variants.append(_planned(variant, rates, config))
-    plan = Plan(
-        name=experiment.name,
-        title=experiment.title,
-        question=experiment.question,
-        profile=base.description,
-        command=_command(experiment, seeds, tuning_seed),
-        shared_settings=shared,
-        seeds=seeds,
-        tuning_seed=tuning_seed,
-        baseline=experiment.baseline,
-        benchmark=_benchmark(base),
-        metrics=experiment.metrics,
-        variants=tuple(variants),
-    )
-    return PlannedExperiment(plan, _run_id(plan, base, profile), base, starts, trials)
+    data: Any
+    model: Any
 
 
-def _planned(variant: Variant, rates: tuple[float, ...], config: RunConfig) -> PlannedVariant:
-    return PlannedVariant(
-        name=variant.name,
-        label=variant.label,
-        settings=variant.settings,
-        learning_rates=rates,
-        responses=config.rl.steps * config.rl.prompts_per_step * config.rollout.group_size,
-    )
+@dataclass
+class _Builder:
+    """Appends the parts of the experiment to the line of tasks."""
+
+    planned: PlannedExperiment
+    line: _Line
+    starts: dict[int, _Start] = field(default_factory=dict)
+    evaluations: dict[str, Any] = field(default_factory=dict)
+
+    def start(self, seed: int) -> _Start:
+        """Data, SFT model and its evaluation; made when a seed is first needed."""
+        if seed not in self.starts:
+            stage, config, label = self.line.stage, self.planned.starts[seed].model_dump_json(), f"seed{seed}"
+            data = stage(prepare_data, config, label)
+            base = stage(prepare_model, config, label, data=data)
+            checkpoint = stage(train_sft, config, label, data=data, model=base)
+            model = stage(convert, config, trial_label(START, seed), checkpoint=checkpoint, model=base)
+            self.starts[seed] = _Start(data, model)
+            self._evaluate(config, trial_label(START, seed), seed, model)
+        return self.starts[seed]
+
+    def train(self, config: Any, label: str, seed: int) -> None:
+        """Train, convert and evaluate one policy."""
+        start = self.start(seed)
+        checkpoint = self.line.stage(train_policy, config, label, data=start.data, model=start.model)
+        model = self.line.stage(convert, config, label, checkpoint=checkpoint, model=start.model)
+        self._evaluate(config, label, seed, model)
+
+    def tune(self, variant: PlannedVariant, seed: int) -> Any:
+        """Try the grid; returns the rate that will be chosen."""
+        plan, candidates = self.planned.plan, {}
+        for rate in variant.learning_rates:
+            label = trial_label(variant.name, seed, rate)
+            config = self.planned.trials[variant.name, seed, rate].model_dump_json()
+            self.train(config, label, seed)
+            candidates[rate_text(rate)] = self.evaluations[label]
+        config = self.planned.base.model_dump_json()
+        return self.line.stage(
+            choose_learning_rate, config, variant.name, candidates=candidates, benchmark=plan.benchmark
+        )
+
+    def compared(self, variant: PlannedVariant, seed: int, chosen: Any | None) -> None:
+        """The training that is compared, with the chosen rate where there is one."""
+        label = trial_label(variant.name, seed)
+        config = self.planned.trials[variant.name, seed, variant.learning_rates[0]].model_dump_json()
+        if chosen is not None:
+            config = self.line.add(configure, label, config=config, learning_rate=chosen)
+        self.train(config, label, seed)
+
+    def _evaluate(self, config: Any, label: str, seed: int, model: Any) -> None:
+        data = self.starts[seed].data
+        self.evaluations[label] = self.line.stage(evaluate, config, label, data=data, model=model)
 
 
-def _run_id(plan: Plan, base: RunConfig, profile: str) -> str:
-    """The same for the same trainings, whatever the number of seeds: more seeds later train only what is new."""
-    digest = digest_of(source_digest(), plan.name, plan.tuning_seed, *plan.variants, base)
-    return f"{plan.name}-{Path(profile).stem}-{digest[:8]}"
+def build_pipeline(planned: PlannedExperiment) -> Any:
+    """The experiment as a kfp pipeline of `config` (what all variants share, as JSON) and `run_id`."""
+    plan = planned.plan
 
+    @dsl.pipeline(name=f"gift-{plan.name}")
+    def experiment(config: str, run_id: str) -> None:
+        with dsl.ExitHandler(finish_run(config=config, run_id=run_id)):
+            parent = start_run(config=config, run_id=run_id)
+            run = {"run_id": run_id, "parent_run_id": parent.output}
+            builder = _Builder(planned, _Line(run, parent))
+            chosen: dict[str, Any] = {}
+            if plan.tuning_seed is not None:
+                chosen = {variant.name: builder.tune(variant, plan.tuning_seed) for variant in plan.variants}
+            for seed in plan.seeds:
+                for variant in plan.variants:
+                    builder.compared(variant, seed, chosen.get(variant.name))
+            rates = {variant.name: rate_text(variant.learning_rates[0]) for variant in plan.variants} | chosen
+            builder.line.add(
+                compare,
+                plan.name,
+                **run,
+                config=config,
+                plan=plan.model_dump_json(),
+                evaluations=builder.evaluations,
+                learning_rates=rates,
+            )
 
-def _learning_rates(base: RunConfig, variant: Variant, multipliers: tuple[float, ...]) -> tuple[float, ...]:
-    """Ascending, to three significant digits, so that the text of a rate is the rate."""
-    middle = base.rl.optimizer.learning_rate * variant.learning_rate
-    return tuple(sorted(float(f"{middle * multiplier:.3g}") for multiplier in multipliers))
-
-
-def _refuse_unlike(variant: Variant, base: RunConfig, config: RunConfig) -> None:
-    for name in SHARED:
-        if getattr(config, name) != getattr(base, name):
-            raise GiftError(f"variant {variant.name} changes {name}, which all variants of an experiment must share")
-
-
-def _benchmark(base: RunConfig) -> str:
-    """Sampled accuracy, which is pass@1 and tells more than greedy answers, where it is measured."""
-    tasks = [benchmark.task for benchmark in base.evaluation.benchmarks]
-    return "heldout_sampled" if "heldout_sampled" in tasks else base.gate.benchmark
-
-
-def _command(experiment: Experiment, seeds: tuple[int, ...], tuning_seed: int | None) -> str:
-    tune = "--no-tune" if tuning_seed is None else "--tune"
-    return " ".join(("gift experiment", experiment.name, *experiment.options, f"--seeds {len(seeds)}", tune))
+    return experiment

@@ -19,11 +19,11 @@ os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 import pytest
 
 from gift.errors import GiftError
-from pipelines.docker_engine import docker_engine
-from pipelines.images import Image, built_image
-from pipelines.processes import free_ports
-from pipelines.servers import HOST
-from pipelines.services import Services, start_services, stop_services
+from pipelines.images.describe import Image, built_image
+from pipelines.local.servers import HOST
+from pipelines.local.services import Services, start_services, stop_services
+from pipelines.machine.docker_engine import docker_engine
+from pipelines.machine.processes import free_ports
 
 
 @pytest.fixture(scope="session")
@@ -62,7 +62,7 @@ def needs_docker() -> None:
 @pytest.fixture(scope="session")
 def gift_image(needs_docker: None) -> Image:
     """The CPU image of this checkout, built by the command line (quick when it is up to date)."""
-    build = [sys.executable, "-m", "pipelines.command", "images", "build", "--cpu"]
+    build = [sys.executable, "-m", "pipelines.cli", "images", "build", "--cpu"]
     built = subprocess.run(build, capture_output=True, text=True, check=False)
     if "and cannot be pulled" in built.stderr:
         _skip_or_fail(built.stderr)

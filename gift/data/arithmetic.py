@@ -31,7 +31,7 @@ _EQUATION = re.compile(r"(\d+)([-+*/])(\d+)=(\d+)")
 
 
 @dataclass(frozen=True)
-class Problem:
+class WordProblem:
     """One word problem; `answer` is a demonstration and may be wrong (in `sft`), `final_answer` never is."""
 
     id: str
@@ -141,7 +141,7 @@ _TEMPLATE_BY_NAME = {template.name: template for template in TEMPLATES}
 
 def make_splits(
     seed: int, sft: int, train: int, heldout: int, slip_rate: float, early_stop_rate: float, max_checks: int = 0
-) -> dict[str, list[Problem]]:
+) -> dict[str, list[WordProblem]]:
     """Make the three splits; the rates are shares of `sft` and independent of each other.
 
     With `max_checks`, annotators write each equation again up to so many times, a different number for every line, so
@@ -164,7 +164,7 @@ def make_splits(
     return splits
 
 
-def solve(problem: Problem) -> list[Equation]:
+def solve(problem: WordProblem) -> list[Equation]:
     """The correct steps of a problem."""
     return _work_out(_TEMPLATE_BY_NAME[problem.template].steps, problem.numbers)
 
@@ -175,7 +175,7 @@ def is_heldout(numbers: Iterable[int]) -> bool:
     return zlib.crc32(key.encode()) % BUCKETS < HELDOUT_BUCKETS
 
 
-def _make_problems(rng: random.Random, split: str, count: int, taken: set[str]) -> list[Problem]:
+def _make_problems(rng: random.Random, split: str, count: int, taken: set[str]) -> list[WordProblem]:
     """Draw `count` correct problems whose questions are not in `taken`, and add them to it."""
     if count < 0:
         raise ValueError(f"{split}: the number of problems must not be negative, got {count}")
@@ -183,7 +183,7 @@ def _make_problems(rng: random.Random, split: str, count: int, taken: set[str]) 
     capacity = len(NAMES) * len(ITEMS) * sum(math.prod(map(len, t.ranges)) for t in TEMPLATES)
     if count + len(taken) > capacity:
         raise ValueError(f"{split}: {count} problems requested, at most {capacity - len(taken)} exist")
-    problems: list[Problem] = []
+    problems: list[WordProblem] = []
     rejections = 0
     while len(problems) < count:
         template = rng.choice(TEMPLATES)
@@ -202,10 +202,10 @@ def _make_problems(rng: random.Random, split: str, count: int, taken: set[str]) 
     return problems
 
 
-def _render_problem(rng: random.Random, identifier: str, template: Template, numbers: tuple[int, ...]) -> Problem:
+def _render_problem(rng: random.Random, identifier: str, template: Template, numbers: tuple[int, ...]) -> WordProblem:
     words = {"name": rng.choice(NAMES), "items": rng.choice(ITEMS)}
     equations = _work_out(template.steps, numbers)
-    return Problem(
+    return WordProblem(
         id=identifier,
         question=template.question.format(**words, **_operands(numbers)),
         answer=_render_answer(template, words, numbers, equations),
@@ -225,7 +225,9 @@ def _render_answer(
     return "\n".join([*lines, f"#### {equations[-1].result}"])
 
 
-def _annotate_carelessly(rng: random.Random, problem: Problem, slip_rate: float, early_stop_rate: float) -> Problem:
+def _annotate_carelessly(
+    rng: random.Random, problem: WordProblem, slip_rate: float, early_stop_rate: float
+) -> WordProblem:
     """Replace the correct answer by what a careless annotator writes."""
     slips, stops_early = rng.random() < slip_rate, rng.random() < early_stop_rate
     template = _TEMPLATE_BY_NAME[problem.template]
@@ -239,7 +241,7 @@ def _annotate_carelessly(rng: random.Random, problem: Problem, slip_rate: float,
     return replace(problem, answer=answer)
 
 
-def _check_lines(rng: random.Random, problem: Problem, max_checks: int) -> Problem:
+def _check_lines(rng: random.Random, problem: WordProblem, max_checks: int) -> WordProblem:
     """Repeat the equation of each line 0 to `max_checks` times behind it."""
     *lines, result = problem.answer.split("\n")
     equations = [match.group() for line in lines if (match := _EQUATION.search(line))]

@@ -30,7 +30,7 @@ from gift.evaluation.lm_eval_tasks import TASKS, LmEvalTask, load_task
 from gift.evaluation.quiet import quiet_libraries
 from gift.evaluation.results import AnsweredProblem, BenchmarkResult, EvaluationSettings
 from gift.evaluation.statistics import mean_and_stderr
-from gift.models import load_model, load_tokenizer, torch_dtype
+from gift.models.loading import load_model, load_tokenizer, torch_dtype
 
 Progress = Callable[[str, int, int], None]
 """(task, finished completions, all completions); called as the work proceeds."""

@@ -16,7 +16,7 @@ from gift.errors import GiftError
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def parse_model(kind: type[Model], values: Mapping[str, Any] | str, where: str) -> Model:
+def parse_document(kind: type[Model], values: Mapping[str, Any] | str, where: str) -> Model:
     """Validate plain values (or a JSON text) as a `kind`, which is called by its class's name in small letters.
 
     Raises:
@@ -30,7 +30,7 @@ def parse_model(kind: type[Model], values: Mapping[str, Any] | str, where: str) 
         raise GiftError(f"{where} is not a valid {name}: {'; '.join(faults)}") from None
 
 
-def load_model(kind: type[Model], path: Path) -> Model:
+def load_document(kind: type[Model], path: Path) -> Model:
     """Read and validate a JSON file.
 
     Raises:
@@ -40,10 +40,10 @@ def load_model(kind: type[Model], path: Path) -> Model:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise GiftError(f"cannot read the {kind.__name__.lower()} {path}: {error}") from error
-    return parse_model(kind, text, where=str(path))
+    return parse_document(kind, text, where=str(path))
 
 
-def save_model(model: BaseModel, path: Path) -> None:
+def save_document(model: BaseModel, path: Path) -> None:
     """Write JSON, indented with one line per short list of numbers, as a whole or not at all.
 
     Raises:

@@ -17,7 +17,7 @@ from pydantic import JsonValue
 
 from gift.report import wording
 from gift.report.charts import accuracy_chart, curve_chart, seconds_chart
-from gift.report.schema import Comparison, ModelName, Report, Score
+from gift.report.schema import AccuracyDifference, ModelName, Report, Score
 
 TEMPLATE = "report.html.jinja"
 
@@ -29,7 +29,7 @@ class ResultRow:
     label: str
     problems: str
     scores: dict[ModelName, Score | None]
-    gain: Comparison | None
+    gain: AccuracyDifference | None
     plain_difference: float | None
     chart: Markup
 

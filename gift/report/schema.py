@@ -14,16 +14,15 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AwareDatetime,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     FiniteFloat,
     JsonValue,
     model_validator,
 )
 
-from gift.report.files import load_model, parse_model, save_model
+from gift.config import Section
+from gift.report.files import load_document, parse_document, save_document
 
 ModelName = Literal["base", "sft", "candidate"]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -39,12 +38,6 @@ CurveValue = Annotated[FiniteFloat | None, BeforeValidator(_none_if_not_finite)]
 """A logged value; NaN and infinities become null, a gap in the curve, so that a diverged run still gets its report."""
 
 
-class Section(BaseModel):
-    """A part of the report: immutable, and closed to keys it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
-
-
 class Score(Section):
     """One model on one benchmark."""
 
@@ -52,13 +45,13 @@ class Score(Section):
     stderr: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     n: Annotated[int, Field(gt=0)]
     """Number of problems."""
-    metrics: dict[str, FiniteFloat] = {}
+    metrics: dict[str, FiniteFloat] = Field(default_factory=dict)
     """Secondary metrics, such as `flexible_extract`."""
-    settings: dict[str, JsonValue] = {}
+    settings: dict[str, JsonValue] = Field(default_factory=dict)
     """What the score depends on: lm-eval's version, few-shot examples, decoding, limit, seed."""
 
 
-class Comparison(Section):
+class AccuracyDifference(Section):
     """A paired difference of two models' accuracies on the same problems, as shares (0.01 is one point)."""
 
     name: str
@@ -73,12 +66,12 @@ class Comparison(Section):
     """Level of the interval."""
 
 
-class Verdict(Section):
+class ReportedVerdict(Section):
     """The gate's decision; its first comparison is the one that decided."""
 
     promoted: bool
     reasons: tuple[str, ...]
-    comparisons: tuple[Comparison, ...] = ()
+    comparisons: tuple[AccuracyDifference, ...] = ()
 
 
 class RegisteredVersion(Section):
@@ -128,13 +121,13 @@ class Report(Section):
     """The profile's description."""
     finished: AwareDatetime
     models: dict[ModelName, dict[str, Score]]
-    verdict: Verdict
+    verdict: ReportedVerdict
     registry: RegisteredVersion
     seconds: dict[str, Seconds]
     """stage → wall time that this run spent on it; little for a reused stage."""
     reused: tuple[str, ...] = ()
     """Stages whose outputs came from an earlier run; a subset of the keys of `seconds`."""
-    curves: dict[str, dict[str, tuple[tuple[Count, CurveValue], ...]]] = {}
+    curves: dict[str, dict[str, tuple[tuple[Count, CurveValue], ...]]] = Field(default_factory=dict)
     """stage → metric → (step, value) in the order of the steps."""
     samples: tuple[Sample, ...] = ()
     data: dict[str, DataSet]
@@ -157,14 +150,14 @@ class Report(Section):
 
 def parse_report(values: Mapping[str, Any] | str, where: str = "report") -> Report:
     """Validate plain values (or a JSON text) as a `Report`; raises `GiftError` with every refused key in one line."""
-    return parse_model(Report, values, where)
+    return parse_document(Report, values, where)
 
 
 def load_report(path: Path) -> Report:
     """Read and validate a `report.json`; raises `GiftError` when the file cannot be read or is no report."""
-    return load_model(Report, path)
+    return load_document(Report, path)
 
 
 def save_report(report: Report, path: Path) -> None:
     """Write `report.json`, as a whole or not at all; raises `GiftError` when the file cannot be written."""
-    save_model(report, path)
+    save_document(report, path)

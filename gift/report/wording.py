@@ -3,7 +3,7 @@
 Left out: anything about layout.
 """
 
-from gift.report.schema import Comparison, ModelName, Report, Score
+from gift.report.schema import AccuracyDifference, ModelName, Report, Score
 
 _ALGORITHMS = {"gift": "GIFT", "grpo": "GRPO", "gvpo": "GVPO", "dpo": "DPO", "una": "UNA"}
 
@@ -42,7 +42,7 @@ def model_labels(report: Report) -> dict[ModelName, str]:
     return {"base": "Base", "sft": "SFT", "candidate": candidate_label(report)}
 
 
-def comparison_label(report: Report, comparison: Comparison) -> str:
+def comparison_label(report: Report, comparison: AccuracyDifference) -> str:
     """`candidate - sft` → `GIFT − SFT`."""
     labels = {str(model): label for model, label in model_labels(report).items()}
     return " − ".join(labels.get(name, name) for name in comparison.name.split(" - "))
@@ -66,17 +66,17 @@ def score_text(score: Score | None) -> str:
     return f"{percent(score.accuracy)} ± {percent(score.stderr)} %" if score else "–"
 
 
-def interval_text(comparison: Comparison) -> str:
+def interval_text(comparison: AccuracyDifference) -> str:
     """The confidence interval of a difference: `+16.9 to +25.9`."""
     return f"{signed(comparison.confidence_low)} to {signed(comparison.confidence_high)}"
 
 
-def confidence_label(comparison: Comparison) -> str:
+def confidence_label(comparison: AccuracyDifference) -> str:
     """`95 %`, which no line break parts."""
     return f"{100 * comparison.confidence:g}\u00a0%"
 
 
-def gain(report: Report, benchmark: str) -> Comparison | None:
+def gain(report: Report, benchmark: str) -> AccuracyDifference | None:
     """The paired comparison of candidate and SFT on one benchmark, where the gate or the evaluation made it."""
     found = (c for c in report.verdict.comparisons if (c.name, c.benchmark) == (GAIN, benchmark))
     return next(found, None)

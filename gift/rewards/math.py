@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from gift.config import MathReward
-from gift.rewards.answers import clean_answer, final_answer
+from gift.data.answers import clean_answer, final_answer
 from gift.rewards.reward import Response, Reward
 from gift.rewards.workers import WorkerPool
 

@@ -24,14 +24,14 @@ from transformers import (
 from gift.config import FolderModel, ModelReward
 from gift.data.problems import prompt_text
 from gift.errors import GiftError
-from gift.models import torch_dtype
+from gift.models.loading import torch_dtype
 from gift.rewards.reward import Response, Reward
 
 
 def load_model_reward(config: ModelReward, prompt: str, device: torch.device) -> Reward:
     """The reward model on `device`; `prompt` is the template of the run's prompts.
 
-    A model of the hub must be in a folder by now (`gift.mirror.with_reward_models`).
+    A model of the hub must be in a folder by now (`gift.hub.mirror.with_reward_models`).
 
     Raises:
         GiftError: the model can't be loaded, has more than one output, or weights are missing. When it scores: a text

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, SupportsFloat
 
 from gift.data.problems import Problem
-from gift.training.launch import end_with_parent
+from gift.end_with_parent import end_with_parent
 
 LONGEST_TEXT = 500
 """Characters of an exception or value that is shown: a reply must fit a pipe at once (4096 bytes), never half of it."""

@@ -1,4 +1,4 @@
-"""Worker processes with a hard time limit per task: what hangs is killed, what crashes is replaced.
+"""RewardWorker processes with a hard time limit per task: what hangs is killed, what crashes is replaced.
 
     task ──> idle worker ──> reply in time: its outcome
                         └──> no reply in time, or the process ends: lost, and a new worker takes its place
@@ -45,7 +45,7 @@ class Outcome:
         return self.exception is not None or self.lost is not None
 
 
-class Worker:
+class RewardWorker:
     """One process: starting until its first reply, and then idle or busy with one task."""
 
     def __init__(self, program: Sequence[str]) -> None:
@@ -121,7 +121,7 @@ class WorkerPool:
         self.program = program
         self.processes = processes
         self.time_limit = time_limit
-        self._workers: list[Worker] = []
+        self._workers: list[RewardWorker] = []
 
     def __enter__(self) -> Self:
         return self
@@ -165,9 +165,9 @@ class WorkerPool:
         for worker in [worker for worker in self._workers if worker.idle and worker.process.poll() is not None]:
             self._dismiss(worker)  # it ended between two tasks
         while len(self._workers) < count:
-            self._workers.append(Worker(self.program))
+            self._workers.append(RewardWorker(self.program))
 
-    def _dismiss(self, worker: Worker) -> None:
+    def _dismiss(self, worker: RewardWorker) -> None:
         self._workers.remove(worker)
         worker.kill()
 

@@ -19,7 +19,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from gift.config import RunConfig
 from gift.data.tokens import pad_left, pad_right
-from gift.models import torch_dtype
+from gift.models.loading import torch_dtype
 from gift.rollout.ranks import Ranks
 from gift.rollout.rollouts import Rollouts
 from gift.rollout.weights import shared_weights

@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gift.config import Section
+from gift.end_with_parent import end_with_parent
 from gift.errors import GiftError
 from gift.rollout.ranks import Ranks
 from gift.rollout.vllm import Completion
-from gift.training.launch import end_with_parent
 
 LONGEST_SECONDS = 30 * 60
 """How long vLLM may take to start or to answer; as long as the other ranks wait for this one."""

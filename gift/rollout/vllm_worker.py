@@ -22,7 +22,7 @@ PREFIX_BLOCK_TOKENS = 32
 """Prompts are shared in blocks of this many tokens on CPU, where vLLM's own default is 128: longer than many."""
 
 
-class Worker:
+class VllmWorker:
     """vLLM, its temperature and its sleep."""
 
     def __init__(self, settings: WorkerSettings) -> None:
@@ -102,7 +102,7 @@ class Worker:
             self._asleep -= asleep
 
 
-def serve(worker: Worker, connections: list[Connection]) -> None:
+def serve(worker: VllmWorker, connections: list[Connection]) -> None:
     """Answer requests until the last connection is closed."""
     calls: dict[str, Callable[..., Any]] = {"load": worker.load, "complete": worker.complete}
     while connections:
@@ -119,7 +119,7 @@ def serve(worker: Worker, connections: list[Connection]) -> None:
 def main() -> None:
     """Start vLLM, tell every rank that connects that it is ready, and serve them."""
     settings = WorkerSettings.model_validate_json(sys.argv[2])
-    worker = Worker(settings)
+    worker = VllmWorker(settings)
     with socket.socket(fileno=int(sys.argv[1])) as listening:
         connections = [Connection(listening.accept()[0].detach()) for _ in range(settings.clients)]
     for connection in connections:

@@ -21,8 +21,8 @@ from gift.algorithms.objective import ScoredGroups
 from gift.config import RunConfig
 from gift.data.problems import read_problems
 from gift.data.tokens import tokenize_prompts
-from gift.mirror import with_reward_models
-from gift.models import load_model, load_tokenizer
+from gift.hub.mirror import with_reward_models
+from gift.models.loading import load_model, load_tokenizer
 from gift.rewards import open_scorer
 from gift.rollout.transformers import TransformersEngine
 from gift.stages.stage import Stage, scratch_folder

@@ -8,11 +8,11 @@ from gift.evaluation.results import RESULTS_FILE, BenchmarkResult, load_results
 from gift.provenance import provenance
 from gift.report.comparison.assemble import Findings, assemble
 from gift.report.comparison.html import render_html
-from gift.report.comparison.plan import Plan
+from gift.report.comparison.plan import ExperimentPlan
 from gift.report.comparison.schema import Comparison, save_comparison
 from gift.report.comparison.table import markdown_page
 from gift.report.comparison.wording import headline
-from gift.report.files import parse_model
+from gift.report.files import parse_document
 from gift.stages.stage import Stage
 from gift.tracking import stage_records
 
@@ -24,7 +24,7 @@ def compare(stage: Stage, plan: str, evaluations: dict[str, str], learning_rates
     """Write the comparison, also as MLflow artifacts.
 
     Args:
-        plan: a `Plan` as JSON.
+        plan: a `ExperimentPlan` as JSON.
         evaluations: trial (see `gift.report.comparison.plan.trial_label`) → URI of its evaluation.
         learning_rates: variant → the rate that was used with all seeds.
 
@@ -32,7 +32,7 @@ def compare(stage: Stage, plan: str, evaluations: dict[str, str], learning_rates
         URI of a folder with the three files.
     """
     comparison = assemble(
-        parse_model(Plan, plan, where="the experiment"),
+        parse_document(ExperimentPlan, plan, where="the experiment"),
         Findings(
             evaluations={trial: _read_results(stage, uri) for trial, uri in evaluations.items()},
             learning_rates={variant: float(rate) for variant, rate in learning_rates.items()},

@@ -10,7 +10,9 @@ def convert(stage: Stage, checkpoint: str, model: str) -> str:
     config = stage.config.conversion
 
     def make(folder: Path) -> dict[str, str]:
-        from gift.training.conversion import convert_checkpoint  # takes seconds, which a reused output need not wait
+        from gift.conversion.hugging_face import (
+            convert_checkpoint,  # takes seconds, which a reused output need not wait
+        )
 
         with stage.fetched(checkpoint, model) as (checkpoint_folder, template):
             convert_checkpoint(

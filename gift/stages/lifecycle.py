@@ -40,7 +40,7 @@ def finish_run(config: str, run_id: str, state: str) -> None:
     with one_line_errors(), ExitStack() as whatever_happens:
         parsed = parse_config(config)
         if parsed.compute.nodes > 1:
-            from gift.stages.training_nodes import cancel_training  # loads Kubernetes' models
+            from gift.stages.train_on_nodes import cancel_training  # loads Kubernetes' models
 
             whatever_happens.callback(cancel_training, run_id)
         end = RunEnd(

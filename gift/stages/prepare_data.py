@@ -4,7 +4,7 @@ from pathlib import Path
 
 from gift.data.sources import data_identity, write_data
 from gift.data.splits import SPLITS
-from gift.mirror import mirrored_data
+from gift.hub.mirror import mirrored_data
 from gift.stages.stage import Stage, content_digest, scratch_folder
 
 

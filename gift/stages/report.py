@@ -12,17 +12,17 @@ from gift.evaluation.statistics import PairedDifference, confidence_interval, pa
 from gift.provenance import provenance
 from gift.report.html import render_html
 from gift.report.schema import (
+    AccuracyDifference,
     Artifact,
-    Comparison,
     DataSet,
     ModelName,
     RegisteredVersion,
     Report,
+    ReportedVerdict,
     Sample,
     Score,
     save_report,
 )
-from gift.report.schema import Verdict as ReportedVerdict
 from gift.stages.gate import read_verdict
 from gift.stages.stage import Stage
 from gift.storage import read_manifest
@@ -108,9 +108,9 @@ def _verdict(stage: Stage, verdict: Verdict, results: Results) -> ReportedVerdic
     return ReportedVerdict(promoted=verdict.promote, reasons=verdict.reasons, comparisons=tuple(comparisons))
 
 
-def _comparison(other: str, benchmark: str, difference: PairedDifference) -> Comparison:
+def _comparison(other: str, benchmark: str, difference: PairedDifference) -> AccuracyDifference:
     low, high = confidence_interval(difference.mean, difference.stderr, CONFIDENCE)
-    return Comparison(
+    return AccuracyDifference(
         name=f"candidate - {other}",
         benchmark=benchmark,
         difference=difference.mean,

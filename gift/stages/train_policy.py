@@ -1,7 +1,7 @@
 """Stage: SFT model + prompts → checkpoint of the trained policy (DeepSpeed ranks of `gift.training.rl`)."""
 
 from gift.stages.stage import Stage
-from gift.stages.training import train_once, what_decides
+from gift.stages.train_once import train_once, what_decides
 
 
 def train_policy(stage: Stage, data: str, model: str) -> str:

@@ -1,7 +1,7 @@
 """Stage: base model + demonstrations → SFT checkpoint (DeepSpeed ranks of `gift.training.sft`)."""
 
 from gift.stages.stage import Stage
-from gift.stages.training import train_once, what_decides
+from gift.stages.train_once import train_once, what_decides
 
 
 def train_sft(stage: Stage, data: str, model: str) -> str:

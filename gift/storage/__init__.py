@@ -11,7 +11,7 @@ from gift.storage.client import check_storage
 from gift.storage.composition import compose_directory, delete_directory
 from gift.storage.listing import list_paths
 from gift.storage.manifest import Manifest, ManifestFile, read_manifest
-from gift.storage.transfer import download_directory, upload_directory
+from gift.storage.transfer import download_directory, download_into, upload_directory
 
 __all__ = [
     "Manifest",
@@ -20,6 +20,7 @@ __all__ = [
     "compose_directory",
     "delete_directory",
     "download_directory",
+    "download_into",
     "list_paths",
     "read_manifest",
     "upload_directory",

@@ -10,6 +10,7 @@ Left out on purpose: resuming a broken transfer; it starts again.
 import hashlib
 import logging
 import shutil
+import tempfile
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
@@ -86,6 +87,18 @@ def download_directory(uri: str, destination: Path) -> Manifest:
             )
     _log("downloaded", manifest, uri, started)
     return manifest
+
+
+def download_into(uri: str, folder: Path) -> None:
+    """Fetch a complete directory into a folder that is there and may hold other files; raises as `download_directory`.
+
+    All files are there, and verified, before the first of them takes its place.
+    """
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".fetched-") as temporary:
+        fetched = Path(temporary) / "files"
+        download_directory(uri, fetched)
+        for path in fetched.iterdir():
+            path.replace(folder / path.name)
 
 
 # --- one file ------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
 from gift.config import ComputeConfig
-from gift.models import load_model, torch_dtype
+from gift.models.loading import load_model, torch_dtype
 from gift.rollout.rollouts import Rollouts
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch.distributed as dist
 
+from gift.launch.rank_job import TrainingJob
 from gift.progress import Progress
 from gift.tracking import MetricLog
-from gift.training.job import TrainingJob
 
 
 @dataclass(frozen=True)

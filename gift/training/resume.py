@@ -35,9 +35,9 @@ from deepspeed import DeepSpeedEngine
 from gift.config import Section
 from gift.config.section import Count, NonNegativeFloat
 from gift.errors import GiftError
+from gift.launch.rank_job import TrainingJob
 from gift.storage import delete_directory, download_directory, list_paths, upload_directory
 from gift.training.engine import load_checkpoint, save_checkpoint
-from gift.training.job import TrainingJob
 from gift.training.reports import Reports
 
 METRICS_FILE = "metrics.jsonl"

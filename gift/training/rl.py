@@ -23,15 +23,15 @@ from gift.config import RunConfig
 from gift.data.problems import read_problems
 from gift.data.scored import read_scored
 from gift.data.tokens import tokenize_prompts
-from gift.models import load_model, load_tokenizer, torch_dtype
+from gift.launch.rank_job import TrainingJob, read_job
+from gift.models.loading import load_model, load_tokenizer, torch_dtype
 from gift.rewards import open_scorer
 from gift.rollout import open_engine
-from gift.rollout.check import check_engine
 from gift.training.diagnostics import batch_sums, step_metrics
 from gift.training.engine import build_engine, gathered_parameters, gradient_norm, initialize_ranks, save_checkpoint
+from gift.training.engine_check import check_engine
 from gift.training.groups import GroupBatch
 from gift.training.heldout import Heldout, due, heldout_metrics
-from gift.training.job import TrainingJob, read_job
 from gift.training.order import derived_seed, example_stream
 from gift.training.policy import trainable_model
 from gift.training.reports import step_reports

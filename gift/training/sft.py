@@ -17,9 +17,9 @@ from torch import Tensor
 from gift.config import RunConfig
 from gift.data.problems import read_problems
 from gift.data.tokens import Demonstration, pad_right, tokenize_demonstrations
-from gift.models import load_tokenizer
+from gift.launch.rank_job import TrainingJob, read_job
+from gift.models.loading import load_tokenizer
 from gift.training.engine import build_engine, gradient_norm, initialize_ranks, save_checkpoint
-from gift.training.job import TrainingJob, read_job
 from gift.training.order import batch_indices, derived_seed
 from gift.training.policy import token_log_probabilities, trainable_model
 from gift.training.reduce import sum_over_ranks

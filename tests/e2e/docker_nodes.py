@@ -88,7 +88,7 @@ class DockerNodes:
             tmpfs={"/tmp": "mode=1777", "/work": "mode=1777"},
             mem_limit="3g",
             shm_size="64m",
-            extra_hosts={"ip4-localhost": "::ffff:127.0.0.1"},  # see pipelines.docker_runner
+            extra_hosts={"ip4-localhost": "::ffff:127.0.0.1"},  # see pipelines.local.docker_runner
         )
 
     def _message(self, node: int) -> Path:

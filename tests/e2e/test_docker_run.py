@@ -20,11 +20,11 @@ from mlflow import MlflowClient
 
 from gift.config import load_profile
 from gift.report.schema import load_report
-from pipelines.docker_engine import docker_engine
-from pipelines.docker_runner import LABEL, PROCESSES, container_settings, containers, local_network
-from pipelines.images import Image
-from pipelines.processes import free_ports
-from pipelines.services import Services, start_services, stop_services
+from pipelines.images.describe import Image
+from pipelines.local.docker_runner import LABEL, PROCESSES, container_settings, containers, local_network
+from pipelines.local.services import Services, start_services, stop_services
+from pipelines.machine.docker_engine import docker_engine
+from pipelines.machine.processes import free_ports
 
 TINY = (
     "registered_model=gift-docker",
@@ -86,7 +86,7 @@ def start(services: Services, runs: Path, *overrides: str) -> subprocess.Popen[s
     """`gift run --runner docker`, with the environment of a user who has set nothing."""
     sets = [word for override in (*TINY, *overrides) for word in ("--set", override)]
     folders = ["--runs", str(runs), "--state-dir", str(services.state_dir)]
-    command = [sys.executable, "-m", "pipelines.command", "run", "--profile", "local", "--runner", "docker"]
+    command = [sys.executable, "-m", "pipelines.cli", "run", "--profile", "local", "--runner", "docker"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MLFLOW_"))}
     return subprocess.Popen(
         [*command, *folders, *sets], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

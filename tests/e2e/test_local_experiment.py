@@ -7,9 +7,9 @@ import pytest
 
 from gift.report.comparison.schema import Comparison, load_comparison
 from gift.tracking import StageRecord, stage_records, start_parent_run
-from pipelines import local
-from pipelines.experiment import Experiment, Variant, plan_experiment
-from pipelines.services import Services
+from pipelines.experiments.experiment import Experiment, Variant, plan_experiment
+from pipelines.local import runner as local
+from pipelines.local.services import Services
 
 TINY = (
     "registered_model=gift-e2e-experiment",

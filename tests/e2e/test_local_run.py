@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 from gift import registry
 from gift.report.schema import load_report
 from gift.storage import read_manifest
-from pipelines.services import Services
+from pipelines.local.services import Services
 
 TINY = (
     "registered_model=gift-e2e",
@@ -55,7 +55,7 @@ BEFORE_GIFT = ["prepare-data", "prepare-model", "train-sft", "convert-sft"]
 
 def _command(runs: Path, *overrides: str) -> list[str]:
     sets = [argument for override in (*TINY, *overrides) for argument in ("--set", override)]
-    return [sys.executable, "-m", "pipelines.command", "run", "--profile", "local", "--runs", str(runs), *sets]
+    return [sys.executable, "-m", "pipelines.cli", "run", "--profile", "local", "--runs", str(runs), *sets]
 
 
 def _gift_run(runs: Path, *overrides: str) -> subprocess.CompletedProcess[str]:

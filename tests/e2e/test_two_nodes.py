@@ -4,7 +4,6 @@ The stage runs here. It submits its TrainJob to an imitation of Kubernetes' API 
 which Docker runs the nodes in the image that `gift images build --cpu` has made.
 """
 
-import sys
 import threading
 import time
 import uuid
@@ -14,26 +13,24 @@ from pathlib import Path
 import pytest
 import torch
 from docker_nodes import DockerNodes, address_of
-from safetensors.torch import load_file
-
-sys.path.append(str(Path(__file__).parents[1] / "gift" / "training"))  # the tiny jobs of the training tests
 from kubernetes_server import kubernetes_cluster
+from safetensors.torch import load_file
 from tiny_jobs import TINY, own_reward, write_inputs
 
 from gift.config import RunConfig, load_profile
 from gift.data.problems import read_problems
-from gift.models import write_base_model
+from gift.models.base_model import write_base_model
 from gift.stages.convert import convert
 from gift.stages.stage import run_stage
 from gift.stages.train_policy import train_policy
 from gift.stages.train_sft import train_sft
 from gift.storage import download_directory, list_paths, upload_directory
 from gift.tracking import start_parent_run
-from pipelines.docker_engine import docker_engine
-from pipelines.docker_runner import local_network
-from pipelines.images import built_image
-from pipelines.processes import free_ports
-from pipelines.services import Services, start_services, stop_services
+from pipelines.images.describe import built_image
+from pipelines.local.docker_runner import local_network
+from pipelines.local.services import Services, start_services, stop_services
+from pipelines.machine.docker_engine import docker_engine
+from pipelines.machine.processes import free_ports
 
 NOTICED_SECONDS = 60
 """From a node's death until the stage has failed; the imitated kubelet's part included."""

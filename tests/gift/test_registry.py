@@ -7,7 +7,7 @@ from mlflow.tracking import MlflowClient
 
 from gift import registry
 from gift.errors import GiftError
-from pipelines.processes import free_ports
+from pipelines.machine.processes import free_ports
 
 HOST = "127.0.0.1"
 

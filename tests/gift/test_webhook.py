@@ -11,7 +11,7 @@ import pytest
 
 from gift import webhook
 from gift.webhook import RunEnd, post_run_end
-from pipelines.processes import free_ports
+from pipelines.machine.processes import free_ports
 
 SECRET_PATH = "/services/T00/secret-path"
 END = RunEnd(run_id="run-1", experiment="gift", state="FAILED", failed_stage="train-policy", mlflow_run="abc")

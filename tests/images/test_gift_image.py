@@ -8,9 +8,9 @@ import pytest
 
 from gift.errors import GiftError
 from gift.provenance import git_sha
-from pipelines import images
-from pipelines.docker_engine import docker_engine
-from pipelines.images import BUILT, Image
+from pipelines.images import describe
+from pipelines.images.describe import BUILT, Image
+from pipelines.machine.docker_engine import docker_engine
 
 HARDENED = {
     "read_only": True,
@@ -29,7 +29,7 @@ def run(image: Image, *command: str, **settings: object) -> str:
 
 
 def build(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pipelines.command", "images", "build", "--cpu", *arguments]
+    command = [sys.executable, "-m", "pipelines.cli", "images", "build", "--cpu", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -37,7 +37,7 @@ def test_its_labels_say_what_it_was_built_from(gift_image: Image) -> None:
     with docker_engine() as engine:
         labels = engine.images.get(gift_image.id).labels
     assert labels["org.opencontainers.image.revision"] == gift_image.git_sha
-    assert labels["gift.lock-digest"] == gift_image.lock_digest == images.lock_digest("cpu")
+    assert labels["gift.lock-digest"] == gift_image.lock_digest == describe.lock_digest("cpu")
     assert labels["gift.source-digest"] == gift_image.source_digest
     assert labels["gift.variant"] == "cpu"
     assert labels["org.opencontainers.image.base.digest"].startswith("sha256:") or "@sha256:" in str(labels)
@@ -135,10 +135,10 @@ def test_an_image_of_other_sources_is_refused(gift_image: Image, tmp_path, monke
     (tmp_path / "gift").mkdir()
     stale = gift_image.model_copy(update={"source_digest": "0" * 64})
     (tmp_path / "gift" / "image.json").write_text(stale.model_dump_json())
-    monkeypatch.setattr(images, "BUILT", tmp_path)
+    monkeypatch.setattr(describe, "BUILT", tmp_path)
     with pytest.raises(GiftError, match="built from other sources than this checkout's: run `gift images build --cpu`"):
-        images.built_image("gift")
+        describe.built_image("gift")
     gone = gift_image.model_copy(update={"reference": "gift:no-such-tag"})
     (tmp_path / "gift" / "image.json").write_text(gone.model_dump_json())
     with pytest.raises(GiftError, match="has no image gift:no-such-tag any more"):
-        images.built_image("gift")
+        describe.built_image("gift")

@@ -13,11 +13,13 @@ import yaml
 from typer.testing import CliRunner
 
 from gift.config import load_profile
-from pipelines import command, image_build, images
-from pipelines.compile import compile_pipeline
-from pipelines.docker_engine import docker_engine
-from pipelines.images import read_image
-from pipelines.processes import free_ports
+from pipelines.cli.main import app
+from pipelines.images import build as image_build
+from pipelines.images import describe
+from pipelines.images.describe import read_image
+from pipelines.kubeflow.compile import compile_pipeline
+from pipelines.machine.docker_engine import docker_engine
+from pipelines.machine.processes import free_ports
 
 BASE = os.environ.get("GIFT_IMAGE_BASE", "python:3.11-slim-bookworm")
 DOCKERFILE = """
@@ -69,14 +71,14 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(content)
     subprocess.run(["git", "init", "--quiet", folder], check=True)
-    for module in (images, image_build):
+    for module in (describe, image_build):
         monkeypatch.setattr(module, "CHECKOUT", folder)
         monkeypatch.setattr(module, "BUILT", folder / "images" / "built")
     return folder
 
 
 def build(*arguments: str) -> tuple[int, str]:
-    result = CliRunner().invoke(command.app, ["images", "build", "--base", BASE, *arguments])
+    result = CliRunner().invoke(app, ["images", "build", "--base", BASE, *arguments])
     return result.exit_code, result.output
 
 
@@ -106,7 +108,7 @@ def test_a_push_that_fails_is_one_line_and_leaves_no_record(checkout: Path, regi
     assert f"error: pushing 127.0.0.1:{port}/gift:gpu failed: " in output
     assert output.count("\n") == 1
     assert read_image("gift") is None
-    assert not (images.BUILT / "gift" / image_build.SBOM).exists()
+    assert not (describe.BUILT / "gift" / image_build.SBOM).exists()
     with docker_engine() as engine:
         engine.images.remove(f"127.0.0.1:{port}/gift:gpu")
 

@@ -7,7 +7,7 @@ from kubernetes.utils import parse_quantity
 from rendered import Object, pod_templates, render, the
 
 from gift.config import RunConfig, load_profile, profile_names
-from gift.training.train_job import train_job
+from gift.launch.train_job_manifest import train_job
 
 SEVERAL_NODES = [name for name in profile_names() if load_profile(name).compute.nodes > 1]
 ONE_NODE = [name for name in profile_names() if load_profile(name).compute.nodes == 1]

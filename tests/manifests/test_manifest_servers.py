@@ -18,9 +18,9 @@ import boto3
 import psutil
 from rendered import MANIFESTS, Object, pod_templates, render, the
 
-from pipelines.processes import free_ports
-from pipelines.servers import HOST
-from pipelines.services import Services
+from pipelines.local.servers import HOST
+from pipelines.local.services import Services
+from pipelines.machine.processes import free_ports
 
 START_SECONDS = 120.0
 WEED_INTERNAL = ("master.port", "volume.port", "filer.port")

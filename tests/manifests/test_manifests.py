@@ -11,7 +11,7 @@ from rendered import MANIFESTS, OVERLAYS, Object, kustomize, of_kind, pod_templa
 from schemas import schema_errors
 
 from gift.config.cluster import ClusterConfig
-from gift.training.train_job import CONTAINER, SHARED_MEMORY
+from gift.launch.train_job_manifest import CONTAINER, SHARED_MEMORY
 
 SECRET_EXAMPLES = sorted((MANIFESTS / "secrets").glob("*.env.example"))
 PULL_SECRET = "gift-registry"  # made by `kubectl create secret docker-registry`

@@ -14,7 +14,9 @@ from scheduling import Gift, commit_all, write
 from scheduling import compiled as compiled_text
 from typer.testing import CliRunner
 
-from pipelines import checkout, command, kfp_api
+from pipelines.cli.main import app
+from pipelines.kubeflow import kfp_api
+from pipelines.schedules import checkout
 
 
 @pytest.fixture
@@ -27,8 +29,8 @@ def server() -> Iterator[KfpServer]:
 def commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """The commit of a checkout that has what a pipeline is compiled from, and nothing else."""
     root = tmp_path / "checkout"
-    (root / "pipelines").mkdir(parents=True)
-    (root / "pipelines" / "checkout.py").write_text("")
+    (root / "pipelines" / "schedules").mkdir(parents=True)
+    (root / "pipelines" / "schedules" / "checkout.py").write_text("")
     monkeypatch.setattr(checkout, "ROOT", root)
     return commit_all(root)
 
@@ -41,11 +43,11 @@ def gift(server: KfpServer, commit: str, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("KF_PIPELINES_ENDPOINT", server.address)
     monkeypatch.setattr(kfp_api, "PAUSES", (0.01, 0.01))
     monkeypatch.setattr(kfp_api, "READ_SECONDS", 0.3)
-    monkeypatch.setattr("pipelines.compile.compile_pipeline", compiled_text)
+    monkeypatch.setattr("pipelines.kubeflow.compile.compile_pipeline", compiled_text)
     write("nightly", commit)
 
     def run(*arguments: str) -> tuple[int, str]:
-        result = CliRunner().invoke(command.app, ["schedule", *arguments])
+        result = CliRunner().invoke(app, ["schedule", *arguments])
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
         return result.exit_code, result.output
 

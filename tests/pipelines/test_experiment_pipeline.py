@@ -8,9 +8,9 @@ import yaml
 from kfp import compiler
 
 from gift.config import parse_config
-from gift.report.comparison.plan import Plan
-from pipelines.experiment import Experiment, PlannedExperiment, Variant, plan_experiment
-from pipelines.experiment_pipeline import build_pipeline
+from gift.report.comparison.plan import ExperimentPlan
+from pipelines.experiment import build_pipeline
+from pipelines.experiments.experiment import Experiment, PlannedExperiment, Variant, plan_experiment
 
 TWO = Experiment(
     name="two",
@@ -104,7 +104,7 @@ def test_the_comparison_gets_every_evaluation(tuned: PlannedExperiment, specific
     assert set(evaluations) == set(trials)
     channels = [re.search(r"pipelinechannel--[^']+", uri) for uri in evaluations.values()]
     assert len({channel[0] for channel in channels if channel}) == len(trials)
-    assert Plan.model_validate(json.loads(parameters["plan"]["runtimeValue"]["constant"])) == tuned.plan
+    assert ExperimentPlan.model_validate(json.loads(parameters["plan"]["runtimeValue"]["constant"])) == tuned.plan
 
 
 def test_without_tuning_there_is_nothing_to_choose(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from pydantic import JsonValue
 
 from gift.errors import GiftError
-from gift.report.comparison.plan import START, Plan, PlannedVariant, trial_label
+from gift.report.comparison.plan import START, ExperimentPlan, PlannedVariant, trial_label
 from gift.report.comparison.schema import Comparison, CurvePoint, Estimate, GridPoint, VariantResult
-from gift.report.comparison.statistics import estimate, paired_difference
+from gift.report.comparison.statistics import difference_by_seed, estimate
 
 if TYPE_CHECKING:
     from gift.evaluation.results import BenchmarkResult
@@ -39,7 +39,7 @@ class Findings:
 
 
 def assemble(
-    plan: Plan,
+    plan: ExperimentPlan,
     findings: Findings,
     *,
     run_id: str,
@@ -64,13 +64,13 @@ def assemble(
     )
 
 
-def _scores(plan: Plan, findings: Findings, variant: str) -> dict[str, Estimate]:
+def _scores(plan: ExperimentPlan, findings: Findings, variant: str) -> dict[str, Estimate]:
     results = [_evaluation(findings, trial_label(variant, seed)) for seed in plan.seeds]
     return {task: estimate([result[task].accuracy for result in results]) for task in results[0]}
 
 
 def _result(
-    plan: Plan,
+    plan: ExperimentPlan,
     findings: Findings,
     variant: PlannedVariant,
     scores: dict[str, Estimate],
@@ -83,7 +83,7 @@ def _result(
         grid=_grid(plan, findings, variant),
         scores=scores,
         differences={
-            task: paired_difference(score.values, baseline[task].values)
+            task: difference_by_seed(score.values, baseline[task].values)
             for task, score in scores.items()
             if variant.name != plan.baseline
         },
@@ -100,7 +100,7 @@ def _evaluation(findings: Findings, trial: str) -> Mapping[str, "BenchmarkResult
     return findings.evaluations[trial]
 
 
-def _grid(plan: Plan, findings: Findings, variant: PlannedVariant) -> tuple[GridPoint, ...]:
+def _grid(plan: ExperimentPlan, findings: Findings, variant: PlannedVariant) -> tuple[GridPoint, ...]:
     if plan.tuning_seed is None:
         return ()
     points = []

@@ -7,7 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from gift.report.schema import Section
+from gift.config import Section
 
 START = "sft"
 """Stands for the model that every variant starts from, where a variant's name would stand."""
@@ -32,7 +32,7 @@ class PlannedVariant(Section):
     """Responses that one training samples."""
 
 
-class Plan(Section):
+class ExperimentPlan(Section):
     """An experiment."""
 
     name: Name

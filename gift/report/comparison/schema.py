@@ -10,9 +10,10 @@ from typing import Annotated, Self
 
 from pydantic import AwareDatetime, Field, FiniteFloat, JsonValue, model_validator
 
-from gift.report.comparison.plan import Plan
-from gift.report.files import load_model, save_model
-from gift.report.schema import Count, CurveValue, Seconds, Section
+from gift.config import Section
+from gift.report.comparison.plan import ExperimentPlan
+from gift.report.files import load_document, save_document
+from gift.report.schema import Count, CurveValue, Seconds
 
 
 class Estimate(Section):
@@ -83,7 +84,7 @@ class Comparison(Section):
 
     run_id: str
     finished: AwareDatetime
-    plan: Plan
+    plan: ExperimentPlan
     start: dict[str, Estimate]
     """benchmark → accuracy of the SFT model that every variant started from."""
     variants: dict[str, VariantResult]
@@ -110,9 +111,9 @@ class Comparison(Section):
 
 def load_comparison(path: Path) -> Comparison:
     """Read a `comparison.json`; raises `GiftError` when it cannot be read or is no comparison."""
-    return load_model(Comparison, path)
+    return load_document(Comparison, path)
 
 
 def save_comparison(comparison: Comparison, path: Path) -> None:
     """Write `comparison.json`, as a whole or not at all; raises `GiftError` when the file cannot be written."""
-    save_model(comparison, path)
+    save_document(comparison, path)

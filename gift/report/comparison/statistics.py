@@ -33,7 +33,7 @@ def estimate(values: Sequence[float | None]) -> Estimate:
     return Estimate(values=kept, mean=mean, low=mean - margin, high=mean + margin)
 
 
-def paired_difference(a: Sequence[float | None], b: Sequence[float | None]) -> Estimate:
+def difference_by_seed(a: Sequence[float | None], b: Sequence[float | None]) -> Estimate:
     """a − b, seed by seed: a seed that is easy is easy for both, so the differences vary less than the values."""
     pairs = zip(a, b, strict=True)
     return estimate([None if x is None or y is None else x - y for x, y in pairs])

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from gift.data.arithmetic import Problem, make_splits, solve
+from gift.data.arithmetic import WordProblem, make_splits, solve
 from gift.data.problems import completion_text, prompt_text
 from gift.data.tokenizer import train_tokenizer
 
@@ -15,7 +15,7 @@ EQUATION = re.compile(r"(\d+)([-+*/])(\d+)=(\d+)")
 
 
 @pytest.fixture(scope="module")
-def splits() -> dict[str, list[Problem]]:
+def splits() -> dict[str, list[WordProblem]]:
     return make_splits(0, **COUNTS, slip_rate=SLIP_RATE, early_stop_rate=EARLY_STOP_RATE)
 
 

@@ -10,7 +10,7 @@ from rote_model import evaluate, evaluation, no_progress
 from transformers import LlamaForCausalLM
 
 from gift.data.problems import Problem, write_problems
-from gift.models import load_tokenizer
+from gift.models.loading import load_tokenizer
 
 GSM8K_TRAIN = [Problem(f"t{i}", f"Train question {i}?", f"Step {i}.\n#### {i}", str(i)) for i in range(12)]
 GSM8K_TEST = [Problem(f"e{i}", f"Test question {i}?", f"Step.\n#### {1000 + i}", str(1000 + i)) for i in range(5)]

@@ -13,7 +13,7 @@ from gift.data.problems import Problem, write_problems
 from gift.data.tokenizer import EOS_TOKEN
 from gift.data.tokens import tokenize_prompts
 from gift.errors import GiftError
-from gift.models import load_tokenizer
+from gift.models.loading import load_tokenizer
 from gift.rewards.gsm8k import gsm8k_reward
 
 GREEDY = {"task": "heldout", "max_new_tokens": 24}

@@ -97,14 +97,14 @@ def test_a_hostile_expression_costs_one_time_limit_and_is_an_error(
     reward: Reward, bomb: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reward([boxed("1", "2")])  # a worker is there
-    replacements: list[workers.Worker] = []
+    replacements: list[workers.RewardWorker] = []
 
-    def hire(program: Sequence[str]) -> workers.Worker:
+    def hire(program: Sequence[str]) -> workers.RewardWorker:
         replacements.append(started_worker(program))
         return replacements[-1]
 
-    started_worker = workers.Worker
-    monkeypatch.setattr(workers, "Worker", hire)
+    started_worker = workers.RewardWorker
+    monkeypatch.setattr(workers, "RewardWorker", hire)
     started = time.monotonic()
     # A whole group that gives the same answer costs as much as one response that does.
     values = reward([boxed("1/2", "0.5"), *[boxed(bomb, "3")] * 16, boxed("2/4", "0.5"), boxed("1/3", "0.5")])

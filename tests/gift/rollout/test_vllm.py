@@ -17,9 +17,9 @@ from transformers import LlamaForCausalLM
 
 from gift.errors import GiftError
 from gift.rollout import open_engine, vllm_process, weights
-from gift.rollout.check import check_engine, mean_difference
 from gift.rollout.engine import RolloutEngine
 from gift.rollout.vllm_process import error_in, vllm_environment
+from gift.training.engine_check import check_engine, mean_difference
 from tests.gift.rollout.tiny_models import EOS, PAD, vllm_config, write_model
 
 ROOT = Path(__file__).parents[3]

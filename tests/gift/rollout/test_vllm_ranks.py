@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gift.training.launch import launch_ranks
+from gift.launch.one_node import launch_ranks
 from tests.gift.rollout.tiny_models import vllm_config, write_model
 
 ROOT = Path(__file__).parents[3]

@@ -13,12 +13,12 @@ import torch
 from transformers import LlamaForCausalLM
 
 from gift.errors import GiftError
+from gift.launch.one_node import end_with_parent
 from gift.rollout import open_engine
-from gift.rollout.check import check_engine, mean_difference
 from gift.rollout.vllm_process import vllm_environment
 from gift.rollout.vllm_server import SERVER_VARIABLE, VllmServer
-from gift.training.launch import end_with_parent
-from pipelines.processes import free_ports
+from gift.training.engine_check import check_engine, mean_difference
+from pipelines.machine.processes import free_ports
 from tests.gift.rollout.tiny_models import EOS, PAD, vllm_config, write_model
 
 CPU = torch.device("cpu")

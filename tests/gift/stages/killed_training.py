@@ -4,14 +4,16 @@ import json
 import sys
 from unittest import mock
 
+from gift.launch.one_node import launch_ranks
 from gift.stages.stage import run_stage
 from gift.stages.train_sft import train_sft
-from gift.training.launch import launch_ranks
 
 
 def main() -> None:
     arguments = json.loads(sys.argv[1])
-    with mock.patch("gift.stages.training.launch_ranks", lambda _module, *rest: launch_ranks("die_in_training", *rest)):
+    with mock.patch(
+        "gift.stages.train_once.launch_ranks", lambda _module, *rest: launch_ranks("die_in_training", *rest)
+    ):
         run_stage(train_sft, **arguments)
 
 

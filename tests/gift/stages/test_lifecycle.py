@@ -11,7 +11,7 @@ from gift.stages import lifecycle
 from gift.stages.lifecycle import finish_run, start_run
 from gift.tracking import stage_run
 from gift.webhook import RunEnd
-from pipelines.services import Services
+from pipelines.local.services import Services
 
 CONFIG = load_profile("local").model_dump_json()
 
@@ -95,7 +95,7 @@ def test_a_run_whose_first_task_failed_is_recorded_all_the_same(
 def test_what_a_run_on_several_nodes_left_in_kubernetes_is_asked_for_whatever_else_fails(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, run_id: str, told: list[RunEnd], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """tests/gift/training/test_train_job.py shows what is cancelled."""
+    """tests/gift/launch/test_train_job.py shows what is cancelled."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     with pytest.raises(SystemExit):

@@ -9,9 +9,9 @@ from tiny_llamas import OPTIMIZER, batches, train, write_template
 from transformers import AutoModelForCausalLM
 
 from gift.config import ComputeConfig, OptimizerConfig
+from gift.conversion.zero_checkpoint import read_parameters
 from gift.errors import GiftError
 from gift.training.engine import initialize_ranks, learning_rate_factor
-from gift.training.zero_checkpoint import read_parameters
 
 CASES = {
     "stage 1": {"zero_stage": 1},

@@ -7,7 +7,7 @@ import torch
 from tiny_jobs import Training, own_reward, write_inputs
 
 from gift.errors import GiftError
-from pipelines.services import Services
+from pipelines.local.services import Services
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from gift.errors import GiftError
 from gift.storage import list_paths, upload_directory
 from gift.storage.client import connect, parse_uri
 from gift.training.resume import newest_checkpoint, part_uri, remove_all_but
-from pipelines.services import Services
+from pipelines.local.services import Services
 
 RL = ("rl.steps=6", "rl.checkpoint_every=2", "rl.optimizer={learning_rate: 1.0e-2, warmup_steps: 2, schedule: linear}")
 SFT = ("sft.steps=6", "sft.checkpoint_every=2", "sft.optimizer.warmup_steps=2")
@@ -45,7 +45,7 @@ def test_a_killed_training_ends_where_an_uninterrupted_one_does(
     case: str,
 ) -> None:
     module, overrides = CASES[case]
-    monkeypatch.setenv("PYTHONPATH", f"{inputs}:{Path(__file__).parent / 'ranks'}")
+    monkeypatch.setenv("PYTHONPATH", f"{inputs}:{Path(__file__).parents[2] / 'support' / 'ranks'}")
     section = module.rpartition(".")[2]
     whole = Job(inputs, *overrides, f"{section}.checkpoint_every=0")
     whole.attempt(module, tmp_path / "whole")
@@ -82,7 +82,7 @@ def test_a_slow_store_costs_checkpoints_but_not_the_training(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent / "ranks"))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2] / "support" / "ranks"))
     job = Job(inputs, "sft.steps=4", "sft.checkpoint_every=1")
     job.attempt("slow_store", tmp_path / "slow")
     output = capfd.readouterr().out

@@ -5,7 +5,7 @@ from typing import Any
 
 from gift.evaluation.results import BenchmarkResult, EvaluationSettings
 from gift.report.comparison.assemble import Findings, assemble
-from gift.report.comparison.plan import Plan, PlannedVariant, trial_label
+from gift.report.comparison.plan import ExperimentPlan, PlannedVariant, trial_label
 from gift.report.comparison.schema import Comparison
 from gift.tracking import StageRecord
 
@@ -27,7 +27,7 @@ ACCURACIES = {
 }
 
 
-def example_plan(**changes: Any) -> Plan:
+def example_plan(**changes: Any) -> ExperimentPlan:
     """The plan; `changes` replace its fields."""
     variants = tuple(
         PlannedVariant(
@@ -49,7 +49,7 @@ def example_plan(**changes: Any) -> Plan:
         "metrics": ("reward", "kl", "gift/correlation"),
         "variants": variants,
     }
-    return Plan(**{**fields, **changes})
+    return ExperimentPlan(**{**fields, **changes})
 
 
 def example_findings() -> Findings:

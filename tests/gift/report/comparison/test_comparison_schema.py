@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from gift.errors import GiftError
 from gift.report.comparison.plan import rate_text, trial_label
 from gift.report.comparison.schema import Comparison, load_comparison, save_comparison
-from gift.report.files import parse_model
+from gift.report.files import parse_document
 
 EXAMPLE = Path(__file__).with_name("comparison.json")
 
@@ -55,7 +55,7 @@ def test_a_value_that_cannot_be_is_refused(values: dict[str, Any], keys: tuple, 
         node = node[key]
     node[keys[-1]] = value
     with pytest.raises(GiftError) as refused:
-        parse_model(Comparison, values, "the file")
+        parse_document(Comparison, values, "the file")
     assert named in str(refused.value)
     assert "\n" not in str(refused.value)
 
@@ -63,7 +63,7 @@ def test_a_value_that_cannot_be_is_refused(values: dict[str, Any], keys: tuple, 
 def test_results_that_are_not_the_planned_ones_are_refused(values: dict[str, Any]) -> None:
     del values["variants"]["grpo"]
     with pytest.raises(GiftError, match="the plan has the variants gift, grpo, the results gift"):
-        parse_model(Comparison, values, "the file")
+        parse_document(Comparison, values, "the file")
 
 
 def test_no_variant_may_be_called_like_the_start_or_like_another() -> None:

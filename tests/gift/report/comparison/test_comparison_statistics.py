@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from gift.report.comparison.statistics import estimate, paired_difference
+from gift.report.comparison.statistics import difference_by_seed, estimate
 
 T_975_DF_2 = 4.302652729911275
 T_975_DF_4 = 2.7764451051977987
@@ -44,8 +44,8 @@ def test_equal_values_give_an_interval_of_no_width() -> None:
 
 def test_differences_are_taken_seed_by_seed() -> None:
     """Seeds differ by 0.4 and variants by 0.1: the paired interval does not see the first."""
-    found = paired_difference([0.3, 0.5, 0.7], [0.2, 0.4, 0.6])
+    found = difference_by_seed([0.3, 0.5, 0.7], [0.2, 0.4, 0.6])
     assert found.mean == pytest.approx(0.1)
     assert found.high is not None
     assert found.high - 0.1 < 1e-9
-    assert paired_difference([0.3, None], [0.2, 0.1]).values == (pytest.approx(0.1), None)
+    assert difference_by_seed([0.3, None], [0.2, 0.1]).values == (pytest.approx(0.1), None)

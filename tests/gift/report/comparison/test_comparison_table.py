@@ -7,7 +7,7 @@ from example_experiment import example_comparison
 from rich.console import Console
 
 from gift.report.comparison.schema import Comparison, VariantResult
-from gift.report.comparison.statistics import estimate, paired_difference
+from gift.report.comparison.statistics import difference_by_seed, estimate
 from gift.report.comparison.table import comparison_table, markdown_page
 from gift.report.comparison.wording import headline
 
@@ -18,7 +18,7 @@ def _with_scores(gift: list[float], grpo: list[float]) -> Comparison:
     scores = {"gift": estimate(gift), "grpo": estimate(grpo)}
     variants: dict[str, VariantResult] = {}
     for name, result in comparison.variants.items():
-        differences = {} if name == "gift" else {"heldout_sampled": paired_difference(grpo, gift)}
+        differences = {} if name == "gift" else {"heldout_sampled": difference_by_seed(grpo, gift)}
         update = {"scores": {**result.scores, "heldout_sampled": scores[name]}, "differences": differences}
         variants[name] = result.model_copy(update=update)
     return comparison.model_copy(update={"variants": variants})

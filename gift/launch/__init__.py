@@ -1,0 +1,7 @@
+"""How the ranks of a training job come about. Imports what is below training: hub, storage, tracking, config.
+
+one node:       stage ── one_node ──> rank_program × R, each reads a `rank_job`
+several nodes:  stage ── train_job_follow ──> TrainJob (train_job_manifest) ──> a pod per node
+                pod: node_program ── roll_call, node_link: who is here ──> one_node ──> rank_program × R
+                train_job_api asks Kubernetes, pod_log prints what the pods say
+"""

@@ -1,0 +1,158 @@
+"""One node of a training job on several; on each of them, `python -m gift.launch.node_program s3://…/jobs/<name>`.
+
+    job from S3 → roll call → model and data → this node's ranks → its part of the checkpoint to S3
+
+Kubeflow Trainer says who we are (PET_NODE_RANK, PET_NNODES, PET_MASTER_ADDR, PET_MASTER_PORT). Nodes share no disk:
+each fetches its own copy of the inputs, and DeepSpeed leaves on each the shards of its own ranks, on node 0 also what
+is there only once. The stage that submitted the job puts the parts together.
+
+A failure is one line on stderr and in the container's termination message, where that stage reads it.
+"""
+
+import errno
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import FrameType
+from typing import NoReturn
+
+from pydantic import ValidationError
+
+from gift.config import RunConfig, Section
+from gift.errors import GiftError
+from gift.hub.mirror import with_reward_models
+from gift.launch.one_node import NodePlace, launch_ranks
+from gift.launch.rank_job import ResumeSettings, TrainingJob
+from gift.launch.roll_call import RollCall, Seat
+from gift.storage import download_directory, upload_directory
+from gift.tracking import send_late_metrics
+
+JOB_FILE = "job.json"
+TERMINATION_MESSAGE = Path("/dev/termination-log")
+LONGEST_MESSAGE = 4000
+"""Kubernetes keeps 4096 bytes."""
+
+
+class NodeJob(Section):
+    """What the nodes of one training job do; a directory in S3 holds it as `job.json`."""
+
+    module: str
+    """`gift.training.sft` or `gift.training.rl`."""
+    config: RunConfig
+    model: str
+    """URI of the folder that training starts from."""
+    data: str
+    """URI of the folder with the problems."""
+    parts: str
+    """URI below which node k writes `node-k`."""
+    resume: str
+    """URI below which a job that is interrupted leaves what the next attempt goes on from."""
+    mlflow_run_id: str
+
+    def part(self, node: int) -> str:
+        """URI of the directory that a node writes."""
+        return f"{self.parts}/node-{node}"
+
+
+def run_node(uri: str) -> None:
+    """Do this node's share of the job at `uri`.
+
+    Raises:
+        GiftError: it failed here or on another node; the text names the node and the first cause.
+    """
+    with TemporaryDirectory(prefix="gift-node-") as name:
+        folder = Path(name)
+        job = _fetch_job(uri, folder / "job")
+        node, address, port = _trainer_environment(job.config.compute.nodes)
+        seat = Seat(node, job.config.compute.nodes, address, port + 1, job=uri)
+        with closing(RollCall.meet(seat)) as roll_call:
+            place = NodePlace(node, address, port, roll_call.interface)
+            print(f"  node {node} of {seat.nodes}: all are here, network interface {place.interface}", flush=True)
+            try:
+                _train(job, place, roll_call, folder)
+            except GiftError as error:
+                raise GiftError(roll_call.first_cause(error)) from error
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+                full = GiftError(
+                    f"the disk is full ({error.filename or folder}); the nodes need more for {folder.parent}"
+                )
+                raise GiftError(roll_call.first_cause(full)) from error
+
+
+def _train(job: NodeJob, place: NodePlace, roll_call: RollCall, folder: Path) -> None:
+    download_directory(job.model, folder / "model")
+    download_directory(job.data, folder / "data")
+    training = TrainingJob(
+        config=with_reward_models(job.config, folder / "reward-models"),
+        model=folder / "model",
+        data=folder / "data",
+        checkpoint=folder / "checkpoint",
+        mlflow_run_id=job.mlflow_run_id,
+        metric_spool=folder / "metrics.jsonl",
+        resume=ResumeSettings(uri=job.resume, folder=folder / "resume"),
+    )
+    job_file = folder / "training.json"
+    job_file.write_text(training.model_dump_json(), encoding="utf-8")
+    try:
+        launch_ranks(job.module, job_file, job.config.compute, place, watch=roll_call.check)
+    finally:
+        if place.node == 0:  # only rank 0 logs
+            send_late_metrics(training.metric_spool, job.mlflow_run_id)
+    roll_call.done()
+    upload_directory(training.checkpoint, job.part(place.node))
+
+
+def _fetch_job(uri: str, folder: Path) -> NodeJob:
+    download_directory(uri, folder)
+    try:
+        return NodeJob.model_validate_json((folder / JOB_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValidationError) as error:
+        raise GiftError(f"{uri} does not describe a training job: {' '.join(str(error).split())}") from error
+
+
+def _trainer_environment(nodes: int) -> tuple[int, str, int]:
+    """(this node, address of node 0, port)."""
+    names = ("PET_NODE_RANK", "PET_MASTER_ADDR", "PET_MASTER_PORT", "PET_NNODES")
+    missing = [name for name in names if not os.environ.get(name)]
+    if missing:
+        raise GiftError(f"{', '.join(missing)} not set; this command is started by Kubeflow Trainer's torch runtime")
+    node, address, port, started = (os.environ[name] for name in names)
+    if int(started) != nodes:
+        raise GiftError(f"compute.nodes is {nodes}, but {started} nodes were started")
+    return int(node), address, int(port)
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    """SIGTERM ends the job with its reason. The first process of a container would not even notice it otherwise."""
+
+    def stop(number: int, _frame: FrameType | None) -> NoReturn:
+        raise GiftError(f"was told to stop ({signal.Signals(number).name})")
+
+    former = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)
+
+
+def main() -> None:
+    """Exit status 1 after one line about what failed."""
+    try:
+        with _stopped_by_signals():
+            run_node(sys.argv[1])
+    except GiftError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        if TERMINATION_MESSAGE.exists():
+            TERMINATION_MESSAGE.write_text(str(error)[:LONGEST_MESSAGE], encoding="utf-8")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""Models and tokenizers from the folders that `write_base_model` and the conversion write.
+
+Code of a model's repository is never run, and no pickle is read.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
+
+from gift.errors import GiftError
+from gift.models.attention import GROUPED_ATTENTION
+
+# Bars of a second or less would drown the stage's own lines.
+transformers_logging.disable_progress_bar()
+
+
+def torch_dtype(precision: Literal["fp32", "bf16"]) -> torch.dtype:
+    """The number format that a configuration names."""
+    return torch.bfloat16 if precision == "bf16" else torch.float32
+
+
+def load_model(folder: Path, weights: torch.dtype, computes_in: torch.dtype, device: torch.device) -> PreTrainedModel:
+    """A causal language model from a folder that `write_base_model` or the conversion wrote, on the CPU.
+
+    Args:
+        weights: number format of the parameters.
+        computes_in: number format of its forward passes, where the caller changes the weights' later (DeepSpeed does).
+        device: where it will run.
+    """
+    grouped = device.type == "cpu" and computes_in is torch.bfloat16  # where it is the fastest
+    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+        folder,
+        dtype=weights,
+        trust_remote_code=False,
+        use_safetensors=True,
+        attn_implementation=GROUPED_ATTENTION if grouped else "sdpa",
+    )
+    return model
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model folder.
+
+    Raises:
+        GiftError: it has no end-of-sequence token.
+    """
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    if tokenizer.eos_token_id is None:
+        raise GiftError(f"the tokenizer in {folder} has no end-of-sequence token; set one before training")
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer

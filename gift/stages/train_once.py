@@ -1,0 +1,92 @@
+"""What the two training stages share: fetch the inputs, launch the ranks, send late metrics after them.
+
+While the ranks train they leave checkpoints to go on from at `<storage>/runs/<run id>/resume/<stage>/<digest>` (see
+`gift.training.resume`). The digest is that of the output: what was made with another configuration, other inputs or
+other code is never gone on from.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from gift.config import RlConfig, SftConfig
+from gift.hub.mirror import with_reward_models
+from gift.launch.one_node import launch_ranks
+from gift.launch.rank_job import ResumeSettings, TrainingJob
+from gift.stages.stage import Stage, output_digest, scratch_folder
+from gift.storage import delete_directory, list_paths
+from gift.tracking import send_late_metrics
+
+KIND = "checkpoints"
+
+
+def train_once(
+    stage: Stage, module: str, decides: list[Any], data: str, model: str, metadata: dict[str, str] | None = None
+) -> str:
+    """The URI of the ZeRO checkpoint that the ranks of `module` train, unless it is there; see `Stage.make_once`.
+
+    Raises:
+        GiftError: a rank failed; its own words are repeated.
+    """
+    config, parents = stage.config, [data, model]
+    own = f"{config.storage.uri}/runs/{stage.run_id}"
+    resumable, nodes = f"{own}/resume/{stage.name}", f"{own}/nodes/{stage.name}"
+    digest = output_digest(KIND, decides, parents)
+    facts = {"module": module, "ranks": str(config.compute.ranks), "zero_stage": str(config.compute.zero_stage)}
+    facts |= metadata or {}
+
+    def make(folder: Path) -> dict[str, str]:
+        _name_what_does_not_fit(resumable, digest)
+        run_training(stage, module, data, model, folder, f"{resumable}/{digest}")
+        return facts
+
+    def make_on_nodes() -> tuple[list[str], dict[str, str]]:
+        from gift.stages.train_on_nodes import train_on_nodes  # loads Kubernetes' models
+
+        _name_what_does_not_fit(resumable, digest)
+        return train_on_nodes(stage, module, data, model, f"{resumable}/{digest}", f"{nodes}/{digest}"), facts
+
+    if config.compute.nodes == 1:
+        uri = stage.make_once(KIND, decides, parents, make)
+    else:
+        uri = stage.compose_once(KIND, decides, parents, make_on_nodes)
+        delete_directory(nodes)
+    delete_directory(resumable)
+    return uri
+
+
+def what_decides(section: SftConfig | RlConfig) -> dict[str, Any]:
+    """All settings of a training loop but how often it leaves a checkpoint."""
+    return section.model_dump(mode="json", exclude={"checkpoint_every"})
+
+
+def run_training(stage: Stage, module: str, data: str, model: str, checkpoint: Path, resume_uri: str) -> None:
+    """Train with the ranks of `module`, from the newest checkpoint at `resume_uri`, and leave theirs in `checkpoint`.
+
+    Raises:
+        GiftError: a rank failed; its own words are repeated.
+    """
+    config = stage.config
+    with stage.fetched(model, data) as (model_folder, data_folder), scratch_folder() as scratch:
+        job = TrainingJob(
+            config=with_reward_models(config, scratch / "reward-models"),
+            model=model_folder,
+            data=data_folder,
+            checkpoint=checkpoint,
+            mlflow_run_id=stage.tracking.run_id,
+            metric_spool=scratch / "metrics.jsonl",
+            resume=ResumeSettings(uri=resume_uri, folder=scratch / "resume"),
+        )
+        job_file = scratch / "job.json"
+        job_file.write_text(job.model_dump_json(), encoding="utf-8")
+        try:
+            launch_ranks(module, job_file, config.compute)
+        finally:
+            send_late_metrics(job.metric_spool, stage.tracking.run_id)
+
+
+def _name_what_does_not_fit(resumable: str, digest: str) -> None:
+    for other in sorted({path.partition("/")[0] for path in list_paths(resumable)} - {digest}):
+        print(
+            f"  ignored {resumable}/{other}: made with another configuration, other inputs or other code",
+            flush=True,
+        )

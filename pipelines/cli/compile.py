@@ -1,0 +1,61 @@
+"""`gift compile` and `gift lint`: a profile → a pipeline for a cluster, and a look at any compiled pipeline."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from gift.config import load_profile
+from gift.errors import GiftError
+from pipelines.cli.session import Overrides, Profile, console, one_line_errors
+from pipelines.kubeflow.lint import LintSettings, lint
+from pipelines.kubeflow.lint.findings import MAX_BYTES, SIDE_EFFECTS
+
+Image = Annotated[str, typer.Option(metavar="REF@sha256:…", help="The image of every stage, named by its digest.")]
+Output = Annotated[Path, typer.Option("-o", "--output", help="Where the pipeline goes.")]
+MaxBytes = Annotated[int, typer.Option(min=1, help="The largest pipeline that passes.")]
+SideEffects = Annotated[
+    list[str] | None,
+    typer.Option("--side-effect", metavar="COMPONENT", help="A component that must not be cached, besides the usual."),
+]
+
+
+def compile_command(
+    profile: Profile, image: Image, output: Output = Path("pipeline.yaml"), override: Overrides = None
+) -> None:
+    """Write the pipeline of a profile for a cluster; refused where `gift lint` finds something."""
+    with one_line_errors():
+        config = load_profile(profile, tuple(override or ()))
+        # kfp takes seconds to import; a mistake in the profile is answered before that.
+        from pipelines.kubeflow.compile import compile_pipeline, write_pipeline
+
+        text = compile_pipeline(config, image)
+        write_pipeline(text, output)
+        cluster = config.cluster
+        secrets = [cluster.s3_secret, cluster.mlflow_secret, *filter(None, [cluster.webhook_secret])]
+        console.print(f"pipeline    {output} ({len(text.encode()):,} bytes)", soft_wrap=True, highlight=False)
+        console.print(f"image       {escape(image)}", soft_wrap=True, highlight=False)
+        console.print(f"needs       the Secrets {', '.join(secrets)} in the namespace of its runs", soft_wrap=True)
+
+
+def lint_command(
+    path: Annotated[Path, typer.Argument(help="A compiled pipeline.")],
+    max_bytes: MaxBytes = MAX_BYTES,
+    side_effect: SideEffects = None,
+) -> None:
+    """Find what compiles but fails or misleads later, in any pipeline that kfp compiled."""
+    with one_line_errors():
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeError) as error:
+            raise GiftError(f"cannot read {path}: {error}") from None
+        try:
+            found = lint(text, LintSettings(max_bytes, SIDE_EFFECTS + tuple(side_effect or ())))
+        except GiftError as error:
+            raise GiftError(f"{path}: {error}") from None
+    for finding in found:
+        typer.echo(f"{path}: {finding}")
+    if found:
+        raise typer.Exit(1)
+    console.print(f"{escape(str(path))}: nothing found", soft_wrap=True, highlight=False)

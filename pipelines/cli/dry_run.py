@@ -1,0 +1,168 @@
+"""`gift run --dry-run`: what a run would need and do, without doing any of it.
+
+    configuration ──> inputs that are on this machine are checked ──> memory estimate ──> one page, and a verdict
+
+Starts nothing, writes nothing and looks nothing up outside of this machine. Left out: time and money.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import psutil
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from gift.config import HubModel, JsonLinesData, ModelConfig, ModelReward, ModelShape, RunConfig, data_folder
+from gift.data.public import local_file
+from gift.data.sources import public_data
+from gift.errors import GiftError
+from gift.models.architecture import model_shape
+from gift.preflight.inputs import check_inputs
+from gift.preflight.memory import GIB, MemoryEstimate, Phase, estimate_memory, on_gpu
+
+REMEDIES = {
+    "weights": "raise compute.ranks or compute.zero_stage",
+    "gradients": "raise compute.zero_stage to 2 or 3",
+    "optimizer": "raise compute.ranks, or set compute.offload to cpu",
+    "reference": "take an objective that needs none (gift.reference: rollout), or larger GPUs",
+    "reward models": "take a smaller reward model, or bf16 for it",
+    "gathered weights": "set compute.zero_stage to 2, or take larger GPUs",
+    "vLLM": "lower rollout.vllm.gpu_memory_share, or set rollout.vllm.placement to server",
+    "key-value cache": "set rollout.engine to vllm, or lower rl.prompts_per_step or evaluation.batch_size",
+    "activations": "set compute.activation_checkpointing, or lower rl.micro_batch_groups, rollout.group_size or the "
+    "token limits",
+    "logits": "lower rl.micro_batch_groups, rollout.group_size or rollout.max_new_tokens (sft.micro_batch_size in the "
+    "warm-up)",
+    "runtime": "take larger GPUs",
+}
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """What the estimate is compared with."""
+
+    gib: float
+    """Of one device."""
+    device: str
+    ranks: int
+    """Training ranks that share the device."""
+
+
+def dry_run(config: RunConfig, console: Console) -> bool:
+    """Print the page; returns whether the run fits.
+
+    Raises:
+        GiftError: an input that should be on this machine is missing, or the memory can't be estimated.
+    """
+    check_inputs(config)
+    shape = _shape(config.model, "model")
+    reward_models = [
+        (reward, _shape(reward.model, f"reward {reward.name}: model"))
+        for reward in config.rewards
+        if isinstance(reward, ModelReward)
+    ]
+    estimate, capacity = estimate_memory(config, shape, reward_models), _capacity(config)
+    console.print(f"[bold]{escape(config.description)}[/bold]", soft_wrap=True)
+    for name, value in (*_inputs(config), *_work(config), *_machines(config, estimate, capacity)):
+        console.print(f"[bold]{name:<12}[/bold]{escape(value)}", soft_wrap=True, highlight=False)
+    console.print()
+    console.print(_memory_table(estimate, capacity))
+    fits, verdict = _verdict(estimate, capacity)
+    console.print(f"[bold {'green' if fits else 'red'}]{verdict}[/]", soft_wrap=True, highlight=False)
+    return fits
+
+
+def _shape(config: ModelConfig, key: str) -> ModelShape:
+    shape = model_shape(config)
+    if shape is None:
+        raise GiftError(f"the memory can't be estimated: state {key}.architecture, or use a model of the Llama family")
+    return shape
+
+
+def _capacity(config: RunConfig) -> Capacity:
+    if not on_gpu(config):
+        return Capacity(psutil.virtual_memory().total / GIB, "this machine's memory", config.compute.ranks)
+    if config.compute.gpu is None:
+        raise GiftError(
+            "the memory can't be compared: compute.gpu must say which GPUs (name, memory_gib) are asked for"
+        )
+    return Capacity(config.compute.gpu.memory_gib, config.compute.gpu.name, 1)
+
+
+def _inputs(config: RunConfig) -> Iterator[tuple[str, str]]:
+    yield "model", _source_of(config.model)
+    if isinstance(config.data, JsonLinesData):
+        for path in (config.data.train_file, config.data.heldout_file, config.data.scored_file):
+            if path:
+                yield "data", f"{path}: found"
+    for data in public_data(config):
+        found = local_file(data, data_folder(config.data))
+        yield "data", f"{found}: found" if found else f"asked for at run time: {data.address} ({data.split})"
+    for reward in config.rewards:
+        yield "reward", _source_of(reward.model) if isinstance(reward, ModelReward) else reward.name
+    yield "benchmarks", ", ".join(benchmark.task for benchmark in config.evaluation.benchmarks)
+
+
+def _source_of(model: ModelConfig) -> str:
+    if isinstance(model, HubModel):
+        return f"asked for at run time: {model.name}@{model.revision}"
+    return " ".join(f"{key}: {getattr(model, key)}" for key in ("source", "package", "path") if hasattr(model, key))
+
+
+def _work(config: RunConfig) -> Iterator[tuple[str, str]]:
+    rl, size = config.rl, config.rollout.group_size
+    groups, updates = rl.steps * rl.prompts_per_step, rl.steps * rl.mini_batches
+    longest = config.rollout.max_prompt_tokens + config.rollout.max_new_tokens
+    if config.sft.steps:
+        sequences = config.sft.steps * config.sft.batch_size
+        yield "warm-up", f"{config.sft.steps:,} updates of {config.sft.batch_size:,} sequences ({sequences:,})"
+    yield "objective", f"{config.algorithm}, groups: {config.group_source}, rollouts: {config.rollout.engine}"
+    yield "batch", f"{rl.prompts_per_step:,} prompts x {size} responses = {rl.prompts_per_step * size:,} responses"
+    yield "update", f"{rl.prompts_per_step * size // rl.mini_batches:,} responses, {updates:,} updates"
+    yield "rollouts", f"{groups * size:,} responses in {rl.steps:,} batches, at most {groups * size * longest:,} tokens"
+
+
+def _machines(config: RunConfig, estimate: MemoryEstimate, capacity: Capacity) -> Iterator[tuple[str, str]]:
+    compute = config.compute
+    if on_gpu(config):
+        yield "GPUs", f"{compute.ranks} x {capacity.device}, {compute.nodes} node(s), ZeRO-{compute.zero_stage}"
+    else:
+        yield "ranks", f"{compute.ranks} on the CPU, ZeRO-{compute.zero_stage}"
+    yield "parameters", f"{estimate.parameters:,}"
+    yield "host memory", f"{estimate.loading / GIB:.1f} GiB per node while its ranks load the model"
+
+
+def _memory_table(estimate: MemoryEstimate, capacity: Capacity) -> Table:
+    per = "GPU" if capacity.ranks == 1 else "rank"
+    table = Table(title=f"GiB per {per}", title_justify="left", title_style="bold")
+    table.add_column("")
+    for phase in estimate.phases:
+        table.add_column(phase, justify="right")
+    parts = dict.fromkeys(part for parts in estimate.phases.values() for part in parts)
+    for part in parts:
+        table.add_row(part, *(_gib(sizes.get(part)) for sizes in estimate.phases.values()))
+    table.add_section()
+    table.add_row("total", *(_gib(estimate.total(phase)) for phase in estimate.phases), style="bold")
+    return table
+
+
+def _gib(size: float | None) -> str:
+    return "" if size is None else f"{size / GIB:.2f}"
+
+
+def _verdict(estimate: MemoryEstimate, capacity: Capacity) -> tuple[bool, str]:
+    def needed(phase: Phase) -> float:
+        return estimate.total(phase) / GIB * (1 if phase == "evaluation" else capacity.ranks)
+
+    phase = max(estimate.phases, key=needed)
+    fits = needed(phase) <= capacity.gib
+    size = f"the {phase} phase needs {needed(phase):.2f} of {capacity.gib:.1f} GiB ({capacity.device})"
+    if fits:
+        return True, f"FITS: {size}"
+    parts = estimate.phases[phase]
+    largest = max(parts, key=lambda part: parts[part])
+    return False, (
+        f"DOES NOT FIT: {size}; the largest part is {largest} ({_gib(parts[largest])} GiB per rank): "
+        f"{REMEDIES[largest]}"
+    )

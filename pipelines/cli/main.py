@@ -1,0 +1,167 @@
+"""`gift`: the command line. Each command checks its input, calls one function, and prints what a person needs next."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from gift.config import load_profile, profile_names
+from gift.errors import GiftError
+from pipelines.cli.check import app as check_app
+from pipelines.cli.cluster import app as cluster_app
+from pipelines.cli.cluster import run_on_cluster
+from pipelines.cli.compile import compile_command, lint_command
+from pipelines.cli.dry_run import dry_run as dry_run_of
+from pipelines.cli.experiment import app as experiment_app
+from pipelines.cli.images import app as images_app
+from pipelines.cli.kfp_options import EXPERIMENT, KfpExperiment, KfpHost, KfpNamespace
+from pipelines.cli.mirror import app as mirror_app
+from pipelines.cli.outcome import print_report
+from pipelines.cli.schedule import app as schedule_app
+from pipelines.cli.session import (
+    MlflowPort,
+    Overrides,
+    Profile,
+    Runs,
+    S3Port,
+    StateDir,
+    console,
+    new_run_id,
+    one_line_errors,
+    session_services,
+)
+from pipelines.local.services import start_services, stop_services
+
+app = typer.Typer(
+    help="Post-train language models with GIFT as a Kubeflow pipeline.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(experiment_app, name="experiment")
+app.add_typer(check_app, name="check")
+app.add_typer(cluster_app, name="cluster")
+app.command("compile")(compile_command)
+app.command("lint")(lint_command)
+app.add_typer(images_app, name="images")
+app.add_typer(mirror_app, name="mirror")
+app.add_typer(schedule_app, name="schedule")
+
+
+LOCAL_OPTIONS = ("state_dir", "s3_port", "mlflow_port")
+CLUSTER_OPTIONS = ("image", "kfp_host", "kfp_namespace", "kfp_experiment")
+
+
+class Runner(StrEnum):
+    """Where the stages run."""
+
+    subprocess = "subprocess"
+    docker = "docker"
+    cluster = "cluster"
+
+
+@app.command()
+def run(
+    context: typer.Context,
+    profile: Profile,
+    runner: Annotated[Runner, typer.Option(help="Where the stages run.")] = Runner.subprocess,
+    override: Overrides = None,
+    runs: Runs = Path("runs"),
+    state_dir: StateDir = Path(".gift"),
+    s3_port: S3Port = 8333,
+    mlflow_port: MlflowPort = 5500,
+    image: Annotated[str | None, typer.Option(help="For --runner cluster: registry/name@sha256:…")] = None,
+    kfp_host: KfpHost = None,
+    kfp_namespace: KfpNamespace = None,
+    kfp_experiment: KfpExperiment = EXPERIMENT,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check the inputs and estimate the memory; run nothing.")
+    ] = False,
+) -> None:
+    """Run the whole pipeline, from data to report."""
+    with one_line_errors():
+        config = load_profile(profile, tuple(override or ()))
+        _refuse_unused(context, runner, dry_run=dry_run)
+        if dry_run:
+            raise typer.Exit(0 if dry_run_of(config, console) else 1)
+        if runner is Runner.cluster:
+            run_on_cluster(config, profile, image, runs, kfp_host, kfp_namespace, kfp_experiment)
+            return
+        # kfp takes seconds to import; a mistake in the profile is answered before that.
+        from pipelines.local import runner as local
+
+        run_id = new_run_id(profile)
+        stage_runner = local.SUBPROCESSES
+        if runner is Runner.docker:
+            from pipelines.local.docker_runner import containers
+
+            stage_runner = containers(config, run_id)
+        with (
+            local.stages_end_with_us(stage_runner),
+            session_services(state_dir, s3_port, mlflow_port, stage_runner.host) as mlflow_page,
+        ):
+            local.check_before_run(config, (runs, state_dir))
+            console.print(f"run [bold]{run_id}[/bold]: {escape(config.description)}", soft_wrap=True)
+            finished = local.run_locally(config, run_id, runs, stage_runner)
+        print_report(finished.folder)
+        console.print(f"MLflow UI   {escape(mlflow_page)}", soft_wrap=True)
+
+
+def _refuse_unused(context: typer.Context, runner: Runner, *, dry_run: bool) -> None:
+    """Raises: GiftError: an option was given on the command line that this kind of run takes no notice of."""
+    kind = "--dry-run" if dry_run else f"--runner {runner.value}"
+    unused: tuple[str, ...] = LOCAL_OPTIONS if runner is Runner.cluster else CLUSTER_OPTIONS
+    if dry_run:
+        unused = ("runner", "runs", *LOCAL_OPTIONS, *CLUSTER_OPTIONS)
+    sources = {name: context.get_parameter_source(name) for name in unused}
+    given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+    if given:
+        raise GiftError(f"--{given[0].replace('_', '-')} has no meaning for {kind}; leave it out")
+
+
+@app.command()
+def up(state_dir: StateDir = Path(".gift"), s3_port: S3Port = 8333, mlflow_port: MlflowPort = 5500) -> None:
+    """Start the local services: an S3 server and an MLflow server."""
+    with one_line_errors():
+        services = start_services(state_dir, s3_port=s3_port, mlflow_port=mlflow_port)
+        console.print(f"MLflow UI   {services.environment['MLFLOW_TRACKING_URI']}")
+        console.print(f"S3 server   {services.environment['AWS_ENDPOINT_URL_S3']}")
+        console.print(f"S3 key      in {state_dir / 'credentials.json'}", soft_wrap=True)
+        console.print("stop both   gift down")
+
+
+@app.command()
+def down(state_dir: StateDir = Path(".gift")) -> None:
+    """Stop the local services; their data stays."""
+    with one_line_errors():
+        console.print("stopped" if stop_services(state_dir) else "nothing was running")
+
+
+@app.command()
+def profiles() -> None:
+    """List the profiles and what each is for."""
+    table = Table("profile", "what it does", box=None)
+    with one_line_errors():
+        for name in profile_names():
+            table.add_row(name, escape(load_profile(name).description))
+    console.print(table)
+
+
+@app.command()
+def report(
+    path: Annotated[Path, typer.Argument(help="A report.json.")] = Path("runs/latest/report.json"),
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table as Markdown.")] = False,
+) -> None:
+    """Print the table of a report."""
+    from gift.report.schema import load_report
+    from gift.report.table import markdown_table, results_table
+
+    with one_line_errors():
+        loaded = load_report(path)
+        if markdown:
+            typer.echo(markdown_table(loaded), nl=False)
+        else:
+            console.print(results_table(loaded))

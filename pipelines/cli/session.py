@@ -1,0 +1,73 @@
+"""What commands share: the options of a run, the services around it, and faults in one line.
+
+Left out: the commands themselves.
+"""
+
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, NoReturn
+from urllib.parse import urlsplit
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from gift.errors import GiftError
+from pipelines.local.servers import HOST
+from pipelines.local.services import shared_services
+
+console = Console()
+
+Profile = Annotated[str, typer.Option(help="A name from `gift profiles`, or the path of a YAML file.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key, e.g. --set rl.steps=10.")
+]
+Runs = Annotated[Path, typer.Option(help="Where reports and logs go.")]
+StateDir = Annotated[Path, typer.Option(help="Where the local services keep their data.")]
+S3Port = Annotated[int, typer.Option(min=1, max=65535, help="Port of the local S3 server.")]
+MlflowPort = Annotated[int, typer.Option(min=1, max=65535, help="Port of the local MLflow server.")]
+
+
+def new_run_id(profile: str) -> str:
+    """Sorts by time, says what was run, and is unique: `20260131-142500-local-3f9a`."""
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-{Path(profile).stem}-{secrets.token_hex(2)}"
+
+
+@contextmanager
+def session_services(state_dir: Path, s3_port: int, mlflow_port: int, host: str = HOST) -> Iterator[str]:
+    """The servers that the environment names, or else the local ones, which are stopped again if they were not up.
+
+    Yields: where a person finds MLflow's pages.
+    """
+    if named := os.environ.get("MLFLOW_TRACKING_URI"):
+        console.print("using the MLflow and S3 servers that the environment names")
+        address = urlsplit(named)
+        yield address._replace(netloc=address.netloc.rpartition("@")[2]).geturl()  # without a password
+        return
+    with shared_services(state_dir, host=host, s3_port=s3_port, mlflow_port=mlflow_port) as services:
+        os.environ.update(services.environment)
+        os.environ.update({"NO_PROXY": host, "no_proxy": host, "MLFLOW_DISABLE_TELEMETRY": "true"})
+        for cloud_identity in ("AWS_SESSION_TOKEN", "AWS_PROFILE"):  # they belong to another S3
+            os.environ.pop(cloud_identity, None)
+        # `gift up` gives it this address, whatever it was for containers.
+        yield f"http://{HOST}:{services.mlflow_port} (`gift up` starts the local one again)"
+
+
+@contextmanager
+def one_line_errors(interrupted: str = "interrupted; every stage was stopped") -> Iterator[None]:
+    """A `GiftError` becomes one line and exit status 1; an interrupt the line `interrupted` and 130."""
+    try:
+        yield
+    except GiftError as error:
+        _fail(str(error), status=1)
+    except KeyboardInterrupt:
+        _fail(interrupted, status=130)
+
+
+def _fail(message: str, status: int) -> NoReturn:
+    Console(stderr=True).print(f"[bold red]error:[/bold red] {escape(message)}", soft_wrap=True, highlight=False)
+    raise typer.Exit(status) from None

@@ -1,0 +1,213 @@
+"""How this project talks to Kubeflow Pipelines: one connection, and two ways to make a call survive a bad network.
+
+KFP has no idempotency keys, so what may be repeated depends on the call:
+
+    repeat   reads, and changes that give the same result twice (enable, disable, delete): repeated until they succeed
+    once     a POST that creates something. After a time-out, a broken connection or a 5xx nobody knows whether it was
+             done, so the cluster is asked before it is sent again. A request that the server took but finishes only
+             after it was asked can still be done twice; what is created must therefore be harmless in two copies.
+
+`kfp_server_api`, which KFP publishes, is used instead of `kfp.Client`: the client guesses an address where none is
+given, prints tracebacks while it waits, and takes no time-outs.
+
+Left out: the address and the token (`pipelines.kubeflow.kfp_credentials`).
+"""
+
+import json
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import kfp_server_api
+import urllib3
+from kfp_server_api.exceptions import ApiException
+
+from gift.errors import GiftError
+from pipelines.kubeflow.kfp_credentials import TOKEN, TOKEN_FILE, check_address, set_token
+
+PAUSES: tuple[float, ...] = (1, 2, 4, 8, 15, 30)
+"""Seconds between attempts, one minute in all."""
+CONNECT_SECONDS = 10.0
+READ_SECONDS = 60.0
+PAGE_SIZE = 100
+
+
+class NotFoundError(GiftError):
+    """KFP has nothing with this id."""
+
+
+class AwayError(GiftError):
+    """KFP did not answer, or not with an answer, as often as it was asked."""
+
+
+@dataclass(frozen=True)
+class KfpApi:
+    """A connection; `experiments` to `uploads` are the service classes of `kfp_server_api`."""
+
+    host: str
+    namespace: str | None
+    """The user's namespace in a multi-user installation, else None."""
+    experiments: Any
+    pipelines: Any
+    uploads: Any
+    recurring_runs: Any
+    runs: Any
+    pauses: tuple[float, ...]
+
+    def repeat(self, call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        """The answer of a call that may be made any number of times.
+
+        Raises:
+            NotFoundError: KFP answers 404.
+            AwayError: no attempt was answered.
+            GiftError: KFP refuses the call.
+        """
+        for pause in self.pauses:
+            try:
+                return self._call(call, *arguments, **named)
+            except AwayError:
+                time.sleep(pause)
+        return self._call(call, *arguments, **named)
+
+    def once(self, call: Callable[..., Any], *arguments: Any, done: Callable[[], Any | None], **named: Any) -> Any:
+        """The answer of a call that creates something, or what `done()` finds of an earlier attempt.
+
+        Raises:
+            AwayError: no attempt was answered, and `done()` finds nothing.
+            GiftError: KFP refuses the call.
+        """
+        for pause in (*self.pauses, None):
+            try:
+                return self._call(call, *arguments, **named)
+            except (AwayError, _TakenError):
+                found = done()
+                if found is not None:
+                    return found
+                if pause is None:
+                    raise
+                time.sleep(pause)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def all_pages(self, call: Callable[..., Any], field: str, **named: Any) -> list[Any]:
+        """Every item of a listing; `field` names them in its answers."""
+        items: list[Any] = []
+        token = ""
+        while True:
+            page = self.repeat(call, page_token=token, page_size=PAGE_SIZE, **named)
+            items += getattr(page, field) or []
+            token = page.next_page_token
+            if not token:
+                return items
+
+    def named(self, call: Callable[..., Any], field: str, name: str, **named: Any) -> list[Any]:
+        """The items of a listing whose display name is `name`."""
+        predicate = {"operation": "EQUALS", "key": "display_name", "string_value": name}
+        return self.all_pages(call, field, filter=json.dumps({"predicates": [predicate]}), **named)
+
+    def experiment_id(self, name: str) -> str | None:
+        """None where there is no experiment of this name."""
+        listing = self.experiments.experiment_service_list_experiments
+        namespace = {} if self.namespace is None else {"namespace": self.namespace}
+        found = self.named(listing, "experiments", name, **namespace)
+        return found[0].experiment_id if found else None
+
+    def make_experiment(self, name: str) -> str:
+        """The id of the experiment of this name, which is made where it is missing."""
+        existing = self.experiment_id(name)
+        if existing is not None:
+            return existing
+        made = self.once(
+            self.experiments.experiment_service_create_experiment,
+            kfp_server_api.V2beta1Experiment(display_name=name, namespace=self.namespace),
+            done=lambda: self.experiment_id(name),
+        )
+        return made if isinstance(made, str) else str(made.experiment_id)
+
+    def page_of_run(self, run_id: str) -> str:
+        """Where a browser shows a run; the API and the pages usually share their address."""
+        return f"{self.host}/#/runs/details/{run_id}"
+
+    def _call(self, call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        try:
+            return call(*arguments, _request_timeout=(CONNECT_SECONDS, READ_SECONDS), **named)
+        except urllib3.exceptions.HTTPError as error:
+            raise AwayError(f"KFP at {self.host} does not answer ({_cause(error)})") from None
+        except ApiException as error:
+            raise self._fault(error) from None
+
+    def _fault(self, error: ApiException) -> GiftError:
+        said = _message(error.body)
+        match error.status:
+            case 401 | 403:
+                way_out = f"set {TOKEN}, or {TOKEN_FILE} to a mounted token, of an account that may do this"
+                return GiftError(f"KFP at {self.host} refuses access ({error.status}{said}); {way_out}")
+            case 404:
+                return NotFoundError(f"KFP at {self.host} has no such thing (404{said})")
+            case 409:
+                return _TakenError(f"KFP at {self.host} says that it exists already (409{said})")
+            case 429 | 500 | 502 | 503 | 504:
+                return AwayError(f"KFP at {self.host} fails ({error.status}{said})")
+            case _:
+                return GiftError(f"KFP at {self.host} refuses the request ({error.status}{said})")
+
+
+class _TakenError(GiftError):
+    """KFP answers 409: there is one of this name, perhaps from our own earlier attempt."""
+
+
+def connect(host: str, namespace: str | None = None) -> KfpApi:
+    """A connection to the KFP API server at `host`, for example https://kubeflow.example.org/pipeline.
+
+    Raises:
+        GiftError: the address is not a URL, something else answers there, or a token would travel unencrypted.
+        AwayError: nothing answers there.
+    """
+    configuration = kfp_server_api.Configuration(host=check_address(host))
+    # urllib3 would repeat by itself, and follow a redirect with the token; both are for us to decide.
+    configuration.retries = urllib3.Retry(total=0)
+    configuration.ssl_ca_cert = ssl.get_default_verify_paths().cafile  # SSL_CERT_FILE, or the system's
+    configuration.refresh_api_key_hook = set_token  # runs before every call, but only where there is a token already
+    set_token(configuration)
+    configuration.api_key_prefix["authorization"] = "Bearer"
+    client = kfp_server_api.ApiClient(configuration)
+    api = KfpApi(
+        host=configuration.host,
+        namespace=namespace,
+        experiments=kfp_server_api.ExperimentServiceApi(client),
+        pipelines=kfp_server_api.PipelineServiceApi(client),
+        uploads=kfp_server_api.PipelineUploadServiceApi(client),
+        recurring_runs=kfp_server_api.RecurringRunServiceApi(client),
+        runs=kfp_server_api.RunServiceApi(client),
+        pauses=PAUSES,
+    )
+    api.repeat(kfp_server_api.HealthzServiceApi(client).healthz_service_get_healthz)
+    if not (client.last_response.getheader("content-type") or "").startswith("application/json"):
+        raise GiftError(f"what answers at {api.host} is not the API of Kubeflow Pipelines, perhaps a sign-in page")
+    return api
+
+
+def _cause(error: urllib3.exceptions.HTTPError) -> str:
+    cause = getattr(error, "reason", None) or error
+    if isinstance(cause, urllib3.exceptions.NewConnectionError):
+        return "no connection"
+    if isinstance(cause, urllib3.exceptions.TimeoutError):
+        return "time-out"
+    if isinstance(cause, urllib3.exceptions.ResponseError):
+        return "it redirects, perhaps to a sign-in page"
+    if isinstance(cause, urllib3.exceptions.ProtocolError):
+        return "the connection broke"
+    return type(cause).__name__.removesuffix("Error")
+
+
+def _message(body: str | None) -> str:
+    """What KFP says in an error, as the rest of a line; its two kinds of endpoints word it differently."""
+    try:
+        answer = json.loads(body or "{}")
+    except ValueError:
+        return ""
+    if not isinstance(answer, dict):
+        return ""
+    text = " ".join(str(answer.get("message") or answer.get("error_message") or answer.get("error") or "").split())
+    return f": {text[:300]}" if text else ""

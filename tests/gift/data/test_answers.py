@@ -1,0 +1,101 @@
+r"""The final answer is found in each format, and never where it isn't stated."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gift.data.answers import clean_answer, final_answer, last_boxed
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("6 * 7 = 42\n#### 42", "42"),
+        ("#### 42 \nBut wait: #### 43", "42"),  # the first one, as lm-eval's gsm8k
+        (r"#### \frac{1}{2}.", r"\frac{1}{2}"),
+        ("####42", None),
+        ("#### ", None),
+        ("The answer is 42", None),
+    ],
+)
+def test_the_gsm8k_format(text: str, answer: str | None) -> None:
+    assert final_answer(text, ["gsm8k"]) == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        (r"so $\boxed{42}$.", "42"),
+        (r"\boxed{41}, no: \boxed{42}", "42"),
+        (r"\boxed {42}", "42"),
+        (r"\boxed{\frac{\sqrt{3}}{2}} is it", r"\frac{\sqrt{3}}{2}"),
+        (r"\boxed{\{1, 2\}}", r"\{1, 2\}"),
+        (r"\boxed{\left\{x : x > 1\right.}", r"\left\{x : x > 1\right."),  # an escaped brace does not open
+        (r"\boxed{41} and then \boxed{\frac{4", "41"),  # cut off: the last one that balances
+        (r"\boxed{\text{two words}}", r"\text{two words}"),
+        ("\\boxed{\n  42\n}", "42"),
+        (r"\boxed{}", None),
+        (r"\boxed{42", None),
+        ("boxed{42}", None),
+        ("42", None),
+    ],
+)
+def test_the_boxed_format(text: str, answer: str | None) -> None:
+    assert final_answer(text, ["boxed"]) == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("It follows that\nAnswer: 42", "42"),
+        ("Answer: 41\nanswer : 42.\n", "42"),
+        ("**Final Answer:** 42", "42"),
+        ("Answer: **42**", "42"),
+        ("Answer: $42$.", "42"),
+        (r"Answer: \(x^2\)", "x^2"),
+        (r"Answer: $\boxed{42}$", "42"),
+        ("Answer:\n42", "42"),
+        ("Answer: 42\nThat is all.", "42"),
+        ("Answer:", None),
+        ("The answer is 42", None),
+    ],
+)
+def test_the_answer_line_format(text: str, answer: str | None) -> None:
+    assert final_answer(text, ["answer"]) == answer
+
+
+def test_formats_are_tried_in_their_order() -> None:
+    text = "Answer: 1\n\\boxed{2}\n#### 3"
+    assert final_answer(text, ["boxed", "answer"]) == "2"
+    assert final_answer(text, ["answer", "boxed"]) == "1"
+    assert final_answer("Answer: 1", ["boxed", "gsm8k", "answer"]) == "1"
+
+
+@pytest.mark.parametrize(
+    ("raw", "clean"),
+    [
+        (r"29,\!322,\!216", "29322216"),
+        ("1{,}200", "1200"),
+        ("1,200", "1,200"),  # for math-verify to decide: `1,200` may be a pair
+        (r"5\,", r"5\,"),
+        (".5", ".5"),
+        (r"\$18", r"\$18"),
+        ("$$ 3 $$", "3"),
+        ("$", "$"),
+        (r"\frac{7}{5} + \frac{1}{5} i.", r"\frac{7}{5} + \frac{1}{5} i"),
+    ],
+)
+def test_an_answer_is_bare(raw: str, clean: str) -> None:
+    assert clean_answer(raw) == clean
+
+
+@given(content=st.recursive(st.text("ab\\ ", max_size=3), lambda inner: inner.map(lambda text: "{" + text + "}")))
+def test_what_is_boxed_comes_out_whole(content: str) -> None:
+    content = content.replace("\\", "\\\\")  # no brace is escaped
+    assert last_boxed(f"first \\boxed{{0}}, then \\boxed{{{content}}} }} {{") == content
+
+
+@given(text=st.text("\\boxed{}#$* Answer:1.,\n"), formats=st.permutations(["gsm8k", "boxed", "answer"]))
+def test_any_text_has_one_bare_answer_or_none(text: str, formats: list[str]) -> None:
+    answer = final_answer(text, formats)
+    assert answer is None or (answer == answer.strip() != "")

@@ -1,0 +1,103 @@
+"""Two nodes as two process trees on this machine's loopback, with real torchrun agents, DeepSpeed ranks, S3 and MLflow.
+
+The same in two containers with addresses of their own: tests/e2e/test_two_nodes.py.
+"""
+
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+from mlflow import MlflowClient
+from safetensors.torch import load_file
+from tiny_jobs import Job, own_reward
+from tiny_nodes import ROOT, Inputs, composed_weights, start_nodes, submit_job, upload_inputs
+
+from gift.storage import read_manifest
+from gift.training.resume import newest_checkpoint
+from pipelines.local.services import Services
+
+LONG = ("compute.nodes=2", "sft.steps=300", "sft.checkpoint_every=50")
+NOTICED_SECONDS = 30
+
+
+@pytest.fixture(scope="module")
+def inputs(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Inputs:
+    return upload_inputs(tmp_path_factory.mktemp("inputs"), "s3://gift/test-nodes")
+
+
+def results(nodes: list[subprocess.Popen[str]]) -> list[tuple[int, str, str]]:
+    """(exit code, stdout, stderr) of every node, when all have ended."""
+    outputs = [node.communicate(timeout=240) for node in nodes]
+    return [(node.returncode, *output) for node, output in zip(nodes, outputs, strict=True)]
+
+
+def losses(run_id: str) -> list[float]:
+    return [entry.value for entry in MlflowClient().get_metric_history(run_id, "loss")]
+
+
+@pytest.mark.parametrize(
+    ("module", "zero_stage", "label"), [("gift.training.sft", 2, "· sft 3/3"), ("gift.training.rl", 3, "· gift 3/3")]
+)
+def test_two_nodes_train_the_same_model_as_one(
+    inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, zero_stage: int, label: str
+) -> None:
+    """Bit for bit: the same ranks add the same numbers in the same order, wherever they are."""
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{inputs.folder}")
+    settings = (f"compute.zero_stage={zero_stage}", "rl.steps=3", own_reward("some_digit"))
+    uri, job = submit_job(inputs, tmp_path / "job", module, "compute.nodes=2", *settings)
+    ended = results(start_nodes(uri, nodes=2))
+    assert [code for code, _, _ in ended] == [0, 0], ended
+    alone = Job(inputs.folder, *settings)
+    alone.attempt(module, tmp_path / "alone")
+    expected, before = alone.weights(tmp_path / "alone"), load_file(inputs.folder / "base" / "model.safetensors")
+    for name, found in composed_weights(job, inputs, tmp_path / "composed").items():
+        assert torch.equal(found, expected[name]), name
+        assert not torch.equal(found, before[name]), name
+    # Metrics and live lines come from rank 0 alone, once.
+    assert losses(job.mlflow_run_id) == [value for _, value in alone.history()["loss"]]
+    assert [label in output for _, output, _ in ended] == [True, False]
+
+
+def test_a_node_that_dies_ends_the_job_and_the_next_attempt_goes_on(inputs: Inputs, tmp_path: Path) -> None:
+    uri, job = submit_job(inputs, tmp_path / "job", "gift.training.sft", *LONG)
+    first, second = start_nodes(uri, nodes=2)
+    wait_until(lambda: newest_checkpoint(job.resume, nodes=2) is not None)
+    second.kill()  # the kernel kills its agent and its ranks with it
+    _, error = first.communicate(timeout=NOTICED_SECONDS)
+    assert first.returncode == 1
+    assert error.count("\n") == 1
+    assert error.startswith("error: node 1 of 2 (127.0.0.1) was lost: it ended without a word")
+    assert read_manifest(job.part(0)) is None
+
+    ended = results(start_nodes(uri, nodes=2))
+    assert [code for code, _, _ in ended] == [0, 0], ended
+    assert "goes on after step" in ended[0][1]
+    alone = Job(inputs.folder, "sft.steps=300")
+    alone.attempt("gift.training.sft", tmp_path / "alone")
+    expected = alone.weights(tmp_path / "alone")
+    for name, found in composed_weights(job, inputs, tmp_path / "composed").items():
+        assert torch.equal(found, expected[name]), name
+
+
+def test_both_nodes_tell_of_the_rank_that_was_killed(inputs: Inputs, tmp_path: Path) -> None:
+    """As the kernel does when a node is out of memory; the other node's own rank only sees a connection close."""
+    uri, job = submit_job(inputs, tmp_path / "job", "gift.training.sft", *LONG)
+    nodes = start_nodes(uri, nodes=2)
+    wait_until(lambda: newest_checkpoint(job.resume, nodes=2) is not None)
+    children = psutil.Process(nodes[1].pid).children(recursive=True)
+    next(child for child in children if "gift.launch.rank_program" in child.cmdline()[:4]).kill()
+    ended = [(node.communicate(timeout=NOTICED_SECONDS)[1], node.returncode) for node in nodes]
+    killed = "rank 1 was killed by SIGKILL (exit code -9); the machine may be out of memory"
+    assert ended == [(f"error: node 1 of 2: gift.training.sft: {killed}\n", 1)] * 2
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.1)

@@ -1,0 +1,98 @@
+"""What launch_ranks promises: output streams, failures are named, and nothing is left running."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import pytest
+
+from gift.config import ComputeConfig
+from gift.errors import GiftError
+from gift.launch.one_node import launch_ranks
+
+ROOT = Path(__file__).parents[3]
+RANKS = ROOT / "tests" / "support" / "ranks"
+COMPUTE = ComputeConfig(ranks=2, threads_per_rank=1, device="cpu")
+
+
+@pytest.fixture(autouse=True)
+def _rank_modules_can_be_imported(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{RANKS}")
+
+
+def write_job(folder: Path, end: str) -> Path:
+    pids = folder / "pids"
+    pids.mkdir(parents=True)
+    job = folder / "job.json"
+    connection = folder / "connection"
+    os.mkfifo(connection)
+    job.write_text(json.dumps({"end": end, "pids": str(pids), "connection": str(connection)}))
+    return job
+
+
+def running_ranks(job: Path) -> list[int]:
+    pids = [int(path.read_text() or 0) for path in (job.parent / "pids").iterdir()]
+    return [pid for pid in pids if psutil.pid_exists(pid)]
+
+
+def test_two_jobs_side_by_side_end_well_and_their_output_reaches_stdout(tmp_path, capfd):
+    jobs = [write_job(tmp_path / name, "well") for name in ("first", "second")]
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda job: launch_ranks("leave_early", job, COMPUTE), jobs))
+    output = capfd.readouterr()
+    for rank in (0, 1):
+        assert output.out.count(f"rank {rank} of 2 has 1 threads") == 2
+        assert output.out.count(f"rank {rank} warns") == 2
+    assert output.err == ""
+
+
+@pytest.mark.parametrize(
+    ("end", "reason"),
+    [
+        ("gift error", "prompt 7 is longer than the context; shorten it"),
+        ("exception", "leave_early: rank 1 failed (exit code 1): ValueError: bad shape"),
+        ("killed", "leave_early: rank 1 was killed by SIGKILL (exit code -9); the machine may be out of memory"),
+    ],
+)
+def test_the_reason_of_a_failure_is_one_line_and_no_rank_is_left(tmp_path, end, reason):
+    job = write_job(tmp_path, end)
+    with pytest.raises(GiftError) as error:
+        launch_ranks("leave_early", job, COMPUTE)
+    assert str(error.value) == reason
+    assert running_ranks(job) == []
+
+
+@pytest.mark.parametrize("end_parent", [signal.SIGTERM, signal.SIGINT])
+def test_ranks_end_with_the_process_that_launched_them(tmp_path, end_parent):
+    job = write_job(tmp_path, "hang")
+    program = (
+        "from pathlib import Path; from gift.config import ComputeConfig; import gift.launch.one_node as launch;"
+        f"launch.launch_ranks('leave_early', Path({str(job)!r}), ComputeConfig(device='cpu'))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        stderr=subprocess.DEVNULL,
+        # A shell's background job, as CI may be one, ignores SIGINT and hands that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as parent:
+        wait_until(lambda: len(running_ranks(job)) == 2)
+        parent.send_signal(end_parent)
+    wait_until(lambda: running_ranks(job) == [])
+
+
+def wait_until(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+def test_launching_does_not_import_torch():
+    program = "import sys, gift.launch.one_node; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -1,0 +1,157 @@
+"""The memory estimate against what torch and DeepSpeed's documentation count, and the direction of every remedy."""
+
+from typing import Any
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from gift.config import ModelReward, ModelShape, RunConfig, load_profile
+from gift.models.architecture import model_shape, parameter_count
+from gift.preflight.memory import GIB, MemoryEstimate, activation_bytes, estimate_memory, key_value_bytes
+from gift.training.policy import token_log_probabilities
+
+SHAPE = ModelShape(
+    layers=3, hidden_size=128, intermediate_size=256, attention_heads=8, key_value_heads=2, vocabulary_size=512
+)
+
+
+def _kept_for_backward(rows: int, length: int, dtype: torch.dtype, checkpointing: bool) -> int:
+    """Bytes of all tensors that a forward pass of the real model keeps, parameters apart."""
+    torch.manual_seed(0)
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=SHAPE.vocabulary_size,
+            hidden_size=SHAPE.hidden_size,
+            intermediate_size=SHAPE.intermediate_size,
+            num_hidden_layers=SHAPE.layers,
+            num_attention_heads=SHAPE.attention_heads,
+            num_key_value_heads=SHAPE.key_value_heads,
+        )
+    ).to(dtype)
+    if checkpointing:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    own = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+    kept: dict[int, torch.UntypedStorage] = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage  # held, so that no address is used twice
+        return tensor
+
+    ids = torch.zeros(rows, length, dtype=torch.long)
+    mask = torch.ones_like(ids)
+    mask[0, : length // 4] = 0  # padded on the left, as rollouts are
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        model(input_ids=ids, attention_mask=mask, logits_to_keep=1, use_cache=False)
+    return sum(storage.nbytes() for storage in kept.values())
+
+
+@pytest.mark.parametrize(("dtype", "element"), [(torch.bfloat16, 2), (torch.float32, 4)])
+@pytest.mark.parametrize(("rows", "length"), [(2, 64), (4, 160)])
+def test_activations_are_those_that_torch_keeps(dtype: torch.dtype, element: int, rows: int, length: int) -> None:
+    counted = _kept_for_backward(rows, length, dtype, checkpointing=False)
+    assert activation_bytes(SHAPE, rows, length, element, checkpointing=False) == pytest.approx(counted, rel=0.05)
+
+
+def test_checkpointing_keeps_the_input_of_each_layer_and_one_layer_whole() -> None:
+    rows, length = 4, 160
+    counted = _kept_for_backward(rows, length, torch.bfloat16, checkpointing=True)
+    two, one = (
+        activation_bytes(SHAPE.model_copy(update={"layers": n}), rows, length, 2, checkpointing=False) for n in (2, 1)
+    )
+    estimated = activation_bytes(SHAPE, rows, length, 2, checkpointing=True)
+    assert estimated == pytest.approx(counted + two - one, rel=0.05)
+
+
+def test_the_logits_of_all_rows_live_twice_and_one_row_in_float32() -> None:
+    """The estimate's premise: the backward pass of the log-probabilities keeps nothing in float32 but small tensors."""
+    logits = torch.randn(4, 32, 512, dtype=torch.bfloat16, requires_grad=True)
+    largest = 0
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        nonlocal largest
+        if tensor.dtype == torch.float32:
+            largest = max(largest, tensor.untyped_storage().nbytes())
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        loss = token_log_probabilities(logits, torch.zeros(4, 32, dtype=torch.long)).sum()
+    loss.backward()
+    assert logits.grad is not None
+    assert logits.grad.dtype == torch.bfloat16
+    assert largest < 4 * 32 * 512
+
+
+def _estimate(*overrides: str, profile: str = "qwen2.5-7b-gsm8k") -> MemoryEstimate:
+    config = load_profile(profile, overrides)
+    return estimate_memory(config, _shape(config), _reward_models(config))
+
+
+def _shape(config: RunConfig) -> ModelShape:
+    shape = model_shape(config.model)
+    assert shape is not None
+    return shape
+
+
+def _reward_models(config: RunConfig) -> list[tuple[ModelReward, ModelShape]]:
+    models = [reward for reward in config.rewards if isinstance(reward, ModelReward)]
+    return [(reward, shape) for reward in models if (shape := model_shape(reward.model))]
+
+
+def test_zero_shards_what_its_paper_says() -> None:
+    """Table 1 of arXiv 1910.02054: 2Ψ weights, 12Ψ optimizer states (K = 12), over N ranks; gradients here in fp32."""
+    parameters, ranks = 7_615_616_512, 8
+    stages = {stage: _estimate(f"compute.zero_stage={stage}").phases["update"] for stage in (1, 2, 3)}
+    assert stages[1]["weights"] == stages[2]["weights"] == 2 * parameters
+    assert stages[1]["gradients"] == (2 + 4) * parameters  # BF16_Optimizer: bf16 and the float32 sums, whole
+    assert stages[2]["gradients"] == pytest.approx(4 * parameters / ranks + 2 * 500_000_000)
+    assert stages[3]["weights"] == pytest.approx(2 * parameters / ranks + 2 * 1_000_000_000)
+    assert {round(parts["optimizer"]) for parts in stages.values()} == {round(12 * parameters / ranks)}
+
+
+def test_zero_3_gathers_the_whole_policy_while_it_samples() -> None:
+    assert _estimate("compute.zero_stage=3").phases["sampling"]["gathered weights"] == 2 * 7_615_616_512
+    assert "gathered weights" not in _estimate("compute.zero_stage=2").phases["sampling"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "phase", "part"),
+    [
+        (["compute.offload=cpu"], "update", "optimizer"),
+        (["gift.reference=rollout"], "update", "reference"),
+        (["rollout.max_new_tokens=256"], "update", "logits"),
+        (["rollout.group_size=8"], "update", "activations"),
+        (["rollout.vllm.gpu_memory_share=0.2"], "sampling", "vLLM"),
+        (["rollout.vllm.placement=server"], "sampling", "vLLM"),
+        (["evaluation.batch_size=1"], "evaluation", "key-value cache"),
+        (["sft.micro_batch_size=1"], "warm-up", "logits"),
+    ],
+)
+def test_each_remedy_shrinks_its_part(overrides: list[str], phase: Any, part: str) -> None:
+    before, after = (_estimate(*changes).phases[phase] for changes in ((), overrides))
+    assert after.get(part, 0) < before[part]
+
+
+def test_checkpointing_pays_off_at_full_size() -> None:
+    without = _estimate("compute.activation_checkpointing=false").phases["update"]["activations"]
+    assert without > 10 * _estimate().phases["update"]["activations"]
+
+
+def test_a_reward_model_stays_on_every_gpu() -> None:
+    estimate = _estimate(profile="qwen2.5-7b-rlhf")
+    for phase in ("sampling", "update"):
+        assert 13 * GIB < estimate.phases[phase]["reward models"] < 15 * GIB
+    assert "reward models" not in estimate.phases["warm-up"]
+
+
+def test_phases_are_those_that_the_run_has() -> None:
+    assert "warm-up" not in _estimate("sft.steps=0").phases
+    assert set(_estimate().phases) == {"warm-up", "sampling", "update", "evaluation"}
+
+
+def test_the_key_value_cache_of_a_known_model() -> None:
+    config = load_profile("qwen2.5-7b-gsm8k")
+    assert key_value_bytes(_shape(config), 1, 2) == 28 * 2 * 4 * 128 * 2  # layers, K and V, heads, head size, bytes
+    assert parameter_count(_shape(config)) == _estimate().parameters

@@ -1,0 +1,129 @@
+"""`gift run --dry-run`: every profile is checked and estimated, a run that does not fit is told what to change."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from gift.config import load_profile, profile_names
+from pipelines.cli.main import app
+
+ROOT = Path(__file__).parents[3]
+ON_GPUS = [name for name in profile_names() if load_profile(name).compute.gpu is not None]
+
+
+@pytest.fixture
+def dry_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Runs `gift run --dry-run` in an empty folder; returns (exit code, all output)."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GIFT_DATA_DIR", raising=False)
+
+    def run(profile: str, *overrides: str) -> tuple[int, str]:
+        options = [part for override in overrides for part in ("--set", override)]
+        result = CliRunner().invoke(app, ["run", "--profile", profile, "--dry-run", *options])
+        assert list(tmp_path.iterdir()) == []
+        return result.exit_code, result.output
+
+    return run
+
+
+def test_the_paper_has_its_profiles() -> None:
+    assert set(ON_GPUS) == {
+        "deepseek-7b-gsm8k",
+        "deepseek-7b-math",
+        "qwen2.5-7b-gsm8k",
+        "qwen2.5-7b-math",
+        "qwen2.5-7b-rlhf",
+        "qwen2.5-32b-dapo",
+    }
+
+
+@pytest.mark.parametrize("profile", ON_GPUS)
+def test_every_profile_fits_the_gpus_it_asks_for(dry_run, profile: str) -> None:
+    status, output = dry_run(profile)
+    assert status == 0
+    assert "FITS: " in output
+    model = load_profile(profile).model
+    assert f"asked for at run time: {model.name}@{model.revision}" in output
+
+
+def test_the_page_tells_what_the_run_will_do(dry_run) -> None:
+    _, output = dry_run("qwen2.5-32b-dapo")
+    for fact in (
+        "data        asked for at run time: open-r1/DAPO-Math-17k-Processed@31dd309567e3da778038cc87d868b6097a3ccf68",
+        "1,024 prompts x 16 responses = 16,384 responses",
+        "4,096 responses, 400 updates",
+        "1,638,400 responses in 100 batches, at most 10,066,329,600 tokens",
+        "32 x B200, 4 node(s), ZeRO-3",
+        "32,763,876,352",
+        "976.4 GiB per node",
+    ):
+        assert fact in output
+
+
+def test_a_run_that_does_not_fit_is_told_the_largest_part_and_the_way_out(dry_run) -> None:
+    status, output = dry_run("qwen2.5-7b-math", "compute.activation_checkpointing=false")
+    assert status == 1
+    assert "DOES NOT FIT: the update phase needs" in output
+    assert "the largest part is activations" in output
+    assert "set compute.activation_checkpointing" in output
+
+
+def test_without_gpus_this_machines_memory_counts(dry_run) -> None:
+    status, output = dry_run("local")
+    assert status == 0
+    assert "(this machine's memory)" in output
+    status, output = dry_run("local", "rl.micro_batch_groups=8", "rollout.group_size=100000")
+    assert status == 1
+    assert "DOES NOT FIT" in output
+
+
+@pytest.mark.parametrize(
+    ("profile", "overrides", "message"),
+    [
+        ("qwen2.5-7b-gsm8k", ["data.folder=/no/such"], "data folder /no/such does not exist"),
+        ("qwen2.5-7b-gsm8k", ["compute.gpu="], "compute.gpu must say which GPUs"),
+        ("qwen2.5-7b-gsm8k", ["model.architecture="], "state model.architecture"),
+        ("qwen2.5-7b-rlhf", ["rewards.0.model.architecture="], "state reward skywork: model.architecture"),
+    ],
+)
+def test_what_cannot_be_checked_or_estimated_is_said_in_one_line(
+    dry_run, profile: str, overrides: list[str], message: str
+) -> None:
+    status, output = dry_run(profile, *overrides)
+    assert status == 1
+    assert output.startswith("error: ")
+    assert message in output
+    assert output.count("\n") == 1
+
+
+def test_local_files_are_found_and_named(dry_run, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("data")
+    for name in ("gsm8k_train", "gsm8k_test"):
+        (folder / f"{name}.jsonl").touch()
+    _, output = dry_run("qwen2.5-7b-gsm8k", f"data.folder={folder}")
+    assert f"{folder / 'gsm8k_train.jsonl'}: found" in output
+    assert "openai/gsm8k" not in output
+
+
+def test_it_answers_at_once_and_loads_no_torch() -> None:
+    program = (
+        "import sys; from pipelines.cli.main import app; "
+        "app(['run', '--profile', 'qwen2.5-32b-dapo', '--dry-run'], standalone_mode=False); "
+        "assert not {'torch', 'kfp', 'datasets'} & set(sys.modules)"
+    )
+    started = time.monotonic()
+    finished = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+    assert time.monotonic() - started < 10  # about one second; the margin is for a busy machine
+
+
+def test_more_than_one_node_is_refused_without_dry_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from gift.errors import GiftError
+    from gift.preflight.inputs import check_run
+
+    with pytest.raises(GiftError, match=r"compute\.nodes is 4, and a run on this machine has one"):
+        check_run(load_profile("qwen2.5-32b-dapo"), [tmp_path])

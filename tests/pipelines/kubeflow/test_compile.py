@@ -1,0 +1,264 @@
+"""What a cluster is given: the whole of it against golden files, and by meaning, for every profile.
+
+After an intended change: `GIFT_WRITE_GOLDEN=1 python -m pytest <this file>`, then read the diff.
+"""
+
+import difflib
+import functools
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from gift.config import load_profile, parse_config, profile_names
+from gift.errors import GiftError
+from pipelines.cli.main import app
+from pipelines.kubeflow.cluster_settings import QUEUE_SECONDS
+from pipelines.kubeflow.compile import compile_pipeline
+from pipelines.kubeflow.lint.ir import CompiledPipeline, Task, parse_pipeline
+
+GOLDEN = Path(__file__).parent / "golden"
+IMAGE = "registry.example.com/team/gift@sha256:" + "0123456789abcdef" * 4
+STAGES = {
+    "start-run",
+    "prepare-data",
+    "prepare-model",
+    "train-sft",
+    "convert-sft",
+    "train-policy",
+    "convert-candidate",
+    "evaluate-base",
+    "evaluate-sft",
+    "evaluate-candidate",
+    "gate",
+    "register",
+    "report",
+    "finish-run",
+}
+HOLDS_A_MODEL = {stage for stage in STAGES if stage.startswith(("prepare-model", "train", "convert", "evaluate"))}
+
+
+@functools.cache
+def compiled(profile: str, *overrides: str) -> CompiledPipeline:
+    return parse_pipeline(compile_pipeline(load_profile(profile, overrides), IMAGE))
+
+
+def stages(pipeline: CompiledPipeline) -> dict[str, Task]:
+    return {task.spec["taskInfo"]["name"]: task for task in pipeline.containers}
+
+
+def secrets(task: Task) -> dict[str, tuple[str, bool]]:
+    """Environment variable → its Secret and whether it may be missing."""
+    return {
+        key["envVar"]: (secret["secretNameParameter"]["runtimeValue"]["constant"], secret.get("optional", False))
+        for secret in task.pod["secretAsEnv"]
+        for key in secret["keyToEnv"]
+    }
+
+
+def gpus(pipeline: CompiledPipeline) -> dict[str, tuple[str, int]]:
+    return {
+        name: (accelerator["resourceType"], int(accelerator["resourceCount"]))
+        for name, task in stages(pipeline).items()
+        if (accelerator := task.container["resources"].get("accelerator"))
+    }
+
+
+@pytest.mark.parametrize("profile", profile_names())
+def test_a_cluster_is_given_what_the_golden_file_says(profile: str) -> None:
+    path = GOLDEN / f"{profile}.yaml"
+    text = compiled(profile).text
+    if os.environ.get("GIFT_WRITE_GOLDEN"):
+        path.write_text(text, encoding="utf-8")
+    golden = path.read_text(encoding="utf-8")
+    # The configuration is one long line: one key a line shows which has changed.
+    lines = [version.replace(',"', ',\n"').splitlines() for version in (golden, text)]
+    difference = "\n".join(difflib.unified_diff(*lines, "golden", "compiled", lineterm="", n=2))
+    assert not difference, f"{path.name} differs (if that is intended, see the top of this file):\n{difference}"
+
+
+def test_golden_files_are_those_of_the_profiles() -> None:
+    assert {path.stem for path in GOLDEN.glob("*.yaml")} == set(profile_names())
+
+
+@pytest.mark.parametrize("profile", profile_names())
+def test_every_stage_is_placed(profile: str) -> None:
+    config, placed = load_profile(profile), stages(compiled(profile))
+    assert set(placed) == STAGES
+    for name, task in placed.items():
+        resources, pod = task.container["resources"], task.pod
+        assert task.container["image"] == IMAGE
+        assert pod["imagePullPolicy"] == "IfNotPresent"
+        assert resources["resourceCpuLimit"] == resources["resourceCpuRequest"]
+        assert resources["resourceMemoryLimit"] == resources["resourceMemoryRequest"]
+        assert pod["securityContext"] == {"runAsUser": "1000", "runAsGroup": "1000", "runAsNonRoot": True}
+        assert task.spec["cachingOptions"].get("enableCache") is not True
+        assert pod["podMetadata"]["labels"]["app.kubernetes.io/component"] == name
+        mounts = {mount["mountPath"]: mount for mount in pod["emptyDirMounts"]}
+        assert {"/tmp", "/work"} <= set(mounts)
+        assert ("/dev/shm" in mounts) == (name in HOLDS_A_MODEL)
+        if name in HOLDS_A_MODEL:
+            size = f"{round(config.cluster.shared_memory_gib * 1024)}Mi"
+            assert mounts["/dev/shm"] == {
+                "mountPath": "/dev/shm",
+                "volumeName": "shared-memory",
+                "medium": "Memory",
+                "sizeLimit": size,
+            }
+
+
+def test_stages_get_the_resources_of_their_kind() -> None:
+    pipeline = compiled("qwen2.5-7b-gsm8k", "cluster.light={cpu: 0.5, memory_gib: 1.5}")
+    memory = {name: task.container["resources"]["resourceMemoryLimit"] for name, task in stages(pipeline).items()}
+    training, model = {"train-sft", "train-policy"}, HOLDS_A_MODEL - {"train-sft", "train-policy"}
+    assert {memory[name] for name in training} == {f"{320 * 1024}Mi"}
+    assert {memory[name] for name in model} == {f"{48 * 1024}Mi"}
+    assert {memory[name] for name in STAGES - HOLDS_A_MODEL} == {"1536Mi"}
+
+
+@pytest.mark.parametrize("profile", profile_names())
+def test_every_attempt_has_its_time_and_retries_are_not_cut_off(profile: str) -> None:
+    config = load_profile(profile)
+    cluster = config.cluster
+    for name, task in stages(compiled(profile)).items():
+        queued = QUEUE_SECONDS if name.startswith("train") and config.compute.nodes > 1 else 0
+        hours = cluster.training_timeout_hours if name.startswith("train") else cluster.stage_timeout_hours
+        timeout, policy = int(task.pod["activeDeadlineSeconds"]), task.spec["retryPolicy"]
+        assert timeout == hours * 3600 + queued
+        assert policy["maxRetryCount"] == cluster.retries
+        # Argo counts it from the first attempt, and KFP's default of an hour would end a training's second attempt.
+        assert int(policy["backoffMaxDuration"].removesuffix("s")) > (cluster.retries + 1) * timeout
+
+
+def test_a_profile_without_retries_has_none() -> None:
+    assert all("retryPolicy" not in task.spec for task in stages(compiled("local", "cluster.retries=0")).values())
+
+
+EVALUATIONS = {"evaluate-base", "evaluate-sft", "evaluate-candidate"}
+
+
+@pytest.mark.parametrize("profile", profile_names())
+def test_gpus_are_asked_for_where_they_are_used(profile: str) -> None:
+    compute, counts = load_profile(profile).compute, gpus(compiled(profile))
+    if compute.gpu is None:
+        assert counts == {}
+    else:
+        training = {} if compute.nodes > 1 else dict.fromkeys(("train-sft", "train-policy"), compute.ranks)
+        expected = training | dict.fromkeys(EVALUATIONS, 1)
+        assert counts == {stage: ("nvidia.com/gpu", count) for stage, count in expected.items()}
+
+
+def test_stages_with_gpus_go_to_their_nodes_and_others_do_not() -> None:
+    pipeline = compiled("qwen2.5-7b-rlhf")
+    tolerates = {name for name, task in stages(pipeline).items() if "tolerations" in task.pod}
+    selects = {name for name, task in stages(pipeline).items() if "nodeSelector" in task.pod}
+    assert tolerates == selects == set(gpus(pipeline))
+    pod = stages(pipeline)["train-policy"].pod
+    assert pod["nodeSelector"]["labels"] == {"nvidia.com/gpu.product": "NVIDIA-H200"}
+    assert pod["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists"}]
+
+
+def test_with_several_nodes_the_training_task_only_submits() -> None:
+    task = stages(compiled("qwen2.5-32b-dapo"))["train-policy"]
+    assert "accelerator" not in task.container["resources"]
+    assert task.container["resources"]["resourceMemoryLimit"] == f"{4 * 1024}Mi"
+    assert "nodeSelector" not in task.pod
+    assert {"name": "GIFT_IMAGE", "value": IMAGE} in task.container["env"]
+
+
+def test_credentials_come_from_secrets_only() -> None:
+    pipeline = compiled("local", "cluster.webhook_secret=gift-webhook")
+    s3 = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL_S3"), ("gift-s3", False))
+    s3["AWS_DEFAULT_REGION"] = ("gift-s3", True)
+    mlflow = {"MLFLOW_TRACKING_URI": ("gift-mlflow", False)}
+    login = dict.fromkeys(("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"), ("gift-mlflow", True))
+    for name, task in stages(pipeline).items():
+        webhook = {"GIFT_WEBHOOK_URL": ("gift-webhook", False)} if name == "finish-run" else {}
+        assert secrets(task) == s3 | mlflow | login | webhook
+        assert task.container["env"] == [{"name": "GIFT_IMAGE_DIGEST", "value": IMAGE.partition("@")[2]}]
+
+
+def test_nothing_of_the_environment_gets_into_the_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {
+        "AWS_ACCESS_KEY_ID": "AKIAABCDEFGHIJKLMNOP",
+        "AWS_SECRET_ACCESS_KEY": "secret-of-the-store",
+        "AWS_ENDPOINT_URL_S3": "http://store.internal",
+        "MLFLOW_TRACKING_URI": "http://me:secret-of-the-tracker@mlflow.internal",
+        "GIFT_WEBHOOK_URL": "http://hooks.internal/secret-path",
+        "GIFT_VLLM_SERVER": "http://vllm.internal",
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    text = compile_pipeline(load_profile("local", ("cluster.webhook_secret=gift-webhook",)), IMAGE)
+    assert not [value for value in values.values() if value in text]
+    assert "GIFT_VLLM_SERVER" not in text
+
+
+def test_only_a_profile_that_says_so_reaches_the_hub() -> None:
+    def offline(*overrides: str) -> set[str | None]:
+        environments = [task.container["env"] for task in stages(compiled("local", *overrides)).values()]
+        return {next((v["value"] for v in e if v["name"] == "HF_HUB_OFFLINE"), None) for e in environments}
+
+    assert offline() == {None}
+    assert offline("cluster.hub=true") == {"0"}
+
+
+@pytest.mark.parametrize("profile", profile_names())
+def test_the_configuration_travels_whole_and_the_run_id_is_that_of_each_run(profile: str) -> None:
+    pipeline = compiled(profile)
+    assert set(pipeline.defaults) == set(pipeline.spec["root"]["inputDefinitions"]["parameters"]) == {"config"}
+    assert parse_config(pipeline.defaults["config"]) == load_profile(profile)
+    for task in stages(pipeline).values():
+        assert task.parameters["run_id"] == {"runtimeValue": {"constant": "{{$.pipeline_job_uuid}}"}}
+
+
+def test_the_run_is_closed_however_it_ends() -> None:
+    finish = stages(compiled("local"))["finish-run"]
+    assert finish.spec["triggerPolicy"]["strategy"] == "ALL_UPSTREAM_TASKS_COMPLETED"
+    assert finish.parameters["status"] == {"taskFinalStatus": {"producerTask": "exit-handler-1"}}
+
+
+def test_finished_runs_are_removed_after_their_time() -> None:
+    def pipeline_config(*overrides: str) -> dict[str, Any]:
+        documents = list(yaml.safe_load_all(compiled("local", *overrides).text))
+        return documents[1]["platforms"]["kubernetes"].get("pipelineConfig", {})
+
+    assert pipeline_config("cluster.time_to_live_hours=2") == dict.fromkeys(
+        ("resourceTtlOnCompletion", "resourceTtlOnSuccess", "resourceTtlOnFailure"), 7200
+    )
+    assert pipeline_config("cluster.time_to_live_hours=null") == {}
+
+
+@pytest.mark.parametrize(
+    "image", ["gift", "registry.example.com/gift:v1", "gift@sha256:1234", "gift@sha512:" + "0" * 64]
+)
+def test_an_image_without_digest_is_refused(image: str) -> None:
+    with pytest.raises(GiftError, match="must be named by its digest"):
+        compile_pipeline(load_profile("local"), image)
+
+
+def test_the_command_writes_a_pipeline_that_lint_passes(tmp_path: Path) -> None:
+    output = tmp_path / "new folder" / "pipeline.yaml"
+    result = CliRunner().invoke(app, ["compile", "--profile", "local", "--image", IMAGE, "-o", str(output)])
+    assert result.exit_code == 0, result.output
+    assert [path.name for path in output.parent.iterdir()] == ["pipeline.yaml"]
+    assert json.loads(parse_pipeline(output.read_text()).defaults["config"])["registered_model"] == "gift-local"
+    assert "gift-s3" in result.output
+    assert CliRunner().invoke(app, ["lint", str(output)]).exit_code == 0
+
+
+def test_the_command_writes_nothing_that_lint_refuses(tmp_path: Path) -> None:
+    output = tmp_path / "pipeline.yaml"
+    output.write_text("the last good one")
+    secret = "description=pushes to https://user:hunter2@example.com"
+    arguments = ["compile", "--profile", "local", "--image", IMAGE, "-o", str(output), "--set", secret]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 1
+    assert "[plain-secret] parameter config" in result.output
+    assert "hunter2" not in result.output
+    assert output.read_text() == "the last good one"
+    assert [path.name for path in tmp_path.iterdir()] == ["pipeline.yaml"]

@@ -1,0 +1,89 @@
+"""What a person sees of a run, and what is kept of a failure, from the lines that kfp's local runner prints."""
+
+import io
+from pathlib import Path
+
+import pytest
+
+from pipelines.local.run_log import RunLog
+
+LINES = """21:16:59.342 - INFO - Executing task 'train-sft'
+        [KFP Executor 2026-11-21 21:17:00,339 INFO]: Got executor_input:
+        {
+            "inputs": {"secret": "no"}
+        }
+        ▶ train-sft
+        [2026-11-21 21:17:09,085] [WARNING] [real_accelerator.py:213:get_accelerator] Setting accelerator to CPU.
+        [KFP Executor 2026-11-21 21:17:00,339 INFO]: downloaded 3 files
+        [KFP Executor 2026-11-21 21:17:00,339 WARNING]: MLflow is away
+        · sft 1/2  loss 2.0
+          wrote s3://gift/x
+21:17:44.026 - INFO - Task 'train-sft' finished with status SUCCESS
+21:17:44.026 - INFO - Executing task 'convert'
+        ▶ convert-sft
+        error: the checkpoint is gone
+21:17:44.027 - ERROR - Task 'convert' finished with status \033[91mFAILURE\033[0m
+21:17:44.026 - INFO - Executing task 'evaluate'
+        ▶ evaluate-base
+        more
+"""
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> RunLog:
+    return RunLog(tmp_path / "run.log", io.StringIO())
+
+
+def test_stages_speak_and_kfp_does_not(tmp_path: Path) -> None:
+    screen = io.StringIO()
+    with RunLog(tmp_path / "run.log", screen) as log:
+        log.write(LINES)
+    assert screen.getvalue().splitlines() == [
+        "▶ train-sft",
+        "  warning: MLflow is away",
+        "  · sft 1/2  loss 2.0",
+        "  wrote s3://gift/x",
+        "▶ convert-sft",
+        "error: the checkpoint is gone",
+    ]
+    assert (tmp_path / "run.log").read_text() == LINES
+
+
+def test_the_first_failure_is_kept_whatever_follows(log: RunLog) -> None:
+    log.write(LINES)
+    assert log.stage == "convert-sft"
+    assert list(log.last_lines) == ["error: the checkpoint is gone"]
+
+
+def test_a_traceback_before_the_stage_speaks_is_shown(log: RunLog) -> None:
+    log.write(
+        "        [KFP Executor 2026-11-21 21:17:00,339 INFO]: Looking\n"
+        "        Traceback (most recent call last):\n"
+        "        ImportError: x\n"
+    )
+    assert list(log.last_lines) == ["Traceback (most recent call last):", "ImportError: x"]
+
+
+def test_text_arrives_in_any_pieces(log: RunLog) -> None:
+    for character in LINES:
+        log.write(character)
+    assert log.stage == "convert-sft"
+
+
+def test_on_a_terminal_the_live_line_is_replaced(tmp_path: Path) -> None:
+    screen = Terminal()
+    with RunLog(tmp_path / "run.log", screen) as log:
+        log.write("▶ train\n· step 1/3\n· step 2/3\n  done\n· step 3/3\n")
+    assert screen.getvalue() == "▶ train\n\r\033[K  · step 1/3\r\033[K  · step 2/3\n  done\n\r\033[K  · step 3/3\n"
+
+
+def test_without_a_terminal_live_lines_are_few(tmp_path: Path) -> None:
+    screen = io.StringIO()
+    with RunLog(tmp_path / "run.log", screen) as log:
+        log.write("▶ train\n" + "".join(f"· step {step}/100\n" for step in range(100)))
+    assert len(screen.getvalue().splitlines()) == 2
