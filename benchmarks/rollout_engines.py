@@ -25,7 +25,7 @@ from gift.data.sources import write_data
 from gift.data.tokens import tokenize_prompts
 from gift.models.base_model import write_base_model
 from gift.models.loading import load_model, load_tokenizer, torch_dtype
-from gift.rollout import open_engine
+from gift.rollout.choose import open_engine
 from gift.rollout.engine import RolloutEngine
 
 ENGINES = ("transformers", "vllm")

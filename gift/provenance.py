@@ -1,9 +1,9 @@
 """Where a result comes from: code, image, package versions and machine.
 
-Left out on purpose: data digests, model revisions and seeds, which the stages that read them know.
+Left out on purpose: data digests, model revisions and seeds, which the stages that read them know, and what decides an
+output (`gift.fingerprint`).
 """
 
-import hashlib
 import os
 import platform
 import subprocess
@@ -43,16 +43,6 @@ def git_sha() -> str:
     if commit is None:
         return "unknown"
     return f"{commit}-dirty" if _git("status", "--porcelain") else commit
-
-
-def source_digest() -> str:
-    """sha256 over the paths and contents of this package's code and task files, without the report's looks."""
-    digest = hashlib.sha256()
-    decisive = (path for path in PACKAGE.rglob("*") if path.suffix in (".py", ".yaml"))
-    for path in sorted(path for path in decisive if PACKAGE / "report" not in path.parents):
-        content = hashlib.sha256(path.read_bytes()).hexdigest()
-        digest.update(f"{path.relative_to(PACKAGE).as_posix()}\0{content}\n".encode())
-    return digest.hexdigest()
 
 
 def _git(*arguments: str) -> str | None:

@@ -25,7 +25,7 @@ from gift.config.objectives import DpoConfig, GiftConfig, GrpoConfig, GvpoConfig
 from gift.config.reading import load_profile, parse_config, profile_names
 from gift.config.rewards import AnswerFormat, FunctionReward, Gsm8kReward, MathReward, ModelReward, RewardConfig
 from gift.config.rollout import RolloutConfig, VllmConfig
-from gift.config.run import RunConfig, StorageConfig, digest_of
+from gift.config.run import RunConfig, StorageConfig, digest_of, flatten
 from gift.config.section import Section
 from gift.config.training import ComputeConfig, GpuConfig, OptimizerConfig, RlConfig, SftConfig
 
@@ -74,6 +74,7 @@ __all__ = [
     "VllmConfig",
     "data_folder",
     "digest_of",
+    "flatten",
     "load_profile",
     "parse_config",
     "profile_names",

@@ -177,6 +177,19 @@ class RunConfig(Section):
         return digest_of(self)
 
 
+def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
+    """`{"rl": {"steps": 5}}` → `{"rl.steps": 5}`; the items of a list are numbered, sections are taken apart."""
+    if isinstance(value, BaseModel):
+        value = value.model_dump(mode="json")
+    if not isinstance(value, (dict, list, tuple)):
+        return {prefix: value}
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    flat: dict[str, Any] = {}
+    for key, child in items:
+        flat |= flatten(child, f"{prefix}.{key}" if prefix else str(key))
+    return flat
+
+
 def digest_of(*parts: Any) -> str:
     """sha256 over the canonical JSON of configuration sections and plain values."""
     plain = [part.model_dump(mode="json") if isinstance(part, BaseModel) else part for part in parts]

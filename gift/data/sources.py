@@ -7,9 +7,8 @@ scored.jsonl          scored responses, where the data has them
 <task>/<split>.jsonl  what lm-eval's own tasks among `evaluation.benchmarks` ask, as problems
 """
 
-import hashlib
-import json
 from pathlib import Path
+from typing import Any
 
 from gift.config import ArithmeticData, JsonLinesData, RunConfig, data_folder
 from gift.data import public
@@ -18,7 +17,10 @@ from gift.data.public import PublicData, local_file, read_public
 from gift.data.scored import write_scored
 from gift.data.splits import SPLITS, Splits, make_splits, training_data
 from gift.errors import GiftError
+from gift.fingerprint.files import sha256_of
 
+OWN_FILES = ("train_file", "heldout_file", "scored_file")
+"""Keys of `data.source: jsonl` that name files."""
 BENCHMARK_DATA: dict[str, dict[str, PublicData]] = {
     "gsm8k": {"train": public.GSM8K_TRAIN, "test": public.GSM8K_TEST},
     "math500": {"test": public.MATH500},
@@ -45,15 +47,17 @@ def public_data(config: RunConfig) -> list[PublicData]:
     return needed
 
 
-def data_identity(config: RunConfig) -> str:
-    """What decides the data: the configuration, with the content of local files (not their place) in it."""
-    described = config.data.model_dump(mode="json", exclude={"folder", "train_file", "heldout_file", "scored_file"})
-    described["seed"] = config.seed if isinstance(config.data, ArithmeticData) else None
-    described["benchmarks"] = _lm_eval_tasks(config)
-    described["needs"] = [config.sft.steps > 0, _verifies_answers(config)]
-    copies = [local_file(data, data_folder(config.data)) for data in public_data(config)]
-    described["files"] = [_sha256(path) for path in [*_own_files(config), *copies] if path]
-    return json.dumps(described, sort_keys=True)
+def data_settings(config: RunConfig) -> dict[str, Any]:
+    """What decides the data, by name: the configuration, with the content of local files (not their place) in it."""
+    copies = {data.name: local_file(data, data_folder(config.data)) for data in public_data(config)}
+    return {
+        "data": config.data.model_dump(mode="json", exclude={"folder", *OWN_FILES}),
+        "seed": config.seed if isinstance(config.data, ArithmeticData) else None,
+        "benchmarks": _lm_eval_tasks(config),
+        "needs demonstrations": config.sft.steps > 0,
+        "needs final answers": _verifies_answers(config),
+        "file": {name: sha256_of(path) for name, path in (copies | _own_files(config)).items() if path},
+    }
 
 
 def write_data(config: RunConfig, destination: Path) -> dict[str, int]:
@@ -100,19 +104,12 @@ def _lm_eval_tasks(config: RunConfig) -> list[str]:
     return sorted(benchmark.task for benchmark in config.evaluation.benchmarks if benchmark.task in BENCHMARK_DATA)
 
 
-def _own_files(config: RunConfig) -> list[Path]:
+def _own_files(config: RunConfig) -> dict[str, Path | None]:
+    """Key of the configuration → file; nothing where the data are public."""
     if not isinstance(config.data, JsonLinesData):
-        return []
-    data = config.data
-    files = [data.train_file, data.heldout_file, *([data.scored_file] if data.scored_file else [])]
-    for path in files:
-        if not path.is_file():
-            raise GiftError(
-                f"data file {path} does not exist; correct data.train_file, data.heldout_file or data.scored_file"
-            )
+        return {}
+    files: dict[str, Path | None] = {name: getattr(config.data, name) for name in OWN_FILES}
+    for name, path in files.items():
+        if path is not None and not path.is_file():
+            raise GiftError(f"data file {path} does not exist; correct data.{name}")
     return files
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

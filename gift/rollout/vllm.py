@@ -49,7 +49,7 @@ class VllmClient(Protocol):
 
 
 class VllmEngine:
-    """A `RolloutEngine` on a running vLLM; see `gift.rollout.open_engine` for how it is started.
+    """A `RolloutEngine` on a running vLLM; see `gift.rollout.choose.open_engine` for how it is started.
 
     `refresh` and `close` are for all ranks at once; each rank samples when it likes.
     """

@@ -25,7 +25,9 @@ from gift.hub.mirror import with_reward_models
 from gift.models.loading import load_model, load_tokenizer
 from gift.rewards import open_scorer
 from gift.rollout.transformers import TransformersEngine
+from gift.stages.output import Output
 from gift.stages.stage import Stage, scratch_folder
+from gift.stages.train_policy import reward_facts
 from gift.training.groups import GroupBatch, score
 from gift.training.order import derived_seed
 from gift.training.policy import response_log_probabilities
@@ -50,8 +52,15 @@ def check_normalization(stage: Stage, data: str, policy: str, reference: str) ->
         (folder / NORMALIZATION_FILE).write_text(result.model_dump_json(indent=2), encoding="utf-8")
         return {}
 
-    decides = [config.rollout, *config.rewards, config.prompt, config.rl.micro_batch_groups, config.seed]
-    uri = stage.make_once("normalization", decides, [data, policy, reference], make)
+    settings = {
+        "rollout": config.rollout,
+        "rewards": [reward.model_dump(mode="json") for reward in config.rewards],
+        "prompt": config.prompt,
+        "rl.micro_batch_groups": config.rl.micro_batch_groups,
+        "seed": config.seed,
+    }
+    inputs = {"data": data, "policy": policy, "reference": reference}
+    uri = stage.make_once(Output("normalization", __name__, settings, inputs, facts=reward_facts(config)), make)
     with stage.fetched(uri) as (folder,):
         result = Normalization.model_validate_json((folder / NORMALIZATION_FILE).read_text(encoding="utf-8"))
         stage.tracking.log_artifact(folder / NORMALIZATION_FILE)

@@ -2,7 +2,13 @@
 
 from pathlib import Path
 
+from gift.config import RunConfig
+from gift.stages.output import Output
 from gift.stages.stage import Stage
+
+
+def output(config: RunConfig, checkpoint: str, model: str) -> Output:
+    return Output("models", __name__, {"conversion": config.conversion}, {"checkpoint": checkpoint, "model": model})
 
 
 def convert(stage: Stage, checkpoint: str, model: str) -> str:
@@ -27,4 +33,4 @@ def convert(stage: Stage, checkpoint: str, model: str) -> str:
         (folder / "model").rmdir()
         return {"precision": config.precision}
 
-    return stage.make_once("models", [config], [checkpoint, model], make)
+    return stage.make_once(output(stage.config, checkpoint, model), make)

@@ -3,9 +3,16 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from gift.config import RunConfig
 from gift.evaluation.results import RESULTS_FILE, load_results, save_results
 from gift.progress import Progress
+from gift.stages.output import Output
 from gift.stages.stage import Stage
+
+
+def output(config: RunConfig, data: str, model: str) -> Output:
+    settings = {"evaluation": config.evaluation, "prompt": config.prompt, "seed": config.seed}
+    return Output("evaluations", __name__, settings, {"data": data, "model": model})
 
 
 def evaluate(stage: Stage, data: str, model: str) -> str:
@@ -20,7 +27,7 @@ def evaluate(stage: Stage, data: str, model: str) -> str:
         save_results(folder / RESULTS_FILE, results)
         return {}
 
-    uri = stage.make_once("evaluations", [config, prompt, seed], [data, model], make)
+    uri = stage.make_once(output(stage.config, data, model), make)
     with stage.fetched(uri) as (folder,):
         results = load_results(folder / RESULTS_FILE)
     for task, result in results.items():

@@ -2,10 +2,17 @@
 
 from pathlib import Path
 
-from gift.data.sources import data_identity, write_data
+from gift.config import RunConfig
+from gift.data.sources import data_settings, write_data
 from gift.data.splits import SPLITS
 from gift.hub.mirror import mirrored_data
-from gift.stages.stage import Stage, content_digest, scratch_folder
+from gift.stages.output import Output, content_digest
+from gift.stages.stage import Stage, scratch_folder
+
+
+def output(config: RunConfig) -> Output:
+    """Where public data are mirrored, inside `gift.hub.mirror.mirrored_data`."""
+    return Output("data", __name__, data_settings(config), {})
 
 
 def prepare_data(stage: Stage) -> str:
@@ -16,7 +23,7 @@ def prepare_data(stage: Stage) -> str:
         return {name: str(count) for name, count in write_data(config, folder).items()}
 
     with scratch_folder() as folder, mirrored_data(config, folder):
-        uri = stage.make_once("data", [data_identity(config)], [], make)
+        uri = stage.make_once(output(config), make)
     for name in SPLITS:
         stage.tracking.log_dataset_input(name, f"{uri}/{name}.jsonl", content_digest(uri), context=name)
     return uri

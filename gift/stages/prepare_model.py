@@ -1,12 +1,28 @@
 """Stage: model configuration → the base model as a Hugging Face folder in the store."""
 
-import hashlib
 from pathlib import Path
 
-from gift.config import FolderModel, ScratchModel
+from gift.config import FolderModel, PackageModel, RunConfig, ScratchModel
 from gift.data.problems import read_problems
+from gift.fingerprint.files import sha256_of
 from gift.models.base_model import model_files, write_base_model
+from gift.models.sources import package_file
+from gift.stages.output import Output
 from gift.stages.stage import Stage
+
+
+def output(config: RunConfig, data: str) -> Output:
+    """Of a model from scratch the demonstrations decide its tokenizer; a local model is what its files are."""
+    from_scratch = isinstance(config.model, ScratchModel)
+    exclude = {"architecture", "path"}  # a check, and a place
+    return Output(
+        "base-models",
+        __name__,
+        {"model": config.model.model_dump(mode="json", exclude=exclude)}
+        | ({"seed": config.seed, "prompt": config.prompt} if from_scratch else {}),
+        {"data": data} if from_scratch else {},
+        facts={f"file {path.name}": sha256_of(path) for path in _local_files(config)},
+    )
 
 
 def prepare_model(stage: Stage, data: str) -> str:
@@ -20,11 +36,14 @@ def prepare_model(stage: Stage, data: str) -> str:
             write_base_model(config, demonstrations, folder)
         return {"source": config.model.source}
 
-    own_files = [_sha256(path) for path in model_files(config.model)] if isinstance(config.model, FolderModel) else []
-    decides = [config.model, [config.seed, config.prompt] if from_scratch else [], own_files]
-    return stage.make_once("base-models", decides, [data] if from_scratch else [], make)
+    return stage.make_once(output(config, data), make)
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _local_files(config: RunConfig) -> list[Path]:
+    match config.model:
+        case FolderModel() as model:
+            return model_files(model)
+        case PackageModel() as model:
+            return [package_file(model)]
+        case _:
+            return []

@@ -2,7 +2,8 @@
 
 from gift import registry
 from gift.stages.gate import EVALUATION_TAG, read_verdict
-from gift.stages.stage import Stage, content_digest
+from gift.stages.output import content_digest
+from gift.stages.stage import Stage
 
 
 def register(stage: Stage, model: str, candidate_results: str, verdict: str) -> str:

@@ -3,24 +3,23 @@
 A stage is a plain function `(stage, **inputs) -> str` from URIs to a URI or a word. `run_stage` is the only way in:
 from a KFP component, from the command line and from tests.
 
-The address of an output is the digest of everything that decides it: the stage's part of the configuration, the
-digests of its inputs and the digest of this package's source. So "already made" is a look at one manifest, the same on
-a laptop and on a cluster, for a second run and for a retried task.
+The address of an output is the digest of everything that decides it (`gift.stages.output`). So "already made" is a look
+at one manifest, the same on a laptop and on a cluster, for a second run and for a retried task.
 """
 
 import errno
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from gift.config import RunConfig, digest_of, parse_config
+from gift.config import RunConfig, parse_config
 from gift.errors import GiftError
 from gift.progress import BANNER
-from gift.provenance import source_digest
+from gift.stages.output import Output, address, content_digest
 from gift.storage import compose_directory, download_directory, read_manifest, upload_directory
 from gift.tracking import StageRun, stage_run
 from gift.tracking.records import OUTPUT_DIGEST_TAG, OUTPUT_TAG, REUSED_TAG
@@ -40,45 +39,42 @@ class Stage:
     tracking: StageRun
     """MLflow run of this stage, nested in the parent."""
 
-    def make_once(
-        self, kind: str, decides: list[Any], parents: list[str], make: Callable[[Path], dict[str, str]]
-    ) -> str:
+    def make_once(self, output: Output, make: Callable[[Path], dict[str, str]]) -> str:
         """The URI of an output; `make(folder)` is called only where no complete output with the same digest exists.
 
         Args:
-            kind: prefix under the storage URI, the same for all outputs of a kind.
-            decides: configuration sections and plain values that decide the content, besides the parents.
-            parents: URIs of the inputs; their content counts, not their address.
+            output: what decides it.
             make: fills the empty folder and returns metadata for its manifest.
         """
 
-        def write(uri: str) -> None:
+        def write(uri: str, decided_by: Mapping[str, str]) -> None:
+            parents = list(output.inputs.values())
             with scratch_folder() as folder:
                 metadata = make(folder)
                 if read_manifest(uri) is None:  # else another run was faster, and its output may be in use already
-                    upload_directory(folder, uri, parents=parents, metadata=metadata)
+                    upload_directory(folder, uri, parents=parents, metadata=metadata, decided_by=decided_by)
 
-        return self._write_once(kind, decides, parents, write)
+        return self._write_once(output, write)
 
-    def compose_once(
-        self, kind: str, decides: list[Any], parents: list[str], make: Callable[[], tuple[list[str], dict[str, str]]]
-    ) -> str:
+    def compose_once(self, output: Output, make: Callable[[], tuple[list[str], dict[str, str]]]) -> str:
         """Like `make_once`, for what others write: `make()` returns the URIs of its parts, and metadata."""
 
-        def write(uri: str) -> None:
+        def write(uri: str, decided_by: Mapping[str, str]) -> None:
             parts, metadata = make()
             if read_manifest(uri) is None:
-                compose_directory(uri, parts, parents=parents, metadata=metadata)
+                parents = list(output.inputs.values())
+                compose_directory(uri, parts, parents=parents, metadata=metadata, decided_by=decided_by)
 
-        return self._write_once(kind, decides, parents, write)
+        return self._write_once(output, write)
 
-    def _write_once(self, kind: str, decides: list[Any], parents: list[str], write: Callable[[str], None]) -> str:
-        uri = f"{self.config.storage.uri}/{kind}/{output_digest(kind, decides, parents)}"
+    def _write_once(self, output: Output, write: Callable[[str, Mapping[str, str]], None]) -> str:
+        decisions = output.decisions()
+        uri = address(self.config.storage.uri, output.kind, decisions)
         if read_manifest(uri) is not None:
             print(f"  unchanged, reused from {uri}", flush=True)
             self.tracking.set_tags({REUSED_TAG: "true"})
         else:
-            write(uri)
+            write(uri, decisions)
             print(f"  wrote {uri}", flush=True)
         self.tracking.set_tags({OUTPUT_TAG: uri, OUTPUT_DIGEST_TAG: content_digest(uri)})
         return uri
@@ -99,20 +95,6 @@ class Stage:
             for uri, path in zip(uris, paths, strict=True):
                 download_directory(uri, path)
             yield paths
-
-
-def output_digest(kind: str, decides: list[Any], parents: list[str]) -> str:
-    """What tells an output from others of its kind, in 16 hexadecimal digits; see `Stage.make_once`."""
-    digests = [content_digest(uri) for uri in parents]
-    return digest_of(kind, source_digest(), digests, *decides)[:16]
-
-
-def content_digest(uri: str) -> str:
-    """Raises: GiftError: there is no complete directory at `uri`."""
-    manifest = read_manifest(uri)
-    if manifest is None:
-        raise GiftError(f"{uri} is not there or not complete; run the stage that makes it first")
-    return manifest.digest()
 
 
 @contextmanager

@@ -8,29 +8,29 @@ other code is never gone on from.
 from pathlib import Path
 from typing import Any
 
-from gift.config import RlConfig, SftConfig
+from gift.config import RunConfig
 from gift.hub.mirror import with_reward_models
 from gift.launch.one_node import launch_ranks
 from gift.launch.rank_job import ResumeSettings, TrainingJob
-from gift.stages.stage import Stage, output_digest, scratch_folder
+from gift.stages.output import Output, output_digest
+from gift.stages.stage import Stage, scratch_folder
 from gift.storage import delete_directory, list_paths
 from gift.tracking import send_late_metrics
 
-KIND = "checkpoints"
+CHECKPOINTS = "checkpoints"
+"""Kind of the outputs."""
 
 
-def train_once(
-    stage: Stage, module: str, decides: list[Any], data: str, model: str, metadata: dict[str, str] | None = None
-) -> str:
+def train_once(stage: Stage, module: str, output: Output, metadata: dict[str, str] | None = None) -> str:
     """The URI of the ZeRO checkpoint that the ranks of `module` train, unless it is there; see `Stage.make_once`.
 
     Raises:
         GiftError: a rank failed; its own words are repeated.
     """
-    config, parents = stage.config, [data, model]
+    config, data, model = stage.config, output.inputs["data"], output.inputs["model"]
     own = f"{config.storage.uri}/runs/{stage.run_id}"
     resumable, nodes = f"{own}/resume/{stage.name}", f"{own}/nodes/{stage.name}"
-    digest = output_digest(KIND, decides, parents)
+    digest = output_digest(output.kind, output.decisions())
     facts = {"module": module, "ranks": str(config.compute.ranks), "zero_stage": str(config.compute.zero_stage)}
     facts |= metadata or {}
 
@@ -46,17 +46,17 @@ def train_once(
         return train_on_nodes(stage, module, data, model, f"{resumable}/{digest}", f"{nodes}/{digest}"), facts
 
     if config.compute.nodes == 1:
-        uri = stage.make_once(KIND, decides, parents, make)
+        uri = stage.make_once(output, make)
     else:
-        uri = stage.compose_once(KIND, decides, parents, make_on_nodes)
+        uri = stage.compose_once(output, make_on_nodes)
         delete_directory(nodes)
     delete_directory(resumable)
     return uri
 
 
-def what_decides(section: SftConfig | RlConfig) -> dict[str, Any]:
-    """All settings of a training loop but how often it leaves a checkpoint."""
-    return section.model_dump(mode="json", exclude={"checkpoint_every"})
+def compute_settings(config: RunConfig) -> dict[str, Any]:
+    """What of `compute` decides a training: all but the GPUs that a dry run compares its estimate with."""
+    return config.compute.model_dump(mode="json", exclude={"gpu"})
 
 
 def run_training(stage: Stage, module: str, data: str, model: str, checkpoint: Path, resume_uri: str) -> None:

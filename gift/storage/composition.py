@@ -23,6 +23,7 @@ def compose_directory(
     step: int | None = None,
     parents: Iterable[str] = (),
     metadata: Mapping[str, str] | None = None,
+    decided_by: Mapping[str, str] | None = None,
 ) -> Manifest:
     """Make `uri` hold exactly the files of all `parts`, which stay as they are; none of them may lie below `uri`.
 
@@ -50,7 +51,13 @@ def compose_directory(
         files = in_parallel(client, copy, sources)
         stale = keys_below(client, location) - {location.key(file.path) for file in files}
         delete_keys(client, location.bucket, sorted(stale))
-        manifest = Manifest(files=tuple(files), step=step, parents=tuple(parents), metadata=dict(metadata or {}))
+        manifest = Manifest(
+            files=tuple(files),
+            step=step,
+            parents=tuple(parents),
+            metadata=dict(metadata or {}),
+            decided_by=dict(decided_by or {}),
+        )
         body = manifest.model_dump_json(indent=1).encode()
         client.put_object(Bucket=location.bucket, Key=location.key(MANIFEST_NAME), Body=body)
     return manifest

@@ -47,6 +47,8 @@ class Manifest(BaseModel):
     step: int | None = None
     parents: tuple[str, ...] = ()
     metadata: dict[str, str] = {}
+    decided_by: dict[str, str] = {}
+    """What the content follows from (code, packages, settings, inputs), so that another one can be told from it."""
 
     @field_validator("files")
     @classmethod

@@ -7,7 +7,6 @@ A reader therefore finds a complete directory or none.
 Left out on purpose: resuming a broken transfer; it starts again.
 """
 
-import hashlib
 import logging
 import shutil
 import tempfile
@@ -21,6 +20,7 @@ from botocore.exceptions import ClientError
 from s3transfer.manager import TransferManager
 
 from gift.errors import GiftError
+from gift.fingerprint.files import sha256_of
 from gift.storage.client import Location, connect, error_code, parse_uri, storage_faults
 from gift.storage.manifest import MANIFEST_NAME, Manifest, ManifestFile, read_manifest
 from gift.storage.objects import delete_keys, in_parallel, keys_below
@@ -35,6 +35,7 @@ def upload_directory(
     step: int | None = None,
     parents: Iterable[str] = (),
     metadata: Mapping[str, str] | None = None,
+    decided_by: Mapping[str, str] | None = None,
 ) -> Manifest:
     """Make `uri` hold exactly the files below `source`.
 
@@ -56,7 +57,13 @@ def upload_directory(
         client.delete_object(Bucket=location.bucket, Key=location.key(MANIFEST_NAME))
         files = in_parallel(client, lambda transfers, path: _upload_file(transfers, source, path, location), paths)
         delete_keys(client, location.bucket, sorted(stale))
-        manifest = Manifest(files=tuple(files), step=step, parents=tuple(parents), metadata=dict(metadata or {}))
+        manifest = Manifest(
+            files=tuple(files),
+            step=step,
+            parents=tuple(parents),
+            metadata=dict(metadata or {}),
+            decided_by=dict(decided_by or {}),
+        )
         body = manifest.model_dump_json(indent=1).encode()
         client.put_object(Bucket=location.bucket, Key=location.key(MANIFEST_NAME), Body=body)
     _log("uploaded", manifest, uri, started)
@@ -106,7 +113,7 @@ def download_into(uri: str, folder: Path) -> None:
 
 def _upload_file(transfers: TransferManager, source: Path, path: str, location: Location) -> ManifestFile:
     local = source / path
-    file = ManifestFile(path=path, size=local.stat().st_size, sha256=_sha256(local))
+    file = ManifestFile(path=path, size=local.stat().st_size, sha256=sha256_of(local))
     transfers.upload(str(local), location.bucket, location.key(path)).result()
     return file
 
@@ -124,13 +131,8 @@ def _download_file(transfers: TransferManager, location: Location, file: Manifes
     size = local.stat().st_size
     if size != file.size:
         raise GiftError(f"{remote} has {size} bytes, its manifest says {file.size}: write the directory again")
-    if _sha256(local) != file.sha256:
+    if sha256_of(local) != file.sha256:
         raise GiftError(f"{remote} is damaged (its sha256 is not the manifest's): write the directory again")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 # --- the disk ------------------------------------------------------------------------------------------------------

@@ -4,14 +4,14 @@ Left out on purpose: results. The report stage logs those, to its own nested run
 """
 
 import os
-from typing import Any, Literal
+from typing import Literal
 
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 
-from gift.config import RunConfig
+from gift.config import RunConfig, flatten
 from gift.errors import GiftError
 from gift.provenance import git_sha
 from gift.tracking.client import allow_existing, explain_outage, mlflow_client
@@ -41,7 +41,7 @@ def start_parent_run(config: RunConfig, run_id: str) -> str:
             or client.create_run(experiment_id, run_name=run_id, tags={RUN_ID_TAG: run_id})
         )
         parent_run_id: str = run.info.run_id
-        log_params(client, run, _flatten(config.model_dump(mode="json")))
+        log_params(client, run, flatten(config))
         tags = {
             RUN_ID_TAG: run_id,
             CONFIG_DIGEST_TAG: config.digest(),
@@ -99,14 +99,3 @@ def _platform_run(client: MlflowClient) -> Run | None:
             raise
         raise GiftError(f"MLFLOW_RUN_ID is {run_id!r}, a run that this MLflow server does not have; unset it") from None
     return run
-
-
-def _flatten(value: Any, prefix: str = "") -> dict[str, object]:
-    """`{"rl": {"steps": 5}}` → `{"rl.steps": 5}`; the items of a list are numbered."""
-    if not isinstance(value, (dict, list)):
-        return {prefix: value}
-    items = value.items() if isinstance(value, dict) else enumerate(value)
-    flat: dict[str, object] = {}
-    for key, child in items:
-        flat |= _flatten(child, f"{prefix}.{key}" if prefix else str(key))
-    return flat

@@ -26,7 +26,7 @@ from gift.data.tokens import tokenize_prompts
 from gift.launch.rank_job import TrainingJob, read_job
 from gift.models.loading import load_model, load_tokenizer, torch_dtype
 from gift.rewards import open_scorer
-from gift.rollout import open_engine
+from gift.rollout.choose import open_engine
 from gift.training.diagnostics import batch_sums, step_metrics
 from gift.training.engine import build_engine, gathered_parameters, gradient_norm, initialize_ranks, save_checkpoint
 from gift.training.engine_check import check_engine

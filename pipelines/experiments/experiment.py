@@ -11,11 +11,14 @@ from pathlib import Path
 
 from gift.config import RunConfig, digest_of, load_profile
 from gift.errors import GiftError
-from gift.provenance import source_digest
 from gift.report.comparison.plan import ExperimentPlan, PlannedVariant
+from gift.stages.output import source_digest
 
 SHARED = ("experiment", "storage", "model", "data", "prompt", "sft", "conversion", "evaluation", "gate")
 """Sections that variants must not change: they decide the start and the measure, which are the same for all."""
+
+TRAINED_BY = ("gift.stages.train_policy", "gift.stages.convert", "gift.stages.evaluate")
+"""What these can reach decides the results; started again with other source, it is another experiment."""
 
 METRICS = ("reward", "heldout_accuracy", "overfitting_gap", "kl", "entropy", "completions/mean_length")
 
@@ -141,7 +144,7 @@ def _planned(variant: Variant, rates: tuple[float, ...], config: RunConfig) -> P
 
 def _run_id(plan: ExperimentPlan, base: RunConfig, profile: str) -> str:
     """The same for the same trainings, whatever the number of seeds: more seeds later train only what is new."""
-    digest = digest_of(source_digest(), plan.name, plan.tuning_seed, *plan.variants, base)
+    digest = digest_of(source_digest(TRAINED_BY), plan.name, plan.tuning_seed, *plan.variants, base)
     return f"{plan.name}-{Path(profile).stem}-{digest[:8]}"
 
 

@@ -52,18 +52,3 @@ def test_installed_packages_are_reported_without_importing_them() -> None:
     )
     printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert printed.split() == [version("torch"), version("mlflow")]
-
-
-def test_the_source_digest_follows_content_and_place_but_not_other_files(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(provenance, "PACKAGE", tmp_path)
-    (tmp_path / "a.py").write_text("x = 1", encoding="utf-8")
-    first = provenance.source_digest()
-    (tmp_path / "notes.txt").write_text("not code", encoding="utf-8")
-    assert provenance.source_digest() == first
-    (tmp_path / "part").mkdir()
-    (tmp_path / "a.py").rename(tmp_path / "part" / "a.py")
-    moved = provenance.source_digest()
-    (tmp_path / "part" / "a.py").write_text("x = 2", encoding="utf-8")
-    assert len({first, moved, provenance.source_digest()}) == 3

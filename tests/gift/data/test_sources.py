@@ -9,7 +9,7 @@ import pytest
 from gift.config import Gsm8kData, RunConfig, data_folder, load_profile, parse_config
 from gift.data.problems import read_problems
 from gift.data.scored import read_scored
-from gift.data.sources import check_data, data_identity, write_data
+from gift.data.sources import check_data, data_settings, write_data
 from gift.errors import GiftError
 
 RM = {"kind": "model", "model": {"source": "folder", "path": "/rm"}}
@@ -294,7 +294,7 @@ def test_too_many_problems_are_refused(tmp_path: Path) -> None:
 
 def test_the_identity_is_the_content_of_the_files_not_their_place(folder: Path, tmp_path: Path) -> None:
     def identity(place: Path, **changes: Any) -> str:
-        return data_identity(_config({"source": "gsm8k", "folder": str(place)}, **changes))
+        return data_settings(_config({"source": "gsm8k", "folder": str(place)}, **changes))
 
     before = identity(folder)
     assert identity(folder, seed=5) == before

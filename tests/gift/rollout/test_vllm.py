@@ -16,7 +16,8 @@ import torch
 from transformers import LlamaForCausalLM
 
 from gift.errors import GiftError
-from gift.rollout import open_engine, vllm_process, weights
+from gift.rollout import vllm_process, weights
+from gift.rollout.choose import open_engine
 from gift.rollout.engine import RolloutEngine
 from gift.rollout.vllm_process import error_in, vllm_environment
 from gift.training.engine_check import check_engine, mean_difference
@@ -181,7 +182,7 @@ def test_a_vllm_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.Monke
 def test_vllm_ends_with_a_rank_that_is_killed(tmp_path: Path) -> None:
     write_model(tmp_path, tied=True)
     program = (
-        "from pathlib import Path; import torch; from gift.rollout import open_engine;"
+        "from pathlib import Path; import torch; from gift.rollout.choose import open_engine;"
         "from tests.gift.rollout.tiny_models import vllm_config;"
         f"open_engine(vllm_config(), Path({str(tmp_path)!r}), torch.device('cpu'), eos=1, pad=0).__enter__()"
     )

@@ -14,7 +14,7 @@ from transformers import LlamaForCausalLM
 
 from gift.errors import GiftError
 from gift.launch.one_node import end_with_parent
-from gift.rollout import open_engine
+from gift.rollout.choose import open_engine
 from gift.rollout.vllm_process import vllm_environment
 from gift.rollout.vllm_server import SERVER_VARIABLE, VllmServer
 from gift.training.engine_check import check_engine, mean_difference

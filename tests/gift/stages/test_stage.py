@@ -8,7 +8,8 @@ from mlflow import MlflowClient
 
 from gift.config import RunConfig, load_profile
 from gift.errors import GiftError
-from gift.stages.stage import Stage, content_digest, run_stage
+from gift.stages.output import Output, content_digest
+from gift.stages.stage import Stage, run_stage
 from gift.storage import read_manifest
 from gift.tracking import start_parent_run
 from gift.tracking.records import stage_records
@@ -28,12 +29,16 @@ def _run(function, config: RunConfig, parent: str, **inputs: str) -> str:
     return run_stage(function, config=config.model_dump_json(), run_id="r", parent_run_id=parent, **inputs)
 
 
+def _output(settings: dict[str, str], **inputs: str) -> Output:
+    return Output("texts", __name__, settings, inputs)
+
+
 def make_text(stage: Stage, text: str, parents: str = "") -> str:
     def make(folder: Path) -> dict[str, str]:
         (folder / "text.txt").write_text(text)
         return {"length": str(len(text))}
 
-    return stage.make_once("texts", [text], parents.split(), make)
+    return stage.make_once(_output({"text": text}, **{name: name for name in parents.split()}), make)
 
 
 def test_the_same_inputs_are_made_once_and_other_inputs_again(config: RunConfig, parent: str, capsys) -> None:
@@ -47,6 +52,8 @@ def test_the_same_inputs_are_made_once_and_other_inputs_again(config: RunConfig,
     assert manifest is not None
     assert manifest.parents == (first,)
     assert manifest.metadata == {"length": "1"}
+    assert manifest.decided_by["setting text"] == "a"
+    assert manifest.decided_by[f"input {first}"] == content_digest(first)
     assert capsys.readouterr().out.count("unchanged, reused") == 1
     records = stage_records(parent)
     assert [name for name, record in records.items() if record.reused] == ["make-text-again"]
@@ -62,7 +69,7 @@ def test_an_output_that_a_twin_finished_first_is_left_as_it_is(config: RunConfig
             (folder / "text.txt").write_text("ours" if first else "the twin's")
             return {"by": "us" if first else "the twin"}
 
-        return stage.make_once("texts", ["raced"], [], make)
+        return stage.make_once(_output({"text": "raced"}), make)
 
     manifest = read_manifest(_run(raced, config, parent, first="yes"))
     assert manifest is not None
@@ -84,7 +91,7 @@ def test_a_stage_that_fails_leaves_no_output(config: RunConfig, parent: str, cap
             (folder / "half.txt").write_text("half")
             raise GiftError("the second half is missing")
 
-        return stage.make_once("halves", ["x"], [], make)
+        return stage.make_once(_output({}), make)
 
     with pytest.raises(SystemExit):
         _run(half_done, config, parent)

@@ -9,7 +9,7 @@ import torch.distributed as dist
 from transformers import LlamaForCausalLM
 
 from gift.config import OptimizerConfig
-from gift.rollout import open_engine
+from gift.rollout.choose import open_engine
 from gift.training.engine import build_engine, gathered_parameters, initialize_ranks
 from gift.training.engine_check import check_engine, mean_difference
 from tests.gift.rollout.tiny_models import EOS, PAD, vllm_config

@@ -1,0 +1,96 @@
+"""An output that is made once: its address is the digest of everything that decides it, and of nothing else.
+
+    settings of the configuration   inputs' contents   the user's own code and files
+    source of the modules that the stage can reach   packages that compute   Python, the image
+        ──> "setting rl.steps": "80", "source gift.training.rl": "4be1…", "package torch": "2.13.0", … ──> 16 digits
+
+The manifest of an output keeps these words, so that `gift explain` can name what differs between two of them.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gift.config import digest_of, flatten
+from gift.errors import GiftError
+from gift.fingerprint.modules import Reach, reach
+from gift.fingerprint.packages import computing_packages, surroundings
+from gift.storage import read_manifest
+
+ROOT = Path(__file__).resolve().parents[2]
+"""Folder of the package `gift`."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a stage makes, before it is made."""
+
+    kind: str
+    """Prefix under the storage URI, the same for all outputs of a kind."""
+    stage: str
+    """Module of the stage; what it can reach counts."""
+    settings: Mapping[str, Any]
+    """Sections of the configuration and plain values that decide the content, by name."""
+    inputs: Mapping[str, str]
+    """Name → URI; the content counts, not the address."""
+    facts: Mapping[str, str] = field(default_factory=dict)
+    """What else decides, in words of its own: digests of own files, `code …` and `package …` of own code."""
+    unused: Collection[str] = ()
+    """Modules of `gift.fingerprint.packages.COMPUTING` that the stage can reach, but not with this configuration."""
+
+    def decisions(self) -> dict[str, str]:
+        """Everything that decides it, in words.
+
+        Raises:
+            GiftError: an input is not there, or not complete.
+        """
+        return self.decisions_with({name: content_digest(uri) for name, uri in self.inputs.items()})
+
+    def decisions_with(self, contents: Mapping[str, str]) -> dict[str, str]:
+        """The same where the inputs' contents (name → digest) are known otherwise."""
+        found = _reach_of(self.stage)
+        packages = computing_packages(found.others - set(self.unused))
+        return {
+            **{f"setting {name}": str(value) for name, value in flatten(dict(self.settings)).items()},
+            **{f"input {name}": content for name, content in contents.items()},
+            **self.facts,
+            **{f"package {name}": version for name, version in packages.items()},
+            **{f"source {module}": digest for module, digest in found.digests.items()},
+            **surroundings(),
+        }
+
+
+def output_digest(kind: str, decisions: Mapping[str, str]) -> str:
+    """What tells an output from others of its kind, in 16 hexadecimal digits."""
+    return digest_of(kind, dict(decisions))[:16]
+
+
+def address(storage: str, kind: str, decisions: Mapping[str, str]) -> str:
+    """The URI of the output that `decisions` describe."""
+    return f"{storage}/{kind}/{output_digest(kind, decisions)}"
+
+
+def content_digest(uri: str) -> str:
+    """Raises: GiftError: there is no complete directory at `uri`."""
+    manifest = read_manifest(uri)
+    if manifest is None:
+        raise GiftError(f"{uri} is not there or not complete; run the stage that makes it first")
+    return manifest.digest()
+
+
+def source_digest(stages: Iterable[str]) -> str:
+    """One digest of all that the modules of these stages can reach."""
+    return digest_of({module: digest for stage in stages for module, digest in _reach_of(stage).digests.items()})
+
+
+def _reach_of(stage: str) -> Reach:
+    """The library's part of it."""
+    return reach([stage], _source_in_library)
+
+
+def _source_in_library(module: str) -> Path | None:
+    if module.partition(".")[0] != "gift":
+        return None
+    path = ROOT.joinpath(*module.split("."))
+    return next((found for found in (path.with_suffix(".py"), path / "__init__.py") if found.is_file()), None)
