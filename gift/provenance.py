@@ -1,6 +1,7 @@
 """Where a result comes from: code, image, package versions and machine.
 
-Left out on purpose: data digests, model revisions and seeds, which the stages that read them know.
+Left out on purpose: data digests, model revisions and seeds, which the stages that read them know. Imports no other
+room.
 """
 
 import hashlib
