@@ -70,9 +70,8 @@ def place(layers: Layers, widths: Mapping[str, float], gap: float) -> dict[str, 
     centres = {name: float(index) for row in layers.rows for index, name in enumerate(row)}
     for _ in range(SWEEPS):
         for row in (*layers.rows, *reversed(layers.rows)):
-            middle = _mean(
-                [centres[name] for name in boxes], 0
-            )  # draws boxes together: a narrow picture is shown larger
+            # the middle draws boxes together: a narrow picture is shown larger
+            middle = _mean([centres[name] for name in boxes], 0)
             pull = {name: [middle] if name in boxes else [] for name in row}
             wishes = [_mean([*(centres[other] for other in near[name]), *pull[name]], 0) for name in row]
             steps = [(widths[a] + widths[b]) / 2 + gap for a, b in pairwise(row)]
