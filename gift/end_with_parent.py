@@ -1,4 +1,7 @@
-"""A child process that ends with its parent, however the parent ends. Linux only; elsewhere it has no effect."""
+"""A child process that ends with its parent, however the parent ends.
+
+Linux only; elsewhere it has no effect. Imports no other room.
+"""
 
 import ctypes
 import os

@@ -1,4 +1,7 @@
-"""The one exception a user should ever see: its text is a complete sentence that says what is wrong and what to do."""
+"""The one exception that a user should ever see.
+
+Its text is a complete sentence that says what is wrong and what to do. Imports no other room.
+"""
 
 
 class GiftError(Exception):

@@ -1,7 +1,8 @@
-"""What a stage prints: a banner when it starts, and one live line for a long step (how far, how good, how long still).
+"""What a stage prints: a banner when it starts, and one live line for a long step.
 
-Banners start with `BANNER` and live lines with `MARK`, so that whoever shows the output knows the stage and may replace
-the last live line by the next. Left out: cursor control; a stage never knows whether a terminal is at the other end.
+The line says how far, how good, and how long still. Banners start with `BANNER` and live lines with `MARK`, so that
+whoever shows the output knows the stage and may replace the last live line by the next. Left out: cursor control; a
+stage never knows whether a terminal is at the other end. Imports no other room.
 """
 
 import time

@@ -1,7 +1,7 @@
 """Where a result comes from: code, image, package versions and machine.
 
 Left out on purpose: data digests, model revisions and seeds, which the stages that read them know, and what decides an
-output (`gift.fingerprint`).
+output (`gift.fingerprint`). Imports no other room.
 """
 
 import os

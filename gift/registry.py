@@ -1,10 +1,10 @@
-"""The MLflow model registry: a version is a pointer to a checkpoint in S3, and aliases say what it is used for.
+"""The MLflow model registry: a version points to a checkpoint in S3, an alias says what it is used for.
 
 `challenger` is the latest candidate, `champion` the model that the gate let through. Only `promote` moves `champion`;
 the version that it replaces is written on the new one, so that a rollback knows where to go.
 
 Left out on purpose: copying or loading models. The registry holds the `s3://` URI, and the reader's own credentials
-open it.
+open it. May import `tracking` and `errors`.
 """
 
 from collections.abc import Iterator, Mapping

@@ -6,7 +6,8 @@ knows; `run_id` says what belongs together.
 Such an address is a secret (who knows it may post), so it comes from the environment only, and nothing printed shows
 more of it than its host.
 
-Left out: retries, signatures, and the shapes that chat services ask for; a small relay can give it theirs.
+Left out: retries, signatures, and the shapes that chat services ask for; a small relay can give it theirs. Imports no
+other room.
 """
 
 import os

@@ -1,5 +1,5 @@
-"""The side that knows kfp. At this level there are pipelines only, each a DAG that one can read in a file.
+"""The pipelines: one file per DAG, which one can read from its first task to its last.
 
-`cli` is the command `gift`; below it `schedules`, `kubeflow` and `local` say where and when a pipeline runs, then come
-the DAGs themselves, and under them `experiments`, `images` and `machine`. Loads no torch.
+The folders beside them are rooms of their own: what runs a pipeline stands above (`cli`, `schedules`, `kubeflow`,
+`local`), what it is made from below. No torch anywhere in them. May import `experiments`, `components` and `report`.
 """

@@ -99,7 +99,7 @@ def train(variant: Variant, seed: int) -> Tensor:
         counts = torch.ones(BATCH, dtype=torch.bool) if variant.keeps_equal_rewards else active_groups(groups.rewards)
         loss = (variant.loss(groups).losses * counts).sum() / counts.sum().clamp_min(1)
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_([weights], 1.0)
         optimizer.step()
     return torch.stack(history)

@@ -1,6 +1,7 @@
 """The objectives, one file each: pure functions from scored groups to one loss per group.
 
-Left out: everything that makes a group (gift/rollout, gift/rewards) and that follows its gradient (gift/training).
+Left out: everything that makes a group (gift/rollout, gift/rewards) and that follows its gradient (gift/training). May
+import `config` and `errors`.
 """
 
 from collections.abc import Callable

@@ -1,8 +1,9 @@
 """The paper's first sanity check (arXiv 2510.23868): log Z(x) changes no normalised implicit reward, and nor does β.
 
-`compare` takes groups of scored responses, estimates log Z(x) of each response's own prompt for several β, and gives
-the figures; `refuse` judges them. On paper both cancel always; here they do only where the responses of a group answer
-one prompt and are normalised together. Left out: where groups come from (gift/stages/check_normalization.py).
+`measure_normalization` takes groups of scored responses, estimates log Z(x) of each response's own prompt for several
+β, and gives the figures; `refuse` judges them. On paper both cancel always; here they do only where the responses of a
+group answer one prompt and are normalised together. Left out: where groups come from
+(gift/stages/check_normalization.py).
 """
 
 from collections.abc import Sequence
@@ -48,7 +49,7 @@ class Normalization(BaseModel):
     """Largest difference between the normalised implicit rewards of the first β and another, without log Z(x)."""
 
 
-def compare(groups: Sequence[ScoredGroups], prompts: Tensor) -> Normalization:
+def measure_normalization(groups: Sequence[ScoredGroups], prompts: Tensor) -> Normalization:
     """The figures, computed in float64.
 
     Args:

@@ -1,8 +1,8 @@
 """The typed configuration of a run: one schema, and `profiles/*.yaml` are its instances.
 
 Everything a run does is decided here, before anything starts. Unknown keys, wrong types and values out of range are
-refused with one line that names the key and what is allowed. This package imports neither torch nor kfp, because the
-command line, the pipelines and every container read it.
+refused with one line that names the key and what is allowed. This package loads neither torch nor kfp, because the
+command line, the pipelines and every container read it. May import `errors`.
 
 Left out on purpose: credentials and service addresses. They come from the environment (`AWS_*`, `MLFLOW_TRACKING_URI`,
 `GIFT_VLLM_SERVER`), so that a configuration can be logged, hashed and published as it is.

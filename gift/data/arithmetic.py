@@ -1,6 +1,6 @@
 """Procedural grade-school word problems with GSM8K-style answers (reasoning lines, then `#### n`).
 
-`make_splits` gives three lists: noisy demonstrations to fine-tune on (`sft`), prompts with correct answers
+`make_word_problems` gives three lists: noisy demonstrations to fine-tune on (`sft`), prompts with correct answers
 for reinforcement learning (`train`) and problems to evaluate on (`heldout`). The demonstrations come from
 careless annotators: some stop before the last step, some miscount, swap an operation or misread a digit,
 and a wrong number propagates to the steps after it.
@@ -139,7 +139,7 @@ TEMPLATES = (
 _TEMPLATE_BY_NAME = {template.name: template for template in TEMPLATES}
 
 
-def make_splits(
+def make_word_problems(
     seed: int, sft: int, train: int, heldout: int, slip_rate: float, early_stop_rate: float, max_checks: int = 0
 ) -> dict[str, list[WordProblem]]:
     """Make the three splits; the rates are shares of `sft` and independent of each other.

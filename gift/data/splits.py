@@ -94,7 +94,9 @@ def _checked(splits: Splits, tested: Sequence[Problem]) -> Splits:
 def _arithmetic(data: ArithmeticData, seed: int) -> Splits:
     try:
         rates = (data.slip_rate, data.early_stop_rate)
-        made = arithmetic.make_splits(seed, data.sft, data.train, data.heldout, *rates, max_checks=data.max_checks)
+        made = arithmetic.make_word_problems(
+            seed, data.sft, data.train, data.heldout, *rates, max_checks=data.max_checks
+        )
     except ValueError as error:
         raise GiftError(f"data: {error}") from error
     sft, train, heldout = ([Problem(p.id, p.question, p.answer, p.final_answer) for p in made[name]] for name in SPLITS)

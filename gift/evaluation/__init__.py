@@ -1,4 +1,5 @@
-"""Benchmarks: lm-eval on a model folder, a result per problem, paired statistics, and the gate's rule.
+"""Benchmarks: lm-eval on a model folder, one result per problem, paired statistics, the gate's rule.
 
-Imports models, data, config; only `harness` and `lm_eval_tasks` load lm-eval.
+`harness` alone runs lm-eval; results, statistics and the rule need nothing of it. May import `models`,
+`data`, `config` and `errors`.
 """

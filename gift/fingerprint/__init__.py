@@ -1,4 +1,4 @@
-"""What decides an output besides configuration and inputs: code, packages, the user's own code, the image.
+"""What decides an output besides settings and inputs: code, packages, files, the image.
 
-Everything is read as text or looked up, nothing is imported or run. Imports errors only.
+Everything is read as text or looked up; nothing is imported or run. Who asks says where to start. May import `errors`.
 """

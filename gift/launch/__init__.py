@@ -1,7 +1,10 @@
-"""How the ranks of a training job come about. Imports what is below training: hub, storage, tracking, config.
+"""How the ranks of a training job come about, on one node or on several.
 
-one node:       stage ── one_node ──> rank_program × R, each reads a `rank_job`
-several nodes:  stage ── train_job_follow ──> TrainJob (train_job_manifest) ──> a pod per node
-                pod: node_program ── roll_call, node_link: who is here ──> one_node ──> rank_program × R
-                train_job_api asks Kubernetes, pod_log prints what the pods say
+    one node:       stage ── one_node ──> rank_program × R, each reads a `rank_job`
+    several nodes:  stage ── train_job_follow ──> TrainJob (train_job_manifest) ──> a pod per node
+                    pod: node_program ── roll_call, node_link: who is here ──> one_node ──> rank_program × R
+                    train_job_api asks Kubernetes, pod_log prints what the pods say
+
+What the ranks then do is `gift.training`, which is named to them and not imported. May import `hub`, `tracking`,
+`storage`, `config`, `end_with_parent` and `errors`.
 """

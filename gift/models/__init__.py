@@ -1,4 +1,5 @@
 """Models as folders: what they are made of, where they come from, how they are loaded.
 
-`sources` and `architecture` import no torch, so that the command line may ask them. Imports hub, data, config.
+`sources` and `architecture` load no torch, so that the command line may ask them. May import `hub`, `data`, `config`
+and `errors`.
 """

@@ -1,4 +1,4 @@
-"""What can be known before a run starts: are its inputs there, and does it fit?
+"""What can be known before a run starts: are its inputs there (`inputs`), and will it fit (`memory`)?
 
-Nothing here imports torch: the command line asks in milliseconds. Imports models (what needs no torch), data, config.
+Nothing here loads torch: the command line asks in milliseconds. May import `models`, `data`, `config` and `errors`.
 """

@@ -1,4 +1,5 @@
-"""What a run or an experiment found out, as JSON that programs rely on, and as a page for people.
+"""What a run or an experiment found out: JSON that programs rely on, and a page for people.
 
-Nothing here decides a model or a number. Imports evaluation's results, config.
+`schema` is the JSON of a run, `comparison` all of an experiment's. Nothing here decides a model or a number. May import
+`evaluation`, `tracking`, `config` and `errors`.
 """

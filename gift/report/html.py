@@ -77,7 +77,7 @@ CURVE_TEXTS = {
 """The curves that every reader should see, in this order; a stage's other metrics are folded away."""
 
 
-def render_html(report: Report) -> str:
+def render_report(report: Report) -> str:
     """The report as one HTML page; the same report gives the same bytes."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),

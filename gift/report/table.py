@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gift.report.schema import Report
-from gift.report.wording import benchmark_label, candidate_label, difference_text, model_labels, score_text
+from gift.report.wording import benchmark_label, candidate_label, gain_text, model_labels, score_text
 
 
 def results_table(report: Report) -> Table:
@@ -44,7 +44,7 @@ def _rows(report: Report) -> list[list[str]]:
     for model, label in model_labels(report).items():
         scores = report.models.get(model, {})
         rows.append([label, *(score_text(scores.get(name)) for name in benchmarks)])
-    rows.append([f"{candidate_label(report)} − SFT, points", *(difference_text(report, name) for name in benchmarks)])
+    rows.append([f"{candidate_label(report)} − SFT, points", *(gain_text(report, name) for name in benchmarks)])
     return rows
 
 

@@ -82,7 +82,7 @@ def gain(report: Report, benchmark: str) -> AccuracyDifference | None:
     return next(found, None)
 
 
-def difference_text(report: Report, benchmark: str) -> str:
+def gain_text(report: Report, benchmark: str) -> str:
     """`+21.4 (+16.9 to +25.9)`; without the interval where no paired comparison was made, a dash without scores."""
     comparison = gain(report, benchmark)
     if comparison:

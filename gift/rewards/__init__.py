@@ -6,7 +6,8 @@ Four kinds: `gsm8k` (the number after `####`, as text), `math` (math-verify on t
 classification model) and `function` (your own). Whatever may hang or crash runs in worker processes with a hard time
 limit; what they could not judge counts as 0 and as an error, which is not the same as a wrong answer.
 
-Left out: rewards of single steps or tokens, and of several turns.
+Left out: rewards of single steps or tokens, and of several turns. May import `models`, `data`, `config`,
+`end_with_parent` and `errors`.
 """
 
 from gift.rewards.reward import Response, Reward

@@ -1,5 +1,6 @@
-"""Sampling engines: prompts in, groups of responses out; every log-probability of a loss is the trainer's own.
+"""Sampling engines: prompts in, groups of responses out.
 
-`choose` opens the engine that a configuration names; all of them keep the protocol in `engine`. Imports models, data,
-config; nothing here is imported with the package, so that who needs a type alone does not depend on every engine.
+`engine` is what the trainer asks of each; `choose` opens the one that a configuration names. An engine's own
+log-probabilities never enter a loss. Nothing is imported with the package, so that who needs a type alone does not
+depend on every engine. May import `models`, `data`, `config`, `end_with_parent` and `errors`.
 """

@@ -1,5 +1,5 @@
-"""One module per container entry point: a plain function from a configuration and URIs to a URI or a word.
+"""The stages: one function each, from a configuration and URIs to a URI or a word.
 
-`stage` is what all of them share; `train_once` and `train_on_nodes` are the two training stages' common part. Stages
-know every room of the library, and no room knows them.
+KFP, a test and a person call the same one. `stage` is what all share, `train_once` and `train_on_nodes` what the two
+training stages do, `lifecycle` the first and the last task of a run. May import every room below.
 """

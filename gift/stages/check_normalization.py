@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from gift.algorithms.normalization import Normalization, compare, metrics, refuse, summary
+from gift.algorithms.normalization import Normalization, measure_normalization, metrics, refuse, summary
 from gift.algorithms.objective import ScoredGroups
 from gift.config import RunConfig
 from gift.data.problems import read_problems
@@ -48,7 +48,7 @@ def check_normalization(stage: Stage, data: str, policy: str, reference: str) ->
     def make(folder: Path) -> dict[str, str]:
         with stage.fetched(data, policy, reference) as folders, scratch_folder() as scratch:
             groups, prompts = _sample_groups(with_reward_models(config, scratch), *folders)
-        result = compare(groups, prompts)
+        result = measure_normalization(groups, prompts)
         (folder / NORMALIZATION_FILE).write_text(result.model_dump_json(indent=2), encoding="utf-8")
         return {}
 

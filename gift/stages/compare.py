@@ -7,7 +7,7 @@ from pathlib import Path
 from gift.evaluation.results import RESULTS_FILE, BenchmarkResult, load_results
 from gift.provenance import provenance
 from gift.report.comparison.assemble import Findings, assemble
-from gift.report.comparison.html import render_html
+from gift.report.comparison.html import render_comparison
 from gift.report.comparison.plan import ExperimentPlan
 from gift.report.comparison.schema import Comparison, save_comparison
 from gift.report.comparison.table import markdown_page
@@ -56,7 +56,7 @@ def compare(stage: Stage, plan: str, evaluations: dict[str, str], learning_rates
 
 def _write(comparison: Comparison, folder: Path) -> None:
     save_comparison(comparison, folder / "comparison.json")
-    (folder / "comparison.html").write_text(render_html(comparison), encoding="utf-8")
+    (folder / "comparison.html").write_text(render_comparison(comparison), encoding="utf-8")
     (folder / "comparison.md").write_text(markdown_page(comparison), encoding="utf-8")
 
 

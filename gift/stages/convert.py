@@ -7,7 +7,7 @@ from gift.stages.output import Output
 from gift.stages.stage import Stage
 
 
-def output(config: RunConfig, checkpoint: str, model: str) -> Output:
+def converted_output(config: RunConfig, checkpoint: str, model: str) -> Output:
     return Output("models", __name__, {"conversion": config.conversion}, {"checkpoint": checkpoint, "model": model})
 
 
@@ -33,4 +33,4 @@ def convert(stage: Stage, checkpoint: str, model: str) -> str:
         (folder / "model").rmdir()
         return {"precision": config.precision}
 
-    return stage.make_once(output(stage.config, checkpoint, model), make)
+    return stage.make_once(converted_output(stage.config, checkpoint, model), make)

@@ -10,7 +10,7 @@ from gift.stages.output import Output
 from gift.stages.stage import Stage
 
 
-def output(config: RunConfig, data: str, model: str) -> Output:
+def evaluation_output(config: RunConfig, data: str, model: str) -> Output:
     settings = {"evaluation": config.evaluation, "prompt": config.prompt, "seed": config.seed}
     return Output("evaluations", __name__, settings, {"data": data, "model": model})
 
@@ -27,7 +27,7 @@ def evaluate(stage: Stage, data: str, model: str) -> str:
         save_results(folder / RESULTS_FILE, results)
         return {}
 
-    uri = stage.make_once(output(stage.config, data, model), make)
+    uri = stage.make_once(evaluation_output(stage.config, data, model), make)
     with stage.fetched(uri) as (folder,):
         results = load_results(folder / RESULTS_FILE)
     for task, result in results.items():

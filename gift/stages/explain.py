@@ -15,9 +15,13 @@ from dataclasses import dataclass
 from gift.config import RunConfig
 from gift.errors import GiftError
 from gift.hub.mirror import mirrored_data
-from gift.stages import convert, evaluate, prepare_data, prepare_model, train_policy, train_sft
+from gift.stages.convert import converted_output
 from gift.stages.output import Output, address, content_digest
+from gift.stages.prepare_data import data_output
+from gift.stages.prepare_model import base_model_output
 from gift.stages.stage import scratch_folder
+from gift.stages.train_policy import policy_output
+from gift.stages.train_sft import sft_output
 from gift.storage import list_paths, read_manifest
 
 NEW_RUN = "(a new run)"
@@ -29,7 +33,7 @@ Uris = Mapping[str, str]
 
 
 @dataclass(frozen=True)
-class Difference:
+class DecisionChange:
     """One thing that decides an output."""
 
     name: str
@@ -48,22 +52,24 @@ class Explanation:
     """URI of the output that is there."""
     nearest: str | None
     """Where none is reused: URI of the one in the store that differs least, or None where there is none."""
-    differences: tuple[Difference, ...]
+    differences: tuple[DecisionChange, ...]
     """From `nearest`."""
 
 
 def _outputs(config: RunConfig, run_id: str) -> dict[str, Callable[[Uris], Output]]:
     """Each stage's output from those before it, in the order of the pipeline."""
     return {
-        "prepare-data": lambda _: prepare_data.output(config),
-        "prepare-model": lambda at: prepare_model.output(config, at["prepare-data"]),
-        "train-sft": lambda at: train_sft.output(config, at["prepare-data"], at["prepare-model"]),
-        "convert-sft": lambda at: convert.output(config, at["train-sft"], at["prepare-model"]),
-        "train-policy": lambda at: train_policy.output(config, run_id, at["prepare-data"], at["convert-sft"]),
-        "convert-candidate": lambda at: convert.output(config, at["train-policy"], at["convert-sft"]),
-        "evaluate-base": lambda at: evaluate.output(config, at["prepare-data"], at["prepare-model"]),
-        "evaluate-sft": lambda at: evaluate.output(config, at["prepare-data"], at["convert-sft"]),
-        "evaluate-candidate": lambda at: evaluate.output(config, at["prepare-data"], at["convert-candidate"]),
+        "prepare-data": lambda _: data_output(config),
+        "prepare-model": lambda at: base_model_output(config, at["prepare-data"]),
+        "train-sft": lambda at: sft_output(config, at["prepare-data"], at["prepare-model"]),
+        "convert-sft": lambda at: converted_output(config, at["train-sft"], at["prepare-model"]),
+        "train-policy": lambda at: policy_output(config, run_id, at["prepare-data"], at["convert-sft"]),
+        "convert-candidate": lambda at: converted_output(config, at["train-policy"], at["convert-sft"]),
+        "evaluate-base": lambda at: evaluate.evaluation_output(config, at["prepare-data"], at["prepare-model"]),
+        "evaluate-sft": lambda at: evaluate.evaluation_output(config, at["prepare-data"], at["convert-sft"]),
+        "evaluate-candidate": lambda at: evaluate.evaluation_output(
+            config, at["prepare-data"], at["convert-candidate"]
+        ),
     }
 
 
@@ -113,9 +119,9 @@ def _stored(prefix: str, stage: str) -> Iterator[tuple[str, Mapping[str, str]]]:
             yield f"{prefix}/{name}", manifest.decided_by
 
 
-def _differences(stored: Mapping[str, str], now: Mapping[str, str]) -> tuple[Difference, ...]:
+def _differences(stored: Mapping[str, str], now: Mapping[str, str]) -> tuple[DecisionChange, ...]:
     return tuple(
-        Difference(name, stored.get(name), now.get(name))
+        DecisionChange(name, stored.get(name), now.get(name))
         for name in dict.fromkeys((*now, *stored))
         if stored.get(name) != now.get(name)
     )

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from gift.config import RunConfig, parse_config
 from gift.errors import GiftError
 from gift.progress import BANNER
-from gift.stages.stage import one_line_errors
+from gift.stages.stage import exit_on_fault
 from gift.tracking import StageRecord, finish_parent_run, stage_records, start_parent_run
 from gift.webhook import RunEnd, post_run_end
 
@@ -20,7 +20,7 @@ LAST_STAGE = "report"
 def start_run(config: str, run_id: str) -> str:
     """Returns: the MLflow run that all stages are nested in; the same one when the task is retried."""
     print(f"{BANNER}start-run", flush=True)
-    with one_line_errors():
+    with exit_on_fault():
         if "{{" in run_id:
             raise GiftError(
                 f"the platform did not replace {run_id} by the run's id, so all runs would be one; "
@@ -37,7 +37,7 @@ def finish_run(config: str, run_id: str, state: str) -> None:
     MLflow does not answer, which then fails the task.
     """
     print(f"{BANNER}finish-run", flush=True)
-    with one_line_errors(), ExitStack() as whatever_happens:
+    with exit_on_fault(), ExitStack() as whatever_happens:
         parsed = parse_config(config)
         if parsed.compute.nodes > 1:
             from gift.stages.train_on_nodes import cancel_training  # loads Kubernetes' models

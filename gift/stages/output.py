@@ -7,19 +7,15 @@
 The manifest of an output keeps these words, so that `gift explain` can name what differs between two of them.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from gift.config import digest_of, flatten
 from gift.errors import GiftError
-from gift.fingerprint.modules import Reach, reach
+from gift.fingerprint.library import reach_in_library
 from gift.fingerprint.packages import computing_packages, surroundings
 from gift.storage import read_manifest
-
-ROOT = Path(__file__).resolve().parents[2]
-"""Folder of the package `gift`."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +45,7 @@ class Output:
 
     def decisions_with(self, contents: Mapping[str, str]) -> dict[str, str]:
         """The same where the inputs' contents (name → digest) are known otherwise."""
-        found = _reach_of(self.stage)
+        found = reach_in_library(self.stage)
         packages = computing_packages(found.others - set(self.unused))
         return {
             **{f"setting {name}": str(value) for name, value in flatten(dict(self.settings)).items()},
@@ -77,20 +73,3 @@ def content_digest(uri: str) -> str:
     if manifest is None:
         raise GiftError(f"{uri} is not there or not complete; run the stage that makes it first")
     return manifest.digest()
-
-
-def source_digest(stages: Iterable[str]) -> str:
-    """One digest of all that the modules of these stages can reach."""
-    return digest_of({module: digest for stage in stages for module, digest in _reach_of(stage).digests.items()})
-
-
-def _reach_of(stage: str) -> Reach:
-    """The library's part of it."""
-    return reach([stage], _source_in_library)
-
-
-def _source_in_library(module: str) -> Path | None:
-    if module.partition(".")[0] != "gift":
-        return None
-    path = ROOT.joinpath(*module.split("."))
-    return next((found for found in (path.with_suffix(".py"), path / "__init__.py") if found.is_file()), None)

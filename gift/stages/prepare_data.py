@@ -10,7 +10,7 @@ from gift.stages.output import Output, content_digest
 from gift.stages.stage import Stage, scratch_folder
 
 
-def output(config: RunConfig) -> Output:
+def data_output(config: RunConfig) -> Output:
     """Where public data are mirrored, inside `gift.hub.mirror.mirrored_data`."""
     return Output("data", __name__, data_settings(config), {})
 
@@ -23,7 +23,7 @@ def prepare_data(stage: Stage) -> str:
         return {name: str(count) for name, count in write_data(config, folder).items()}
 
     with scratch_folder() as folder, mirrored_data(config, folder):
-        uri = stage.make_once(output(config), make)
+        uri = stage.make_once(data_output(config), make)
     for name in SPLITS:
         stage.tracking.log_dataset_input(name, f"{uri}/{name}.jsonl", content_digest(uri), context=name)
     return uri

@@ -11,7 +11,7 @@ from gift.stages.output import Output
 from gift.stages.stage import Stage
 
 
-def output(config: RunConfig, data: str) -> Output:
+def base_model_output(config: RunConfig, data: str) -> Output:
     """Of a model from scratch the demonstrations decide its tokenizer; a local model is what its files are."""
     from_scratch = isinstance(config.model, ScratchModel)
     exclude = {"architecture", "path"}  # a check, and a place
@@ -36,7 +36,7 @@ def prepare_model(stage: Stage, data: str) -> str:
             write_base_model(config, demonstrations, folder)
         return {"source": config.model.source}
 
-    return stage.make_once(output(config, data), make)
+    return stage.make_once(base_model_output(config, data), make)
 
 
 def _local_files(config: RunConfig) -> list[Path]:

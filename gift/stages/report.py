@@ -10,7 +10,7 @@ from gift.evaluation.gate import Verdict
 from gift.evaluation.results import RESULTS_FILE, BenchmarkResult, load_results
 from gift.evaluation.statistics import PairedDifference, confidence_interval, paired_difference
 from gift.provenance import provenance
-from gift.report.html import render_html
+from gift.report.html import render_report
 from gift.report.schema import (
     AccuracyDifference,
     Artifact,
@@ -75,7 +75,7 @@ def report(
 
     def make(folder: Path) -> dict[str, str]:
         save_report(built, folder / "report.json")
-        (folder / "report.html").write_text(render_html(built), encoding="utf-8")
+        (folder / "report.html").write_text(render_report(built), encoding="utf-8")
         stage.tracking.log_artifact(folder / "report.json")
         stage.tracking.log_artifact(folder / "report.html")
         return {}

@@ -131,14 +131,14 @@ def run_stage(
     """
     name = "-".join(part for part in (function.__name__.replace("_", "-"), label) if part)
     print(f"{BANNER}{name}", flush=True)
-    with one_line_errors():
+    with exit_on_fault():
         parsed = parse_config(config)
         with stage_run(parent_run_id, name) as tracking:
             return function(Stage(name, parsed, run_id, parent_run_id, tracking), **inputs)
 
 
 @contextmanager
-def one_line_errors() -> Iterator[None]:
+def exit_on_fault() -> Iterator[None]:
     """A `GiftError` or a full disk becomes one line on stderr and exit status 1; a fault of the code is a traceback."""
     try:
         yield

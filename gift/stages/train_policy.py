@@ -10,7 +10,7 @@ from gift.stages.train_once import CHECKPOINTS, compute_settings, train_once
 RANKS = "gift.training.rl"
 
 
-def output(config: RunConfig, run_id: str, data: str, model: str) -> Output:
+def policy_output(config: RunConfig, run_id: str, data: str, model: str) -> Output:
     """The run is part of what decides it: a new run always trains anew, a retried task of the same run does not."""
     uses_vllm = config.rollout.engine == "vllm"
     settings = {
@@ -36,7 +36,7 @@ def output(config: RunConfig, run_id: str, data: str, model: str) -> Output:
 
 def train_policy(stage: Stage, data: str, model: str) -> str:
     """Returns: URI of a ZeRO checkpoint."""
-    made = output(stage.config, stage.run_id, data, model)
+    made = policy_output(stage.config, stage.run_id, data, model)
     return train_once(stage, RANKS, made, {"algorithm": stage.config.algorithm})
 
 

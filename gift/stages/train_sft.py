@@ -8,7 +8,7 @@ from gift.stages.train_once import CHECKPOINTS, compute_settings, train_once
 RANKS = "gift.training.sft"
 
 
-def output(config: RunConfig, data: str, model: str) -> Output:
+def sft_output(config: RunConfig, data: str, model: str) -> Output:
     settings = {
         "sft": config.sft.model_dump(mode="json", exclude={"checkpoint_every"}),
         "prompt": config.prompt,
@@ -20,4 +20,4 @@ def output(config: RunConfig, data: str, model: str) -> Output:
 
 def train_sft(stage: Stage, data: str, model: str) -> str:
     """Returns: URI of a ZeRO checkpoint."""
-    return train_once(stage, RANKS, output(stage.config, data, model))
+    return train_once(stage, RANKS, sft_output(stage.config, data, model))

@@ -1,10 +1,10 @@
-"""Directories in S3: moved in parallel, complete only when their `manifest.json` is there, verified when read.
+"""Directories in S3: moved in parallel, complete only with their `manifest.json`, verified when read.
 
 A directory is named by its URI, `s3://bucket/prefix`. Addresses and credentials come from the environment
 (`AWS_ENDPOINT_URL_S3`, `AWS_ACCESS_KEY_ID`, ...), which boto3 reads by itself.
 
 Left out on purpose: two writers of the same URI at once, empty folders and file modes. Every URI has one writer here,
-and what the stages exchange are plain files.
+and what the stages exchange are plain files. May import `fingerprint` and `errors`.
 """
 
 from gift.storage.client import check_storage

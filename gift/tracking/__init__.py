@@ -1,9 +1,10 @@
-"""MLflow tracking: a parent run per pipeline run, a nested run per stage, and training metrics that outlive an outage.
+"""MLflow tracking: a parent run per pipeline run, a nested run per stage, metrics that outlive an outage.
 
 `client` is the connection, `entries` what both kinds of runs share, `parent` and `stage` the runs themselves, `spool`
 and `metrics` the asynchronous log of the training job.
 
 Left out on purpose: MLflow's fluent API. Its active run is global state, and here several processes write to one run.
+May import `config`, `provenance` and `errors`.
 """
 
 from gift.tracking.client import check_tracking

@@ -1,5 +1,5 @@
-"""The command `gift`: a module per group of subcommands. Each checks its input, calls one function, and prints.
+"""The command `gift`: one module per group of subcommands, and what they share in `session`.
 
-kfp and the Docker SDK are imported inside the commands that need them, after mistakes are answered. May import every
-other room; none imports this one.
+Each command checks its input, calls one function and prints what a person needs next. kfp and the Docker SDK are
+imported inside the commands that need them, after mistakes are answered. May import every room below.
 """

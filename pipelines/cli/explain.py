@@ -19,7 +19,7 @@ from pipelines.cli.session import (
 )
 
 if TYPE_CHECKING:
-    from gift.stages.explain import Difference, Explanation
+    from gift.stages.explain import DecisionChange, Explanation
 
 SHOWN_VALUE = 60
 """Characters of a value that are shown; digests are cut to `SHOWN_DIGEST`."""
@@ -57,7 +57,7 @@ def _print(found: "Explanation") -> None:
         console.print(f"  {escape(_words(difference))}", soft_wrap=True, highlight=False)
 
 
-def _words(difference: "Difference") -> str:
+def _words(difference: "DecisionChange") -> str:
     kind = difference.name.partition(" ")[0]
     match difference.stored, difference.now:
         case None, str(now):

@@ -25,11 +25,11 @@ KfpExperiment = Annotated[str, typer.Option(help="KFP's experiment for the runs.
 
 def connect_to(host: str | None, namespace: str | None) -> "KfpApi":
     """Raises: GiftError: there is no address, nothing answers there, or it refuses."""
-    from pipelines.kubeflow.kfp_api import connect
+    from pipelines.kubeflow.kfp_api import open_kfp_api
 
     if host is None:
         raise GiftError(
             "no address of Kubeflow Pipelines; set KF_PIPELINES_ENDPOINT or --kfp-host, for example to "
             "http://127.0.0.1:8888 after `kubectl port-forward --namespace kubeflow service/ml-pipeline 8888`"
         )
-    return connect(host, namespace)
+    return open_kfp_api(host, namespace)

@@ -152,8 +152,8 @@ def profiles() -> None:
     console.print(table)
 
 
-@app.command()
-def report(
+@app.command("report")
+def show_report(
     path: Annotated[Path, typer.Argument(help="A report.json.")] = Path("runs/latest/report.json"),
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the table as Markdown.")] = False,
 ) -> None:

@@ -1,4 +1,5 @@
 """Experiments as plain data: which variants are compared, and every configuration that they need.
 
-The DAG that runs one is `pipelines.experiment`. Imports the library.
+One file per experiment; `experiment` turns one and a profile into configurations, and pipelines/experiment.py is the
+DAG that runs them. May import `stages`, `report`, `config`, `fingerprint` and `errors`.
 """

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from gift.config import RunConfig, digest_of, load_profile
 from gift.errors import GiftError
+from gift.fingerprint.library import source_digest
 from gift.report.comparison.plan import ExperimentPlan, PlannedVariant
-from gift.stages.output import source_digest
 
 SHARED = ("experiment", "storage", "model", "data", "prompt", "sft", "conversion", "evaluation", "gate")
 """Sections that variants must not change: they decide the start and the measure, which are the same for all."""

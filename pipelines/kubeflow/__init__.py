@@ -1,4 +1,5 @@
-"""Kubeflow Pipelines: compiling for a cluster, what its tasks ask of Kubernetes, lint, KFP's API, following a run.
+"""A pipeline on Kubeflow Pipelines: compile it, check what was compiled, submit it, follow it.
 
-Imports the DAGs and the library; schedules build on it.
+`cluster_settings` is what every task asks of Kubernetes, `kfp_api` the only way to KFP's server, `lint` reads the IR of
+any pipeline. May import `pipelines`, `storage`, `config`, `progress` and `errors`.
 """

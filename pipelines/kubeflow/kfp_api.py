@@ -157,7 +157,7 @@ class _TakenError(GiftError):
     """KFP answers 409: there is one of this name, perhaps from our own earlier attempt."""
 
 
-def connect(host: str, namespace: str | None = None) -> KfpApi:
+def open_kfp_api(host: str, namespace: str | None = None) -> KfpApi:
     """A connection to the KFP API server at `host`, for example https://kubeflow.example.org/pipeline.
 
     Raises:

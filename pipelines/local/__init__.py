@@ -1,4 +1,6 @@
-"""Runs on this machine: kfp's local runner in processes or in containers, and the S3 and MLflow servers beside it.
+"""A pipeline on this machine: kfp's local runner, in processes or containers, and the servers beside it.
 
-Imports the DAGs, `images`, `machine` and the library.
+`runner` and `docker_runner` run the stages, `services` keeps the S3 and MLflow servers. May import `pipelines`,
+`experiments`, `images`, `machine`, `stages`, `report`, `preflight`, `tracking`, `storage`, `config`, `progress` and
+`errors`.
 """

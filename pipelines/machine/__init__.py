@@ -1,4 +1,4 @@
-"""What this machine offers to the rooms above: background processes, ports, a Docker engine.
+"""What this machine has to offer: background processes, their ports, and a Docker engine.
 
-Imports errors only.
+Knows nothing of pipelines and stages. May import `errors`.
 """

@@ -1,4 +1,5 @@
-"""Recurring runs: what git says (`schedule`), what a cluster has (`recurring_runs`), and from one to the other.
+"""Recurring runs: what git says, what the cluster has, and how the second becomes the first.
 
-`plan` finds the difference, `apply` removes it. Imports `kubeflow` and the library.
+`schedule` reads git's files, `recurring_runs` the cluster; `plan` finds the difference, `apply` removes it. May import
+`kubeflow`, `config` and `errors`.
 """

@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from gift.errors import GiftError
+from gift.fingerprint.library import source_digest
 from gift.provenance import git_sha
-from gift.stages.output import source_digest
 from pipelines.images import describe
 from pipelines.images.describe import BUILT, Image
 from pipelines.machine.docker_engine import docker_engine
@@ -47,7 +47,7 @@ def test_its_labels_say_what_it_was_built_from(gift_image: Image) -> None:
 def test_the_code_in_it_is_the_checkouts_and_knows_its_commit(gift_image: Image) -> None:
     stages = ["gift.stages.train_policy", "gift.stages.evaluate"]
     code = (
-        "from gift.provenance import git_sha; from gift.stages.output import source_digest;"
+        "from gift.provenance import git_sha; from gift.fingerprint.library import source_digest;"
         f"print(git_sha(), source_digest({stages}))"
     )
     assert run(gift_image, "python", "-c", code).split() == [git_sha(), source_digest(stages)]

@@ -29,7 +29,7 @@ class Chart:
     drawing: Markup
 
 
-def render_html(comparison: Comparison) -> str:
+def render_comparison(comparison: Comparison) -> str:
     """The comparison as one HTML page; the same comparison gives the same bytes."""
     environment = Environment(
         loader=FileSystemLoader([Path(__file__).parent, Path(__file__).parent.parent]),  # the second has the CSS

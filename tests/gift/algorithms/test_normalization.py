@@ -7,7 +7,7 @@ import torch
 from scored import from_implicit, random_groups
 from torch import Tensor
 
-from gift.algorithms.normalization import BETAS, LIMIT, Normalization, compare, metrics, refuse, summary
+from gift.algorithms.normalization import BETAS, LIMIT, Normalization, measure_normalization, metrics, refuse, summary
 from gift.errors import GiftError
 
 
@@ -19,7 +19,7 @@ def _own_prompts(groups: int, size: int) -> Tensor:
 @pytest.fixture
 def result() -> Normalization:
     """Two parts, as a stage that works through micro-batches has them."""
-    return compare([random_groups(groups=3, seed=0), random_groups(groups=2, seed=1)], _own_prompts(5, 5))
+    return measure_normalization([random_groups(groups=3, seed=0), random_groups(groups=2, seed=1)], _own_prompts(5, 5))
 
 
 def test_proper_groups_pass_with_every_beta(result: Normalization) -> None:
@@ -37,7 +37,7 @@ def test_proper_groups_pass_with_every_beta(result: Normalization) -> None:
 def test_groups_in_float32_pass_though_log_z_is_large() -> None:
     log_ratios = 1e-3 * torch.randn(4, 8, generator=torch.Generator().manual_seed(0))
     rewards = torch.tensor([[1.0, 0, 0, 0, 0, 0, 0, 0]] * 4)
-    found = compare([from_implicit(log_ratios, rewards)], _own_prompts(4, 8))
+    found = measure_normalization([from_implicit(log_ratios, rewards)], _own_prompts(4, 8))
     assert found.betas[0].log_partition[0] == pytest.approx(100 - 2.08, abs=0.01)  # r / β − log N
     refuse(found)
 
@@ -45,7 +45,7 @@ def test_groups_in_float32_pass_though_log_z_is_large() -> None:
 def test_a_response_to_another_prompt_is_refused_with_the_problem_of_its_group_named() -> None:
     prompts = _own_prompts(5, 8).clone()
     prompts[3, 0] = 4
-    found = compare([random_groups(groups=5, size=8)], prompts)
+    found = measure_normalization([random_groups(groups=5, size=8)], prompts)
     words = "problem problem-3 with log Z(x) and without (β = 0.01) differ by"
     with pytest.raises(GiftError, match=re.escape(words)):
         refuse(found)
@@ -60,11 +60,11 @@ def test_a_beta_that_does_not_cancel_is_refused(result: Normalization) -> None:
 def test_rewards_that_are_not_normalised_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gift.algorithms.partition.normalise", lambda values, correction: values)
     with pytest.raises(GiftError, match="not normalised as a whole"):
-        refuse(compare([random_groups()], _own_prompts(3, 5)))
+        refuse(measure_normalization([random_groups()], _own_prompts(3, 5)))
 
 
 def test_equal_policy_and_reference_show_nothing_and_are_refused() -> None:
-    equal = compare([from_implicit(torch.zeros(2, 4), torch.rand(2, 4))], _own_prompts(2, 4))
+    equal = measure_normalization([from_implicit(torch.zeros(2, 4), torch.rand(2, 4))], _own_prompts(2, 4))
     with pytest.raises(GiftError, match="train it longer before the check"):
         refuse(equal)
 

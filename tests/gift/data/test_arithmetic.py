@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from gift.data.arithmetic import WordProblem, make_splits, solve
+from gift.data.arithmetic import WordProblem, make_word_problems, solve
 from gift.data.problems import completion_text, prompt_text
 from gift.data.tokenizer import train_tokenizer
 
@@ -16,7 +16,7 @@ EQUATION = re.compile(r"(\d+)([-+*/])(\d+)=(\d+)")
 
 @pytest.fixture(scope="module")
 def splits() -> dict[str, list[WordProblem]]:
-    return make_splits(0, **COUNTS, slip_rate=SLIP_RATE, early_stop_rate=EARLY_STOP_RATE)
+    return make_word_problems(0, **COUNTS, slip_rate=SLIP_RATE, early_stop_rate=EARLY_STOP_RATE)
 
 
 def test_counts_ids_and_questions_are_as_asked_for(splits):
@@ -27,15 +27,15 @@ def test_counts_ids_and_questions_are_as_asked_for(splits):
 
 
 def test_heldout_shares_no_question_and_no_numbers(splits):
-    other = make_splits(1, **COUNTS, slip_rate=SLIP_RATE, early_stop_rate=EARLY_STOP_RATE)
+    other = make_word_problems(1, **COUNTS, slip_rate=SLIP_RATE, early_stop_rate=EARLY_STOP_RATE)
     seen = splits["sft"] + splits["train"] + other["sft"] + other["train"]
     assert not {p.question for p in seen} & {p.question for p in splits["heldout"]}
     assert not {tuple(sorted(p.numbers)) for p in seen} & {tuple(sorted(p.numbers)) for p in splits["heldout"]}
 
 
 def test_same_seed_same_problems(splits):
-    again = make_splits(0, **COUNTS, slip_rate=SLIP_RATE, early_stop_rate=EARLY_STOP_RATE)
-    other = make_splits(1, **COUNTS, slip_rate=SLIP_RATE, early_stop_rate=EARLY_STOP_RATE)
+    again = make_word_problems(0, **COUNTS, slip_rate=SLIP_RATE, early_stop_rate=EARLY_STOP_RATE)
+    other = make_word_problems(1, **COUNTS, slip_rate=SLIP_RATE, early_stop_rate=EARLY_STOP_RATE)
     assert again == splits
     assert other != splits
 
@@ -63,7 +63,7 @@ def test_demonstrations_slip_and_stop_as_often_as_asked_for(splits):
 
 
 def test_no_carelessness_no_errors():
-    problems = make_splits(0, 300, 0, 0, slip_rate=0.0, early_stop_rate=0.0)["sft"]
+    problems = make_word_problems(0, 300, 0, 0, slip_rate=0.0, early_stop_rate=0.0)["sft"]
     for problem in problems:
         assert problem.answer.endswith(f"#### {problem.final_answer}")
         written = ["".join((a, op, b, "=", c)) for a, op, b, c in EQUATION.findall(problem.answer)]
@@ -71,7 +71,7 @@ def test_no_carelessness_no_errors():
 
 
 def test_checks_vary_the_length_and_change_nothing_else(splits):
-    checked = make_splits(0, **COUNTS, slip_rate=SLIP_RATE, early_stop_rate=EARLY_STOP_RATE, max_checks=4)
+    checked = make_word_problems(0, **COUNTS, slip_rate=SLIP_RATE, early_stop_rate=EARLY_STOP_RATE, max_checks=4)
     assert (checked["train"], checked["heldout"]) == (splits["train"], splits["heldout"])
     seen = set()
     for plain, repeated in zip(splits["sft"], checked["sft"], strict=True):
@@ -87,7 +87,7 @@ def test_a_used_up_space_is_noticed(monkeypatch):
     monkeypatch.setattr("gift.data.arithmetic.NAMES", ("Tom",))
     monkeypatch.setattr("gift.data.arithmetic.ITEMS", ("pens",))
     with pytest.raises(ValueError, match="heldout: only"):
-        make_splits(0, 0, 0, 1500, slip_rate=0.0, early_stop_rate=0.0)
+        make_word_problems(0, 0, 0, 1500, slip_rate=0.0, early_stop_rate=0.0)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_a_used_up_space_is_noticed(monkeypatch):
 def test_impossible_requests_are_refused(arguments):
     request = {"sft": 10, "train": 10, "heldout": 10, "slip_rate": 0.0, "early_stop_rate": 0.0} | arguments
     with pytest.raises(ValueError, match=r"requested|negative|must lie"):
-        make_splits(0, **request)
+        make_word_problems(0, **request)
 
 
 def test_tokenizer_round_trip_digits_and_determinism(splits):

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gift.report.html import render_html
+from gift.report.html import render_report
 from gift.report.schema import parse_report
 
 EXAMPLE = Path(__file__).with_name("report.json")
@@ -55,7 +55,7 @@ def replace_values(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_the_page_begins_with_the_verdict_and_shows_every_result(values: dict[str, Any]):
-    text = Page(render_html(parse_report(values))).text.replace("\u00a0", " ")
+    text = Page(render_report(parse_report(values))).text.replace("\u00a0", " ")
     assert (
         "Promoted: GIFT solves 84.6 % of 500 held-out problems, 29.4 ± 2.3 percentage points more than the SFT model"
     ) in text
@@ -82,13 +82,13 @@ def test_a_refused_candidate_is_called_not_promoted_and_a_small_gain_chance(valu
             "confidence_high": 0.032,
         }
     ]
-    text = Page(render_html(parse_report(values))).text.replace("\u00a0", " ")
+    text = Page(render_report(parse_report(values))).text.replace("\u00a0", " ")
     assert "Not promoted: GIFT solves 5.0 % of 200 GSM8K problems, 0.5 ± 1.9 percentage points fewer" in text
     assert "which may be chance" in text
 
 
 def test_hostile_text_stays_text_wherever_it_stands(values: dict[str, Any]):
-    honest = Page(render_html(parse_report(values)))
+    honest = Page(render_report(parse_report(values)))
     values["run_id"] += HOSTILE
     values["profile"] += HOSTILE
     values["verdict"]["reasons"] = replace_strings(values["verdict"]["reasons"])
@@ -104,7 +104,7 @@ def test_hostile_text_stays_text_wherever_it_stands(values: dict[str, Any]):
     for sample in values["samples"]:
         sample |= {key: sample[key] + HOSTILE for key in ("question", "final_answer")}
         sample["completions"] = replace_values(sample["completions"])
-    page = Page(render_html(parse_report(values)))
+    page = Page(render_report(parse_report(values)))
     assert "script" not in page.tags
     assert "img" not in page.tags
     assert not [name for name, _ in page.attributes if name.startswith("on")]
@@ -113,7 +113,7 @@ def test_hostile_text_stays_text_wherever_it_stands(values: dict[str, Any]):
 
 
 def test_the_page_fetches_nothing_and_runs_nothing(values: dict[str, Any]):
-    html = render_html(parse_report(values))
+    html = render_report(parse_report(values))
     page = Page(html)
     for name, value in page.attributes:
         if name in ("src", "href", "xlink:href", "action", "data", "srcset"):
@@ -125,16 +125,16 @@ def test_the_page_fetches_nothing_and_runs_nothing(values: dict[str, Any]):
 
 def test_the_same_report_gives_the_same_bytes_in_another_process(values: dict[str, Any]):
     program = (
-        "import sys; from pathlib import Path; from gift.report.html import render_html;"
+        "import sys; from pathlib import Path; from gift.report.html import render_report;"
         "from gift.report.schema import load_report;"
-        "sys.stdout.buffer.write(render_html(load_report(Path(sys.argv[1]))).encode())"
+        "sys.stdout.buffer.write(render_report(load_report(Path(sys.argv[1]))).encode())"
     )
     other = subprocess.run([sys.executable, "-c", program, str(EXAMPLE)], check=True, capture_output=True)
-    assert other.stdout == render_html(parse_report(values)).encode()
+    assert other.stdout == render_report(parse_report(values)).encode()
 
 
 def test_charts_are_drawn_in_the_colours_of_the_page_and_share_no_ids(values: dict[str, Any]):
-    html = render_html(parse_report(values))
+    html = render_report(parse_report(values))
     charts = re.findall(r"<svg.*?</svg>", html, flags=re.DOTALL)
     assert len(charts) == 3 + 2 + 8 + 1  # benchmarks, SFT curves, GIFT curves, seconds
     assert not re.search(r"#[0-9a-f]{6}\b(?!\")", "".join(charts))
@@ -149,7 +149,7 @@ def test_a_report_without_curves_samples_or_comparisons_is_still_a_page(values: 
     values |= {"curves": {}, "samples": [], "reused": [], "artifacts": {}, "data": {}}
     values["verdict"] = {"promoted": False, "reasons": ["The gate had nothing to compare."], "comparisons": []}
     values["models"] = {"candidate": {"heldout": {"accuracy": 0.0, "stderr": 0.0, "n": 1}}}
-    text = Page(render_html(parse_report(values))).text
+    text = Page(render_report(parse_report(values))).text
     assert "Not promoted: The gate had nothing to compare." in text
     assert "Training" not in text
     assert "answered by each model" not in text
@@ -159,7 +159,7 @@ def test_a_report_without_curves_samples_or_comparisons_is_still_a_page(values: 
 @pytest.mark.parametrize("points", [[], [[0, 1.0]], [[0, None]], [[0, 2.0], [1, None], [2, 2.0]]])
 def test_short_and_broken_curves_are_drawn_as_far_as_they_go(values: dict[str, Any], points: list):
     values["curves"] = {"gift": {"reward": points}}
-    html = render_html(parse_report(values))
+    html = render_report(parse_report(values))
     assert ("Mean reward of the sampled responses" in html) == bool(points)
 
 

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from gift.config import RunConfig, load_profile
 from gift.errors import GiftError
 from gift.stages import evaluate, prepare_data, prepare_model, train_policy, train_sft
-from gift.stages.explain import Difference, explain
+from gift.stages.explain import DecisionChange, explain
 from gift.stages.output import Output, address
 from gift.stages.prepare_data import prepare_data as prepare_data_stage
 from gift.stages.stage import run_stage
@@ -51,22 +51,24 @@ def test_the_output_of_a_real_stage_is_found_again(config: RunConfig) -> None:
 def test_every_difference_from_the_nearest_output_is_named(
     config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = _make(config, prepare_data.output(config), tmp_path)
-    model = _make(config, prepare_model.output(config, data), tmp_path)
-    near = _make(config, train_sft.output(config, data, model), tmp_path)
-    _make(config, train_sft.output(_changed(config, "sft.steps=7", "seed=3"), data, model), tmp_path)
-    _make(config, train_policy.output(config, "some run", data, near), tmp_path)  # of the same kind, by another stage
+    data = _make(config, prepare_data.data_output(config), tmp_path)
+    model = _make(config, prepare_model.base_model_output(config, data), tmp_path)
+    near = _make(config, train_sft.sft_output(config, data, model), tmp_path)
+    _make(config, train_sft.sft_output(_changed(config, "sft.steps=7", "seed=3"), data, model), tmp_path)
+    _make(
+        config, train_policy.policy_output(config, "some run", data, near), tmp_path
+    )  # of the same kind, by another stage
     found = explain(_changed(config, "sft.optimizer.learning_rate=0.5"), "train-sft")
     assert (found.reused, found.nearest) == (None, near)
-    assert found.differences == (Difference("setting sft.optimizer.learning_rate", "0.003", "0.5"),)
+    assert found.differences == (DecisionChange("setting sft.optimizer.learning_rate", "0.003", "0.5"),)
     monkeypatch.setenv("GIFT_IMAGE_CONTENT", "another")
-    assert explain(config, "prepare-data").differences == (Difference("image", None, "another"),)
+    assert explain(config, "prepare-data").differences == (DecisionChange("image", None, "another"),)
 
 
 def test_what_follows_from_an_output_that_is_made_anew_is_made_anew(config: RunConfig, tmp_path: Path) -> None:
-    data = _make(config, prepare_data.output(config), tmp_path)
-    model = _make(config, prepare_model.output(config, data), tmp_path)
-    evaluation = _make(config, evaluate.output(config, data, model), tmp_path)
+    data = _make(config, prepare_data.data_output(config), tmp_path)
+    model = _make(config, prepare_model.base_model_output(config, data), tmp_path)
+    evaluation = _make(config, evaluate.evaluation_output(config, data, model), tmp_path)
     assert explain(config, "evaluate-base").reused == evaluation
     found = explain(_changed(config, "data.train=11"), "evaluate-base")
     assert found.nearest == evaluation
@@ -77,15 +79,15 @@ def test_what_follows_from_an_output_that_is_made_anew_is_made_anew(config: RunC
 
 
 def test_a_new_run_trains_its_policy_anew_and_a_retried_stage_does_not(config: RunConfig, tmp_path: Path) -> None:
-    data = _make(config, prepare_data.output(config), tmp_path)
-    model = _make(config, prepare_model.output(config, data), tmp_path)
-    checkpoint = _make(config, train_sft.output(config, data, model), tmp_path)
+    data = _make(config, prepare_data.data_output(config), tmp_path)
+    model = _make(config, prepare_model.base_model_output(config, data), tmp_path)
+    checkpoint = _make(config, train_sft.sft_output(config, data, model), tmp_path)
     from gift.stages import convert
 
-    sft = _make(config, convert.output(config, checkpoint, model), tmp_path)
-    policy = _make(config, train_policy.output(config, "yesterday", data, sft), tmp_path)
+    sft = _make(config, convert.converted_output(config, checkpoint, model), tmp_path)
+    policy = _make(config, train_policy.policy_output(config, "yesterday", data, sft), tmp_path)
     found = explain(config, "train-policy")
-    assert found.differences == (Difference("setting run", "yesterday", "(a new run)"),)
+    assert found.differences == (DecisionChange("setting run", "yesterday", "(a new run)"),)
     assert explain(config, "train-policy", run_id="yesterday").reused == policy
 
 
@@ -103,7 +105,7 @@ def test_the_command_says_it_in_words(config: RunConfig, tmp_path: Path) -> None
         return result.output
 
     assert "prepare-data is made anew: the store has none yet" in gift()
-    uri = _make(config, prepare_data.output(config), tmp_path)
+    uri = _make(config, prepare_data.data_output(config), tmp_path)
     assert f"prepare-data is reused from {uri}" in gift()
     said = gift("data.slip_rate=0.1")
     assert f"prepare-data is made anew; from {uri}\nit differs in 1 of the things that decide it:" in said

