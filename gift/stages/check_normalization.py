@@ -22,6 +22,7 @@ from gift.config import RunConfig
 from gift.data.problems import read_problems
 from gift.data.tokens import tokenize_prompts
 from gift.hub.mirror import with_reward_models
+from gift.models.device import choose_device
 from gift.models.loading import load_model, load_tokenizer
 from gift.rewards import open_scorer
 from gift.rollout.transformers import TransformersEngine
@@ -50,7 +51,8 @@ def check_normalization(stage: Stage, data: str, policy: str, reference: str) ->
         (folder / NORMALIZATION_FILE).write_text(result.model_dump_json(indent=2), encoding="utf-8")
         return {}
 
-    decides = [config.rollout, *config.rewards, config.prompt, config.rl.micro_batch_groups, config.seed]
+    settings = [config.prompt, config.rl.micro_batch_groups, config.seed, config.compute.device]
+    decides = [config.rollout, *config.rewards, *settings]
     uri = stage.make_once("normalization", decides, [data, policy, reference], make)
     with stage.fetched(uri) as (folder,):
         result = Normalization.model_validate_json((folder / NORMALIZATION_FILE).read_text(encoding="utf-8"))
@@ -64,8 +66,7 @@ def check_normalization(stage: Stage, data: str, policy: str, reference: str) ->
 @torch.no_grad()
 def _sample_groups(config: RunConfig, data: Path, policy: Path, reference: Path) -> tuple[list[ScoredGroups], Tensor]:
     """`PROMPTS` groups, in parts as large as one forward pass of the training, and their `_prompts_of`."""
-    on_gpu = torch.cuda.is_available() and config.compute.device != "cpu"
-    device = torch.device("cuda" if on_gpu else "cpu")
+    device = choose_device(config.compute.device)
     model = _load(policy, device)
     batches = _sample_batches(config, data, model, load_tokenizer(policy), device)
     of_policy = _log_probabilities(model, batches, config)
