@@ -8,7 +8,7 @@ from gift.data.splits import SPLITS
 from gift.errors import GiftError
 from gift.evaluation.gate import Verdict
 from gift.evaluation.results import RESULTS_FILE, BenchmarkResult, load_results
-from gift.evaluation.statistics import PairedDifference, confidence_interval, paired_difference
+from gift.evaluation.statistics import INTERVAL_CONFIDENCE, PairedDifference, paired_difference
 from gift.provenance import provenance
 from gift.report.html import render_html
 from gift.report.schema import (
@@ -30,8 +30,6 @@ from gift.tracking import StageRecord, stage_records
 
 REPORT_FOLDER = "report"
 """Name under `<storage>/runs/<run id>/`."""
-CONFIDENCE = 0.95
-"""Level of the report's intervals; the gate has its own."""
 
 Results = Mapping[ModelName, Mapping[str, BenchmarkResult]]
 
@@ -109,16 +107,15 @@ def _verdict(stage: Stage, verdict: Verdict, results: Results) -> ReportedVerdic
 
 
 def _comparison(other: str, benchmark: str, difference: PairedDifference) -> AccuracyDifference:
-    low, high = confidence_interval(difference.mean, difference.stderr, CONFIDENCE)
     return AccuracyDifference(
         name=f"candidate - {other}",
         benchmark=benchmark,
         difference=difference.mean,
         stderr=difference.stderr,
         n=difference.n,
-        confidence_low=low,
-        confidence_high=high,
-        confidence=CONFIDENCE,
+        confidence_low=difference.low,
+        confidence_high=difference.high,
+        confidence=INTERVAL_CONFIDENCE,
     )
 
 
