@@ -10,15 +10,22 @@ open it. May import `tracking` and `errors`.
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Literal
 
 from mlflow.exceptions import MlflowException
 
 from gift.errors import GiftError
 from gift.tracking.client import allow_existing, explain_outage, is_outage, mlflow_client
 
-CHAMPION = "champion"
-CHALLENGER = "challenger"
+CHAMPION: Literal["champion"] = "champion"
+CHALLENGER: Literal["challenger"] = "challenger"
 PREVIOUS_CHAMPION_TAG = "previous_champion"
+OWN_TAGS = "gift."
+"""How the tags of a registration begin; the tags of people and of `promote` do not."""
+
+
+class ChampionChangedError(GiftError):
+    """Somebody else has moved the alias `champion` since the verdict was reached."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +37,20 @@ class Champion:
     tags: dict[str, str]
 
 
+@dataclass(frozen=True)
+class Standing:
+    """What the registry says about a version: its alias (`champion` where it has both) and its tags."""
+
+    alias: Literal["champion", "challenger"] | None
+    tags: dict[str, str]
+
+
 def register(name: str, source_uri: str, run_id: str, tags: Mapping[str, str]) -> str:
     """Register the checkpoint at `source_uri` (`s3://…`) and return its version; a second call returns the same one.
 
-    The registered model is created when it is missing. `run_id` is the MLflow run that made the checkpoint.
+    A version that is there already gets the new tags, and loses those of `OWN_TAGS` that are not among them. MLflow
+    keeps the `run_id` of its first registration; so a tag should name the run, too. The registered model is created
+    when it is missing. `run_id` is the MLflow run that made the checkpoint.
 
     Raises:
         GiftError: MLflow is not reachable, or refuses the name or the URI.
@@ -44,7 +61,9 @@ def register(name: str, source_uri: str, run_id: str, tags: Mapping[str, str]) -
             client.create_registered_model(name)
         registered = client.search_model_versions(f"name = '{name}' and source_path = '{source_uri}'")
         if registered:
-            return str(registered[0].version)
+            version = str(registered[0].version)
+            _replace_own_tags(name, version, registered[0].tags, tags)
+            return version
         created = client.create_model_version(
             name,
             source_uri,
@@ -54,6 +73,16 @@ def register(name: str, source_uri: str, run_id: str, tags: Mapping[str, str]) -
             await_creation_for=0,
         )
         return str(created.version)
+
+
+def set_tag(name: str, version: str, key: str, value: str) -> None:
+    """Write a tag on a version.
+
+    Raises:
+        GiftError: MLflow is not reachable, or has no such version.
+    """
+    with _explain_errors(f"setting the tag {key} of version {version} of {name!r}"):
+        mlflow_client().set_model_version_tag(name, version, key, value)
 
 
 def set_challenger(name: str, version: str) -> None:
@@ -66,23 +95,43 @@ def set_challenger(name: str, version: str) -> None:
         mlflow_client().set_registered_model_alias(name, CHALLENGER, version)
 
 
-def promote(name: str, version: str) -> None:
+def promote(name: str, version: str, instead_of: str | None) -> None:
     """Point the alias `champion` to a version, and write the version that it replaces on its tag `previous_champion`.
 
-    Promoting the reigning champion again changes nothing.
+    Promoting the reigning champion again changes nothing, so that a retried task does not stumble over its own work.
+
+    MLflow has no compare-and-set. Two promotions whose last looks at the champion both come before either's move, a few
+    requests apart, are both made, and the later one stays. A look after the move tells the earlier one, unless that
+    look comes before the later move as well.
+
+    Args:
+        instead_of: the version that must be champion now, i.e. the one that the verdict was reached against; or None.
 
     Raises:
+        ChampionChangedError: another version is champion, or none where one was expected, and the alias was not moved;
+            or somebody else has moved it right after us.
         GiftError: MLflow is not reachable, or has no such version.
     """
-    reigning = champion(name)
-    if reigning is not None and reigning.version == version:
+    reigning = _reigning_version(name)
+    if reigning == version:
         return
+    if reigning != instead_of:
+        raise ChampionChangedError(
+            f"{_in_words(reigning)} of {name} is champion by now, and the verdict was reached against "
+            f"{_in_words(instead_of)}; run again, or promote version {version} by hand"
+        )
     with _explain_errors(f"promoting version {version} of {name!r}"):
         client = mlflow_client()
         # The tag first: an alias that moved without it could not be rolled back.
         if reigning is not None:
-            client.set_model_version_tag(name, version, PREVIOUS_CHAMPION_TAG, reigning.version)
+            client.set_model_version_tag(name, version, PREVIOUS_CHAMPION_TAG, reigning)
         client.set_registered_model_alias(name, CHAMPION, version)
+    now = _reigning_version(name)
+    if now != version:
+        raise ChampionChangedError(
+            f"{_in_words(now)} of {name} was made champion at the same moment as version {version}; look at both, run "
+            f"again, or promote version {version} by hand"
+        )
 
 
 def champion(name: str) -> Champion | None:
@@ -92,17 +141,55 @@ def champion(name: str) -> Champion | None:
         GiftError: MLflow is not reachable.
     """
     with _explain_errors(f"looking up the champion of {name!r}"):
-        client = mlflow_client()
-        try:
-            version = client.get_registered_model(name).aliases.get(CHAMPION)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise
-            return None
+        version = _aliases(name).get(CHAMPION)
         if version is None:
             return None
-        model = client.get_model_version(name, version)
+        model = mlflow_client().get_model_version(name, version)
         return Champion(version=str(model.version), source_uri=model.source, tags=dict(model.tags))
+
+
+def standing(name: str, version: str) -> Standing:
+    """What the registry says about a version now.
+
+    Raises:
+        GiftError: MLflow is not reachable, or has no such version.
+    """
+    with _explain_errors(f"looking up version {version} of {name!r}"):
+        aliases = _aliases(name)
+        model = mlflow_client().get_model_version(name, version)
+    alias = next((alias for alias in (CHAMPION, CHALLENGER) if aliases.get(alias) == version), None)
+    return Standing(alias, dict(model.tags))
+
+
+def _reigning_version(name: str) -> str | None:
+    with _explain_errors(f"looking up the champion of {name!r}"):
+        return _aliases(name).get(CHAMPION)
+
+
+def _aliases(name: str) -> dict[str, str]:
+    """Alias → version; none before the first registration."""
+    try:
+        aliases = mlflow_client().get_registered_model(name).aliases
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return {}
+    return {alias: str(version) for alias, version in aliases.items()}
+
+
+def _replace_own_tags(name: str, version: str, old: Mapping[str, str], new: Mapping[str, str]) -> None:
+    """A reader in between may see tags of both registrations, but never none."""
+    client = mlflow_client()
+    for key, value in new.items():
+        if old.get(key) != value:
+            client.set_model_version_tag(name, version, key, value)
+    for key in old:
+        if key.startswith(OWN_TAGS) and key not in new:
+            client.delete_model_version_tag(name, version, key)
+
+
+def _in_words(version: str | None) -> str:
+    return "no version" if version is None else f"version {version}"
 
 
 @contextmanager

@@ -6,6 +6,8 @@ from pydantic import Field, model_validator
 
 from gift.config.section import Count, NonNegativeFloat, PositiveFloat, PositiveInt, Section, Share
 
+Device = Literal["auto", "cpu", "cuda"]
+
 
 class GpuConfig(Section):
     """The kind of GPU of every rank."""
@@ -21,7 +23,8 @@ class ComputeConfig(Section):
     ranks: PositiveInt = 2
     """Over all nodes; on GPUs, one rank is one GPU."""
     threads_per_rank: PositiveInt = 1
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
+    """Of all stages that compute with a model; auto takes a GPU where there is one."""
     zero_stage: Literal[1, 2, 3] = 2
     offload: Literal["none", "cpu"] = "none"
     precision: Literal["fp32", "bf16"] = "fp32"

@@ -1,17 +1,35 @@
 """The gate: may the candidate become the champion?
 
 It may when it beats the SFT model by a one-sided paired test, and no such test shows it to be worse than the reigning
-champion. Left out on purpose: a way around the gate. Who knows better promotes by hand.
+champion. Where the champion's results can't be compared, it may not. Left out on purpose: a way around the gate. Who
+knows better promotes by hand.
 """
 
-from statistics import NormalDist
+from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
 
 from gift.config import GateConfig
 from gift.errors import GiftError
 from gift.evaluation.results import BenchmarkResult
-from gift.evaluation.statistics import PairedDifference, paired_difference
+from gift.evaluation.statistics import PairedDifference, differences, lower_bound, paired_difference
+
+
+@dataclass(frozen=True)
+class NotComparable:
+    """There is a champion, but no result of it that a candidate could be compared with."""
+
+    reason: str
+    """A clause that follows "The champion can't be compared: "."""
+
+
+class Opponent(BaseModel):
+    """The model version that was champion when the gate decided."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str
+    version: str
 
 
 class Verdict(BaseModel):
@@ -20,45 +38,60 @@ class Verdict(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     promote: bool
+    comparable: bool = True
+    """False where there is a champion that the candidate can't be compared with."""
+    champion: Opponent | None = None
+    """Whom the verdict was reached against; None when there was no champion."""
     reasons: tuple[str, ...]
     comparisons: dict[str, PairedDifference]
 
 
 def decide(
-    config: GateConfig, sft: BenchmarkResult, candidate: BenchmarkResult, champion: BenchmarkResult | None
+    config: GateConfig,
+    sft: BenchmarkResult,
+    candidate: BenchmarkResult,
+    champion: BenchmarkResult | NotComparable | None,
+    opponent: Opponent | None = None,
 ) -> Verdict:
-    """Judge the candidate on `config.benchmark`; `champion` is None when there is none yet.
+    """Judge the candidate on `config.benchmark`; `champion` is None when there is none yet, `opponent` its version.
 
     Raises:
         GiftError: a result belongs to another benchmark, or the SFT model was evaluated on other problems.
     """
     for result in (sft, candidate, champion):
-        if result is not None and result.task != config.benchmark:
+        if isinstance(result, BenchmarkResult) and result.task != config.benchmark:
             raise GiftError(f"the gate judges {config.benchmark}, but was given a result of {result.task}")
-    z = NormalDist().inv_cdf(config.confidence)
+    if isinstance(champion, BenchmarkResult) and champion.ids != candidate.ids:
+        champion = NotComparable(
+            f"it was evaluated on other {champion.task} problems ({champion.n}, the candidate on {candidate.n})"
+        )
     comparisons = {"sft": paired_difference(candidate, sft)}
-    beats_sft, reason = _beats_sft(config, z, sft, candidate, comparisons["sft"])
+    beats_sft, reason = _beats_sft(config, sft, candidate, comparisons["sft"])
     reasons = [reason]
     holds_against_champion = True
-    if champion is None:
-        reasons.append("There is no champion yet to compare with.")
-    elif champion.ids != candidate.ids:
-        holds_against_champion = False
-        reasons.append(
-            f"The champion was evaluated on other {champion.task} problems ({champion.n}, the candidate on "
-            f"{candidate.n}), so the two cannot be compared; a human has to decide and promote by hand."
-        )
-    else:
-        comparisons["champion"] = paired_difference(candidate, champion)
-        holds_against_champion, reason = _holds_against_champion(config, z, champion, comparisons["champion"])
-        reasons.append(reason)
-    return Verdict(promote=beats_sft and holds_against_champion, reasons=tuple(reasons), comparisons=comparisons)
+    match champion:
+        case None:
+            reasons.append("There is no champion yet to compare with.")
+        case NotComparable(why):
+            holds_against_champion = False
+            reasons.append(f"The champion can't be compared: {why}. A human has to decide and promote by hand.")
+        case BenchmarkResult():
+            comparisons["champion"] = paired_difference(candidate, champion)
+            holds_against_champion, reason = _holds_against(config, champion, candidate, comparisons["champion"])
+            reasons.append(reason)
+    return Verdict(
+        promote=beats_sft and holds_against_champion,
+        comparable=not isinstance(champion, NotComparable),
+        champion=opponent,
+        reasons=tuple(reasons),
+        comparisons=comparisons,
+    )
 
 
 def _beats_sft(
-    config: GateConfig, z: float, sft: BenchmarkResult, candidate: BenchmarkResult, difference: PairedDifference
+    config: GateConfig, sft: BenchmarkResult, candidate: BenchmarkResult, difference: PairedDifference
 ) -> tuple[bool, str]:
-    bound = difference.mean - z * difference.stderr
+    bound = lower_bound(differences(candidate, sft), config.confidence)
     passed = bound > config.min_gain
     return passed, (
         f"On {candidate.n} {candidate.task} problems the candidate solves {candidate.accuracy:.1%} and the SFT model "
@@ -68,10 +101,10 @@ def _beats_sft(
     )
 
 
-def _holds_against_champion(
-    config: GateConfig, z: float, champion: BenchmarkResult, difference: PairedDifference
+def _holds_against(
+    config: GateConfig, champion: BenchmarkResult, candidate: BenchmarkResult, difference: PairedDifference
 ) -> tuple[bool, str]:
-    passed = difference.mean + z * difference.stderr >= 0
+    passed = lower_bound(differences(champion, candidate), config.confidence) <= 0
     return passed, (
         f"The champion solves {champion.accuracy:.1%} of the same problems: {_points(difference)}. The candidate is "
         f"{'not significantly' if passed else 'significantly'} worse at {100 * config.confidence:g}% confidence."

@@ -41,7 +41,13 @@ _SHOWN_SAMPLES = 6
 
 
 def evaluate_model(
-    model: Path, benchmarks: Path, config: EvaluationConfig, prompt: str, seed: int, progress: Progress
+    model: Path,
+    benchmarks: Path,
+    config: EvaluationConfig,
+    prompt: str,
+    seed: int,
+    device: torch.device,
+    progress: Progress,
 ) -> dict[str, BenchmarkResult]:
     """Evaluate the Hugging Face folder `model` on each of `config.benchmarks`; the keys are the tasks' names.
 
@@ -49,6 +55,7 @@ def evaluate_model(
         benchmarks: a folder that `gift.data.sources.write_data` has filled.
         prompt: the template of the tasks `heldout` and `heldout_sampled`; lm-eval's own tasks have their own.
         seed: draws the samples of `heldout_sampled`; each benchmark starts from it, whatever was run before.
+        device: where the model runs.
 
     Raises:
         GiftError: a benchmark file is missing, empty or malformed; or a prompt and its answer exceed the context.
@@ -56,7 +63,7 @@ def evaluate_model(
     torch.set_num_threads(config.threads)
     audible_progress = _audible(progress, sys.stderr)
     with tempfile.TemporaryDirectory(prefix="gift-evaluation-") as scratch, quiet_libraries():
-        language_model = _language_model(model, config)
+        language_model = _language_model(model, config, device)
         tasks = [
             (benchmark, load_task(benchmark, benchmarks, prompt, config.heldout_answers, Path(scratch)))
             for benchmark in config.benchmarks
@@ -70,9 +77,8 @@ def evaluate_model(
         }
 
 
-def _language_model(folder: Path, config: EvaluationConfig) -> HFLM:
+def _language_model(folder: Path, config: EvaluationConfig, device: torch.device) -> HFLM:
     dtype = torch_dtype(config.precision)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = load_model(folder, dtype, dtype, device).to(device)
     tokenizer = load_tokenizer(folder)
     ends = model.generation_config.eos_token_id

@@ -5,9 +5,9 @@ people to read.
 """
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from gift.errors import GiftError
 
@@ -61,7 +61,7 @@ class BenchmarkResult(BaseModel):
     n: int
     """Number of problems."""
     ids: tuple[str, ...]
-    correct: tuple[float, ...]
+    correct: tuple[Annotated[float, Field(ge=0, le=1)], ...]
     secondary: dict[str, float]
     """Further metrics, such as `flexible_extract_accuracy` and `mean_completion_characters`."""
     settings: EvaluationSettings
@@ -86,17 +86,18 @@ def save_results(path: Path, results: dict[str, BenchmarkResult]) -> None:
     unfinished.replace(path)
 
 
-def load_results(path: Path) -> dict[str, BenchmarkResult]:
-    """The results that `save_results` wrote.
+def load_results(path: Path, origin: str | None = None) -> dict[str, BenchmarkResult]:
+    """The results that `save_results` wrote; messages name their `origin` where `path` is only a copy.
 
     Raises:
         GiftError: the file is missing or holds something else.
     """
+    where = origin or path
     if not path.is_file():
-        raise GiftError(f"evaluation results {path} do not exist; run the evaluation first")
+        raise GiftError(f"evaluation results {where} do not exist; run the evaluation first")
     try:
         return _RESULTS.validate_json(path.read_bytes())
     except ValidationError as error:
         fault = error.errors()[0]
         location = ".".join(str(part) for part in fault["loc"])
-        raise GiftError(f"{path} does not hold evaluation results: {location}: {fault['msg']}") from None
+        raise GiftError(f"{where} does not hold evaluation results: {location}: {fault['msg']}") from None

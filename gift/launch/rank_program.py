@@ -9,12 +9,12 @@ import runpy
 import sys
 from typing import NoReturn
 
-import torch
 import torch.distributed as dist
 from torch.distributed.elastic.multiprocessing.errors import record
 
 from gift.end_with_parent import end_with_parent
 from gift.errors import GiftError
+from gift.models.device import choose_device
 
 
 def main() -> None:
@@ -22,7 +22,7 @@ def main() -> None:
     end_with_parent(os.getppid())()
     os.dup2(sys.stdout.fileno(), sys.stderr.fileno())  # stderr is the agent's, whose log nobody reads unless it fails
     # What "auto" means. DeepSpeed reads it when it is imported; left alone it would also pick other devices.
-    os.environ.setdefault("DS_ACCELERATOR", "cuda" if torch.cuda.is_available() else "cpu")
+    os.environ.setdefault("DS_ACCELERATOR", choose_device("auto").type)
     sys.argv = sys.argv[1:]
     try:
         _run_recorded(sys.argv[0])

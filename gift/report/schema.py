@@ -70,6 +70,7 @@ class ReportedVerdict(Section):
     """The gate's decision; its first comparison is the one that decided."""
 
     promoted: bool
+    """The gate was for it, and the version is champion in the registry."""
     reasons: tuple[str, ...]
     comparisons: tuple[AccuracyDifference, ...] = ()
 
@@ -79,7 +80,8 @@ class RegisteredVersion(Section):
 
     model: str
     version: str
-    alias: Literal["champion", "challenger"]
+    alias: Literal["champion", "challenger"] | None
+    """As the registry had it when the report was written; None where a later run has taken it."""
     source: str
 
 

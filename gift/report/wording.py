@@ -48,6 +48,11 @@ def comparison_label(report: Report, comparison: AccuracyDifference) -> str:
     return " − ".join(labels.get(name, name) for name in comparison.name.split(" - "))
 
 
+def alias_label(report: Report) -> str:
+    """The alias of the registered version, or `no alias`."""
+    return report.registry.alias or "no alias"
+
+
 def percent(share: float) -> str:
     """0.632 → `63.2`; the caller adds the sign where there is room for it."""
     return f"{100 * share:.1f}"

@@ -22,6 +22,7 @@ from gift.config import RunConfig
 from gift.data.problems import read_problems
 from gift.data.tokens import tokenize_prompts
 from gift.hub.mirror import with_reward_models
+from gift.models.device import choose_device
 from gift.models.loading import load_model, load_tokenizer
 from gift.rewards import open_scorer
 from gift.rollout.transformers import TransformersEngine
@@ -58,6 +59,7 @@ def check_normalization(stage: Stage, data: str, policy: str, reference: str) ->
         "prompt": config.prompt,
         "rl.micro_batch_groups": config.rl.micro_batch_groups,
         "seed": config.seed,
+        "compute.device": config.compute.device,
     }
     inputs = {"data": data, "policy": policy, "reference": reference}
     uri = stage.make_once(Output("normalization", __name__, settings, inputs, facts=reward_facts(config)), make)
@@ -73,8 +75,7 @@ def check_normalization(stage: Stage, data: str, policy: str, reference: str) ->
 @torch.no_grad()
 def _sample_groups(config: RunConfig, data: Path, policy: Path, reference: Path) -> tuple[list[ScoredGroups], Tensor]:
     """`PROMPTS` groups, in parts as large as one forward pass of the training, and their `_prompts_of`."""
-    on_gpu = torch.cuda.is_available() and config.compute.device != "cpu"
-    device = torch.device("cuda" if on_gpu else "cpu")
+    device = choose_device(config.compute.device)
     model = _load(policy, device)
     batches = _sample_batches(config, data, model, load_tokenizer(policy), device)
     of_policy = _log_probabilities(model, batches, config)

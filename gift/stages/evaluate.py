@@ -11,19 +11,27 @@ from gift.stages.stage import Stage
 
 
 def evaluation_output(config: RunConfig, data: str, model: str) -> Output:
-    settings = {"evaluation": config.evaluation, "prompt": config.prompt, "seed": config.seed}
+    settings = {
+        "evaluation": config.evaluation,
+        "prompt": config.prompt,
+        "seed": config.seed,
+        "compute.device": config.compute.device,
+    }
     return Output("evaluations", __name__, settings, {"data": data, "model": model})
 
 
 def evaluate(stage: Stage, data: str, model: str) -> str:
     """Returns: URI of a folder with results.json."""
     config, prompt, seed = stage.config.evaluation, stage.config.prompt, stage.config.seed
+    setting = stage.config.compute.device
 
     def make(folder: Path) -> dict[str, str]:
         from gift.evaluation.harness import evaluate_model  # takes seconds, which a reused output need not wait
+        from gift.models.device import choose_device
 
+        device = choose_device(setting)
         with stage.fetched(data, model) as (data_folder, model_folder):
-            results = evaluate_model(model_folder, data_folder, config, prompt, seed, progress=_live_lines())
+            results = evaluate_model(model_folder, data_folder, config, prompt, seed, device, progress=_live_lines())
         save_results(folder / RESULTS_FILE, results)
         return {}
 

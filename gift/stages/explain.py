@@ -16,6 +16,7 @@ from gift.config import RunConfig
 from gift.errors import GiftError
 from gift.hub.mirror import mirrored_data
 from gift.stages.convert import converted_output
+from gift.stages.evaluate import evaluation_output
 from gift.stages.output import Output, address, content_digest
 from gift.stages.prepare_data import data_output
 from gift.stages.prepare_model import base_model_output

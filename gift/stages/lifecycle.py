@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from gift.config import RunConfig, parse_config
 from gift.errors import GiftError
 from gift.progress import BANNER
+from gift.stages.champion import warn_if_not_comparable
 from gift.stages.stage import exit_on_fault
 from gift.tracking import StageRecord, finish_parent_run, stage_records, start_parent_run
 from gift.webhook import RunEnd, post_run_end
@@ -18,7 +19,10 @@ LAST_STAGE = "report"
 
 
 def start_run(config: str, run_id: str) -> str:
-    """Returns: the MLflow run that all stages are nested in; the same one when the task is retried."""
+    """Returns: the MLflow run that all stages are nested in; the same one when the task is retried.
+
+    What would keep the gate from comparing with the champion is a printed line now, not a surprise after the training.
+    """
     print(f"{BANNER}start-run", flush=True)
     with exit_on_fault():
         if "{{" in run_id:
@@ -26,7 +30,10 @@ def start_run(config: str, run_id: str) -> str:
                 f"the platform did not replace {run_id} by the run's id, so all runs would be one; "
                 "use Kubeflow Pipelines 2.5 or newer"
             )
-        return start_parent_run(parse_config(config), run_id)
+        parsed = parse_config(config)
+        parent_run_id = start_parent_run(parsed, run_id)
+        warn_if_not_comparable(parsed)
+        return parent_run_id
 
 
 def finish_run(config: str, run_id: str, state: str) -> None:

@@ -1,25 +1,43 @@
 """Stage: candidate + verdict → registered model version; the only place that moves the alias `champion`."""
 
 from gift import registry
-from gift.stages.gate import EVALUATION_TAG, read_verdict
+from gift.evaluation.gate import Verdict
+from gift.stages.champion import EVALUATION_TAG
+from gift.stages.gate import read_verdict
 from gift.stages.output import content_digest
 from gift.stages.stage import Stage
 
+NOT_PROMOTED_TAG = "gift.not_promoted"
+"""Tag of a model version: why it is not champion although the verdict was for it."""
+
 
 def register(stage: Stage, model: str, candidate_results: str, verdict: str) -> str:
-    """Register the model at the URI `model` without copying it. Returns: the version."""
+    """Register the model at the URI `model` without copying it. Returns: the version.
+
+    The champion that the verdict was reached against must still be the champion; else the alias stays where it is.
+    """
     name = stage.config.registered_model
-    promote = read_verdict(stage, verdict).promote
+    decided = read_verdict(stage, verdict)
     tags = {
         EVALUATION_TAG: candidate_results,
         "gift.run_id": stage.run_id,
+        "gift.mlflow_run": stage.parent_run_id,
         "gift.config_digest": stage.config.digest(),
         "gift.model_digest": content_digest(model),
-        "gift.promoted": str(promote).lower(),
+        "gift.verdict": verdict,
     }
     version = registry.register(name, model, stage.parent_run_id, tags)
     registry.set_challenger(name, version)
-    if promote:
-        registry.promote(name, version)
-    print(f"  {name} version {version} is now {'champion' if promote else 'challenger only'}", flush=True)
+    if decided.promote:
+        _promote(name, version, decided)
+    alias = registry.standing(name, version).alias
+    print(f"  {name} version {version} is now {alias or 'without an alias'}", flush=True)
     return version
+
+
+def _promote(name: str, version: str, verdict: Verdict) -> None:
+    try:
+        registry.promote(name, version, instead_of=verdict.champion.version if verdict.champion else None)
+    except registry.ChampionChangedError as change:
+        registry.set_tag(name, version, NOT_PROMOTED_TAG, str(change))
+        print(f"  not promoted: {change}", flush=True)

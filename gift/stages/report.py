@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from gift import registry
 from gift.data.splits import SPLITS
 from gift.errors import GiftError
 from gift.evaluation.gate import Verdict
 from gift.evaluation.results import RESULTS_FILE, BenchmarkResult, load_results
-from gift.evaluation.statistics import PairedDifference, confidence_interval, paired_difference
+from gift.evaluation.statistics import INTERVAL_CONFIDENCE, PairedDifference, paired_difference
 from gift.provenance import provenance
 from gift.report.html import render_report
 from gift.report.schema import (
@@ -24,14 +25,13 @@ from gift.report.schema import (
     save_report,
 )
 from gift.stages.gate import read_verdict
+from gift.stages.register import NOT_PROMOTED_TAG
 from gift.stages.stage import Stage
 from gift.storage import read_manifest
 from gift.tracking import StageRecord, stage_records
 
 REPORT_FOLDER = "report"
 """Name under `<storage>/runs/<run id>/`."""
-CONFIDENCE = 0.95
-"""Level of the report's intervals; the gate has its own."""
 
 Results = Mapping[ModelName, Mapping[str, BenchmarkResult]]
 
@@ -50,17 +50,18 @@ def report(
     uris: dict[ModelName, str] = {"base": base_results, "sft": sft_results, "candidate": candidate_results}
     results = {name: _read_results(stage, uri) for name, uri in uris.items()}
     decided = read_verdict(stage, verdict)
+    standing = registry.standing(stage.config.registered_model, version)
     records = stage_records(stage.parent_run_id)
     built = Report(
         run_id=stage.run_id,
         profile=stage.config.description,
         finished=datetime.now(UTC),
         models={name: {task: _score(result) for task, result in tasks.items()} for name, tasks in results.items()},
-        verdict=_verdict(stage, decided, results),
+        verdict=_verdict(stage, decided, standing, results),
         registry=RegisteredVersion(
             model=stage.config.registered_model,
             version=version,
-            alias="champion" if decided.promote else "challenger",
+            alias=standing.alias,
             source=model,
         ),
         seconds={name: record.seconds for name, record in records.items()},
@@ -98,27 +99,34 @@ def _score(result: BenchmarkResult) -> Score:
     )
 
 
-def _verdict(stage: Stage, verdict: Verdict, results: Results) -> ReportedVerdict:
-    """The gate's comparisons first, then candidate and SFT model on the other benchmarks."""
+def _verdict(stage: Stage, verdict: Verdict, standing: registry.Standing, results: Results) -> ReportedVerdict:
+    """The gate's comparisons first, then candidate and SFT model on the other benchmarks.
+
+    The gate decides, but the registry says whether the version is champion.
+    """
+    promoted = verdict.promote and standing.alias == registry.CHAMPION
+    reasons = list(verdict.reasons)
+    if verdict.promote and not promoted:
+        why = standing.tags.get(NOT_PROMOTED_TAG, "somebody has moved the alias champion on since the registration")
+        reasons.append(f"The gate was for a promotion, but the candidate is not champion: {why}.")
     gated = stage.config.gate.benchmark
     comparisons = [_comparison(other, gated, difference) for other, difference in verdict.comparisons.items()]
     for task, result in results["candidate"].items():
         if task != gated:
             comparisons.append(_comparison("sft", task, paired_difference(result, results["sft"][task])))
-    return ReportedVerdict(promoted=verdict.promote, reasons=verdict.reasons, comparisons=tuple(comparisons))
+    return ReportedVerdict(promoted=promoted, reasons=tuple(reasons), comparisons=tuple(comparisons))
 
 
 def _comparison(other: str, benchmark: str, difference: PairedDifference) -> AccuracyDifference:
-    low, high = confidence_interval(difference.mean, difference.stderr, CONFIDENCE)
     return AccuracyDifference(
         name=f"candidate - {other}",
         benchmark=benchmark,
         difference=difference.mean,
         stderr=difference.stderr,
         n=difference.n,
-        confidence_low=low,
-        confidence_high=high,
-        confidence=CONFIDENCE,
+        confidence_low=difference.low,
+        confidence_high=difference.high,
+        confidence=INTERVAL_CONFIDENCE,
     )
 
 

@@ -7,13 +7,14 @@ Left out on purpose: two writers of the same URI at once, empty folders and file
 and what the stages exchange are plain files. May import `fingerprint` and `errors`.
 """
 
-from gift.storage.client import check_storage
+from gift.storage.client import DirectoryError, check_storage
 from gift.storage.composition import compose_directory, delete_directory
 from gift.storage.listing import list_paths
 from gift.storage.manifest import Manifest, ManifestFile, read_manifest
 from gift.storage.transfer import download_directory, download_into, upload_directory
 
 __all__ = [
+    "DirectoryError",
     "Manifest",
     "ManifestFile",
     "check_storage",

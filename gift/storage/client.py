@@ -32,6 +32,10 @@ ATTEMPTS = 3
 KEY_REFUSED = {"403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"}
 
 
+class DirectoryError(GiftError):
+    """What a URI names is not there, not complete or damaged: another attempt would find the same."""
+
+
 @dataclass(frozen=True)
 class Location:
     """A directory URI, taken apart; `prefix` has no slash at either end."""
@@ -47,11 +51,11 @@ def parse_uri(uri: str) -> Location:
     """Take `s3://bucket/prefix` apart.
 
     Raises:
-        GiftError: not of that form. The prefix is required: a directory owns everything below it.
+        DirectoryError: not of that form. The prefix is required: a directory owns everything below it.
     """
     match = re.fullmatch(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/([^/]+(?:/[^/]+)*)", uri)
     if match is None:
-        raise GiftError(
+        raise DirectoryError(
             f"{uri!r} does not name a directory in S3: write s3://bucket/prefix, without a slash at its end"
         )
     return Location(bucket=match[1], prefix=match[2])
@@ -81,7 +85,8 @@ def storage_faults(client: "S3Client", bucket: str) -> Iterator[None]:
     """Turn boto3's exceptions into one line that names the endpoint and the bucket, and never the key.
 
     Raises:
-        GiftError: for every failed request.
+        DirectoryError: there is no such bucket.
+        GiftError: for every other failed request.
     """
     address = urlsplit(client.meta.endpoint_url)
     where = f"{address.hostname}:{address.port or (443 if address.scheme == 'https' else 80)}"
@@ -92,7 +97,8 @@ def storage_faults(client: "S3Client", bucket: str) -> Iterator[None]:
             f"no credentials for S3 at {where} (bucket {bucket}): set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         ) from error
     except ClientError as error:
-        raise GiftError(_explain(error, where, bucket)) from error
+        kind = DirectoryError if error_code(error) == "NoSuchBucket" else GiftError
+        raise kind(_explain(error, where, bucket)) from error
     except (ConnectionError, HTTPClientError, RetriesExceededError) as error:
         raise GiftError(
             f"cannot reach S3 at {where} (bucket {bucket}; {type(error).__name__}): check that it is running and that "

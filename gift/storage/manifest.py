@@ -8,8 +8,7 @@ from typing import Annotated
 from botocore.exceptions import ClientError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from gift.errors import GiftError
-from gift.storage.client import connect, error_code, parse_uri, storage_faults
+from gift.storage.client import DirectoryError, connect, error_code, parse_uri, storage_faults
 
 MANIFEST_NAME = "manifest.json"
 
@@ -67,7 +66,8 @@ def read_manifest(uri: str) -> Manifest | None:
     """The manifest of the directory, or None when it has none, i.e. is not complete.
 
     Raises:
-        GiftError: S3 cannot be read, or the manifest is not a valid one.
+        DirectoryError: the manifest is not a valid one.
+        GiftError: S3 cannot be read.
     """
     location = parse_uri(uri)
     client = connect()
@@ -83,6 +83,6 @@ def read_manifest(uri: str) -> Manifest | None:
     except ValidationError as error:
         fault = error.errors()[0]
         place = ".".join(str(part) for part in fault["loc"]) or "its text"
-        raise GiftError(
+        raise DirectoryError(
             f"{uri}/{MANIFEST_NAME} is not valid ({place}: {fault['msg']}): write the directory again"
         ) from error

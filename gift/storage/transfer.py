@@ -21,7 +21,7 @@ from s3transfer.manager import TransferManager
 
 from gift.errors import GiftError
 from gift.fingerprint.files import sha256_of
-from gift.storage.client import Location, connect, error_code, parse_uri, storage_faults
+from gift.storage.client import DirectoryError, Location, connect, error_code, parse_uri, storage_faults
 from gift.storage.manifest import MANIFEST_NAME, Manifest, ManifestFile, read_manifest
 from gift.storage.objects import delete_keys, in_parallel, keys_below
 
@@ -74,14 +74,16 @@ def download_directory(uri: str, destination: Path) -> Manifest:
     """Fetch a complete directory to `destination`, which must not exist yet or be empty.
 
     Raises:
-        GiftError: not complete, content not as the manifest says, no room on the disk, or S3 or the disk failed.
-            Nothing is left at `destination` then.
+        DirectoryError: not complete, or its content is not as the manifest says.
+        GiftError: no room on the disk, or S3 or the disk failed. Nothing is left at `destination` in either case.
     """
     location = parse_uri(uri)
     started = time.monotonic()
     manifest = read_manifest(uri)
     if manifest is None:
-        raise GiftError(f"{uri} is not complete (no {MANIFEST_NAME}): its writer did not finish, or the URI is wrong")
+        raise DirectoryError(
+            f"{uri} is not complete (no {MANIFEST_NAME}): its writer did not finish, or the URI is wrong"
+        )
     client = connect()
     with _disk_faults(destination):
         if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
@@ -126,13 +128,15 @@ def _download_file(transfers: TransferManager, location: Location, file: Manifes
         transfers.download(location.bucket, location.key(file.path), str(local)).result()
     except ClientError as error:
         if error_code(error) in ("404", "NoSuchKey"):
-            raise GiftError(f"{remote} is missing although the manifest lists it: write the directory again") from error
+            raise DirectoryError(
+                f"{remote} is missing although the manifest lists it: write the directory again"
+            ) from error
         raise
     size = local.stat().st_size
     if size != file.size:
-        raise GiftError(f"{remote} has {size} bytes, its manifest says {file.size}: write the directory again")
+        raise DirectoryError(f"{remote} has {size} bytes, its manifest says {file.size}: write the directory again")
     if sha256_of(local) != file.sha256:
-        raise GiftError(f"{remote} is damaged (its sha256 is not the manifest's): write the directory again")
+        raise DirectoryError(f"{remote} is damaged (its sha256 is not the manifest's): write the directory again")
 
 
 # --- the disk ------------------------------------------------------------------------------------------------------

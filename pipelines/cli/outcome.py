@@ -6,6 +6,7 @@ from rich.markup import escape
 
 from gift.report.schema import load_report
 from gift.report.table import results_table
+from gift.report.wording import alias_label
 from pipelines.cli.session import console
 
 
@@ -21,5 +22,5 @@ def print_report(folder: Path) -> None:
     for reason in report.verdict.reasons:
         console.print(escape(reason), soft_wrap=True)
     registered = report.registry
-    console.print(f"registered  {registered.model} version {registered.version} ({registered.alias})")
+    console.print(f"registered  {registered.model} version {registered.version} ({alias_label(report)})")
     console.print(f"report      {folder / 'report.html'}", soft_wrap=True)

@@ -55,34 +55,82 @@ def test_there_is_no_champion_before_the_first_registration_or_promotion(model_n
 
 def test_the_first_promotion_has_no_previous_champion(model_name: str, run_id: str) -> None:
     version = registry.register(model_name, "s3://gift/runs/1/model", run_id, {"accuracy": "0.81"})
-    registry.promote(model_name, version)
+    registry.promote(model_name, version, instead_of=None)
     assert registry.champion(model_name) == registry.Champion(version, "s3://gift/runs/1/model", {"accuracy": "0.81"})
 
 
 def test_a_promotion_moves_the_alias_and_remembers_whom_it_replaced(model_name: str, run_id: str) -> None:
     first, second = (registry.register(model_name, f"s3://gift/runs/{i}/model", run_id, {}) for i in (1, 2))
-    registry.promote(model_name, first)
-    registry.promote(model_name, second)
+    registry.promote(model_name, first, instead_of=None)
+    registry.promote(model_name, second, instead_of=first)
     for _ in range(2):  # the second time, nothing may change: a retried gate must not lose the way back
         champion = registry.champion(model_name)
         assert champion == registry.Champion(second, "s3://gift/runs/2/model", {"previous_champion": first})
-        registry.promote(model_name, second)
+        registry.promote(model_name, second, instead_of=first)
 
 
 def test_the_challenger_is_another_alias(model_name: str, run_id: str) -> None:
     first, second = (registry.register(model_name, f"s3://gift/runs/{i}/model", run_id, {}) for i in (1, 2))
-    registry.promote(model_name, first)
+    registry.promote(model_name, first, instead_of=None)
     registry.set_challenger(model_name, second)
     assert MlflowClient().get_registered_model(model_name).aliases == {"champion": first, "challenger": second}
 
 
 def test_a_version_that_is_not_there_cannot_be_promoted(model_name: str, run_id: str) -> None:
     version = registry.register(model_name, "s3://gift/runs/1/model", run_id, {})
-    registry.promote(model_name, version)
-    for change in (registry.promote, registry.set_challenger):
+    registry.promote(model_name, version, instead_of=None)
+    for change in (
+        lambda: registry.promote(model_name, "9", instead_of=version),
+        lambda: registry.set_challenger(model_name, "9"),
+        lambda: registry.set_tag(model_name, "9", "key", "value"),
+        lambda: registry.standing(model_name, "9"),
+    ):
         with pytest.raises(GiftError, match=f"version 9 of '{model_name}'.*not found"):
-            change(model_name, "9")
+            change()
     assert registry.champion(model_name) is not None
+
+
+def test_a_promotion_over_another_champion_than_expected_moves_nothing(model_name: str, run_id: str) -> None:
+    first, second = (registry.register(model_name, f"s3://gift/runs/{i}/model", run_id, {}) for i in (1, 2))
+    with pytest.raises(registry.ChampionChangedError, match=f"no version of {model_name} is champion by now"):
+        registry.promote(model_name, second, instead_of=first)
+    registry.promote(model_name, first, instead_of=None)
+    with pytest.raises(registry.ChampionChangedError, match=f"version {first} of {model_name} is champion by now"):
+        registry.promote(model_name, second, instead_of=None)
+    assert registry.champion(model_name) == registry.Champion(first, "s3://gift/runs/1/model", {})
+    assert registry.standing(model_name, second) == registry.Standing(None, {})
+
+
+def test_a_promotion_that_another_one_overtakes_says_so(
+    model_name: str, run_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (registry.register(model_name, f"s3://gift/runs/{i}/model", run_id, {}) for i in (1, 2))
+    move = MlflowClient.set_registered_model_alias
+
+    def both_move(client: MlflowClient, name: str, alias: str, version: str) -> None:
+        move(client, name, alias, version)
+        move(client, name, alias, second)
+
+    monkeypatch.setattr(MlflowClient, "set_registered_model_alias", both_move)
+    with pytest.raises(
+        registry.ChampionChangedError, match=f"version {second} .* at the same moment as version {first}"
+    ):
+        registry.promote(model_name, first, instead_of=None)
+
+
+def test_registering_again_replaces_our_tags_and_leaves_the_others(model_name: str, run_id: str) -> None:
+    uri = "s3://gift/runs/1/model"
+    version = registry.register(model_name, uri, run_id, {"gift.run_id": "old", "gift.gone": "x", "gift.same": "y"})
+    registry.set_tag(model_name, version, "owner", "somebody")
+    registry.register(model_name, uri, run_id, {"gift.run_id": "new", "gift.same": "y"})
+    assert registry.standing(model_name, version).tags == {"gift.run_id": "new", "gift.same": "y", "owner": "somebody"}
+
+
+def test_a_deleted_champion_leaves_no_champion(model_name: str, run_id: str) -> None:
+    version = registry.register(model_name, "s3://gift/runs/1/model", run_id, {})
+    registry.promote(model_name, version, instead_of=None)
+    MlflowClient().delete_model_version(model_name, version)
+    assert registry.champion(model_name) is None
 
 
 @pytest.mark.parametrize(
@@ -101,7 +149,9 @@ def test_an_outage_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
     for attempt in (
         lambda: registry.register("model", "s3://gift/model", "run", {}),
         lambda: registry.set_challenger("model", "1"),
-        lambda: registry.promote("model", "1"),
+        lambda: registry.promote("model", "1", instead_of=None),
+        lambda: registry.set_tag("model", "1", "key", "value"),
+        lambda: registry.standing("model", "1"),
         lambda: registry.champion("model"),
     ):
         with pytest.raises(GiftError, match=f"MLflow at {HOST}:{port} does not answer"):

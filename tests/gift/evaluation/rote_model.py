@@ -38,7 +38,7 @@ def evaluation(*benchmarks: dict[str, Any], batch_size: int = 8, precision: str 
 def evaluate(
     model: Path, benchmarks: Path, config: EvaluationConfig, seed: int, progress: Any, prompt: str = PROMPT
 ) -> dict[str, BenchmarkResult]:
-    return evaluate_model(model, benchmarks, config, prompt, seed, progress)
+    return evaluate_model(model, benchmarks, config, prompt, seed, torch.device("cpu"), progress)
 
 
 def write_rote_model(folder: Path) -> None:

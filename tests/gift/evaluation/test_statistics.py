@@ -1,10 +1,19 @@
+import functools
 import math
 
+import numpy as np
 import pytest
+from scipy.stats import beta, binomtest, multinomial, t
 
 from gift.errors import GiftError
 from gift.evaluation.results import BenchmarkResult, EvaluationSettings
-from gift.evaluation.statistics import confidence_interval, mean_and_stderr, paired_difference
+from gift.evaluation.statistics import (
+    INTERVAL_CONFIDENCE,
+    PairedDifference,
+    lower_bound,
+    mean_and_stderr,
+    paired_difference,
+)
 
 SETTINGS = EvaluationSettings(
     lm_eval_version="0",
@@ -81,8 +90,94 @@ def test_other_problems_or_another_order_cannot_be_paired() -> None:
             paired_difference(first, other)
 
 
-def test_the_confidence_interval_is_the_normal_one() -> None:
-    low, high = confidence_interval(0.5, 0.1)
-    assert low == pytest.approx(0.5 - 0.1959964)
-    assert high == pytest.approx(0.5 + 0.1959964)
-    assert confidence_interval(0.5, 0.0, confidence=0.99) == (0.5, 0.5)
+def scores(gained: int, lost: int, n: int) -> list[float]:
+    """Differences of two right-or-wrong scores."""
+    return [1.0] * gained + [-1.0] * lost + [0.0] * (n - gained - lost)
+
+
+@pytest.mark.parametrize(("gained", "lost", "n"), [(1, 0, 2), (4, 0, 30), (5, 0, 30), (18, 8, 30), (130, 103, 500)])
+def test_of_right_or_wrong_answers_the_bound_is_the_sign_test(gained: int, lost: int, n: int) -> None:
+    p_value = binomtest(gained, gained + lost, alternative="greater").pvalue
+    assert (
+        lower_bound(scores(gained, lost, n), 1 - p_value + 1e-6)
+        < 0
+        < lower_bound(scores(gained, lost, n), 1 - p_value - 1e-6)
+    )
+
+
+@pytest.mark.parametrize(("won", "n"), [(1, 2), (20, 30), (30, 30), (4990, 5000)])
+def test_of_two_values_the_bound_is_the_one_of_clopper_and_pearson(won: int, n: int) -> None:
+    expected = 2 * beta.ppf(0.05, won, n - won + 1) - 1
+    assert lower_bound(scores(won, n - won, n), 0.95) == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("n", [2, 30, 500, 5000, 50_000])
+def test_no_difference_on_few_problems_is_little_proof(n: int) -> None:
+    assert lower_bound([0.0] * n, 0.95) == pytest.approx(0.05 ** (1 / n) - 1, abs=1e-6)
+
+
+def test_the_worst_values_leave_nothing_to_bound() -> None:
+    assert lower_bound([-1.0] * 30, 0.95) == -1
+
+
+def test_shares_of_samples_are_weighted_at_random() -> None:
+    """The definition of the bound, by simulation."""
+    rng = np.random.default_rng(0)
+    values = rng.choice([-0.5, -0.25, 0, 0.25, 0.75, 1], 40)
+    means = rng.dirichlet(np.ones(41), 400_000) @ np.append(values, -1.0)
+    assert lower_bound(list(values), 0.9) == pytest.approx(np.quantile(means, 0.1), abs=1e-3)
+
+
+def test_with_many_problems_the_bound_is_students() -> None:
+    values = scores(700, 500, 5000)
+    mean, stderr = mean_and_stderr(values)
+    assert lower_bound(values, 0.95) == pytest.approx(mean - t.ppf(0.95, 4999) * stderr, abs=0.03 * stderr)
+
+
+@functools.cache
+def bounds_of_30_problems(confidence: float) -> dict[tuple[int, int], float]:
+    """(gained, lost) → bound, for everything that can happen."""
+    outcomes = [(gained, lost) for gained in range(31) for lost in range(31 - gained)]
+    return {outcome: lower_bound(scores(*outcome, 30), confidence) for outcome in outcomes}
+
+
+@pytest.mark.parametrize("confidence", [0.8, 0.95])
+@pytest.mark.parametrize("gain", [-0.5, -0.1, -0.02, 0.0, 0.02, 0.1, 0.5])
+def test_the_bound_of_30_problems_is_too_high_no_more_often_than_it_says(gain: float, confidence: float) -> None:
+    """The exact error rate: every possible outcome with its probability, for all shares of problems that differ."""
+    too_high = [outcome for outcome, bound in bounds_of_30_problems(confidence).items() if bound > gain]
+    for differing in np.linspace(max(abs(gain), 0.01), 1, 60):
+        chances = ((differing + gain) / 2, (differing - gain) / 2, 1 - differing)
+        outcomes = [(gained, lost, 30 - gained - lost) for gained, lost in too_high]
+        rate = multinomial.pmf(outcomes, 30, chances).sum() if outcomes else 0.0
+        assert rate <= 1 - confidence + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("values", "chances"),
+    [
+        ((-1.0, 0.25), (0.2, 0.8)),  # often a little better, now and then much worse: what misleads Student's t
+        ((1.0, -0.25), (0.2, 0.8)),
+        ((-0.5, 0.0, 0.5), (0.03, 0.94, 0.03)),
+    ],
+)
+def test_skewed_shares_of_samples_do_not_mislead_the_bound(
+    values: tuple[float, ...], chances: tuple[float, ...]
+) -> None:
+    rng = np.random.default_rng(0)
+    drawn = rng.multinomial(30, chances, 3000)
+    outcomes, times = np.unique(drawn, axis=0, return_counts=True)
+    wrong = [lower_bound(list(np.repeat(values, counts)), 0.95) > np.dot(values, chances) for counts in outcomes]
+    assert np.dot(wrong, times) / 3000 <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 3000)
+
+
+def test_a_paired_difference_has_a_two_sided_interval() -> None:
+    difference = paired_difference(result([1.0] * 54 + [0.0] * 46), result([1.0] * 50 + [0.0] * 50))
+    side = (1 + INTERVAL_CONFIDENCE) / 2
+    assert difference.low == lower_bound(scores(4, 0, 100), side) < difference.mean
+    assert difference.high == -lower_bound(scores(0, 4, 100), side) > difference.mean
+
+
+def test_an_older_verdicts_difference_still_loads_and_claims_no_interval() -> None:
+    old = PairedDifference.model_validate_json('{"mean": 0.1, "stderr": 0.02, "z": 5.0, "n": 100}')
+    assert (old.low, old.high) == (-1, 1)

@@ -1,0 +1,73 @@
+"""The stage evaluate on the real servers: where it computes, and that its output counts the setting."""
+
+import uuid
+from pathlib import Path
+
+import pytest
+import torch
+
+from gift.config import load_profile
+from gift.data.problems import read_problems
+from gift.data.sources import write_data
+from gift.models.base_model import write_base_model
+from gift.stages.evaluate import evaluate
+from gift.stages.stage import run_stage
+from gift.storage import upload_directory
+from gift.tracking import start_parent_run
+
+TINY = (
+    "model.hidden_size=32",
+    "model.intermediate_size=64",
+    "model.layers=1",
+    "model.attention_heads=2",
+    "data.sft=64",
+    "data.train=8",
+    "data.heldout=4",
+    "evaluation.benchmarks=[{task: heldout, max_new_tokens: 4}]",
+)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """data/ and model/."""
+    folder = tmp_path_factory.mktemp("inputs")
+    config = load_profile("local", TINY)
+    write_data(config, folder / "data")
+    (folder / "model").mkdir()
+    write_base_model(config, read_problems(folder / "data" / "sft.jsonl"), folder / "model")
+    return folder
+
+
+@pytest.fixture
+def uris(folders: Path, bucket_prefix: str) -> dict[str, str]:
+    for name in ("data", "model"):
+        upload_directory(folders / name, f"{bucket_prefix}/{name}")
+    return {name: f"{bucket_prefix}/{name}" for name in ("data", "model")}
+
+
+def _evaluate(bucket_prefix: str, uris: dict[str, str], device: str) -> str:
+    config = load_profile("local", (*TINY, f"storage.uri={bucket_prefix}", f"compute.device={device}"))
+    run_id = f"test-{uuid.uuid4().hex}"
+    parent = start_parent_run(config, run_id)
+    return run_stage(evaluate, config=config.model_dump_json(), run_id=run_id, parent_run_id=parent, **uris)
+
+
+def test_cpu_is_obeyed_where_there_is_a_gpu_and_is_part_of_the_outputs_digest(
+    bucket_prefix: str, uris: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_auto = _evaluate(bucket_prefix, uris, "auto")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)  # whoever asks would move the model, and fail
+    on_cpu = _evaluate(bucket_prefix, uris, "cpu")
+    assert on_cpu != on_auto
+    assert _evaluate(bucket_prefix, uris, "cpu") == on_cpu
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the GPU that must be missing")
+def test_a_gpu_that_is_not_there_is_one_line_before_anything_is_evaluated(
+    bucket_prefix: str, uris: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        _evaluate(bucket_prefix, uris, "cuda")
+    error = capsys.readouterr().err
+    assert error.startswith("error: compute.device is cuda, but torch finds no GPU on this machine")
+    assert error.count("\n") == 1
