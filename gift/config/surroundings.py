@@ -82,8 +82,12 @@ def services_of_stage(config: RunConfig, stage: str) -> tuple[Service, ...]:
 
 
 def plain_variables(config: RunConfig) -> dict[str, str]:
-    """What is no secret and follows from the profile alone."""
-    return {"HF_HUB_OFFLINE": "0"} if config.cluster.hub else {}  # the images' default is 1
+    """What is no secret and follows from the profile alone.
+
+    The images are offline. The hub client's cache of chunks may take 10 GB of `/tmp`, as much as a pod has, and is of
+    no use to a stage, which fetches a model once.
+    """
+    return {"HF_HUB_OFFLINE": "0", "HF_XET_CHUNK_CACHE_SIZE_BYTES": "0"} if config.cluster.hub else {}
 
 
 def check_cluster_services(config: RunConfig) -> None:

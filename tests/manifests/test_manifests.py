@@ -119,6 +119,19 @@ def test_names_are_those_that_profiles_ask_for() -> None:
     assert the(objects, "LocalQueue", "gift-training")  # what manifests/README.md tells to put into `cluster.queue`
 
 
+def test_train_jobs_may_take_the_secrets_and_the_claim_that_the_manifests_have_names_for() -> None:
+    policy = the(render("multi-node"), "ValidatingAdmissionPolicy", "gift-train-jobs")["spec"]
+    (allowed,) = [variable["expression"] for variable in policy["variables"] if variable["name"] == "secrets"]
+    names = set(yaml.safe_load(allowed))
+    assert (
+        names == {"gift-s3", "gift-mlflow", "gift-hub", "gift-vllm"} <= {_secret_name(path) for path in SECRET_EXAMPLES}
+    )
+    component = list(yaml.safe_load_all(kustomize(MANIFESTS / "components" / "vllm-server")))
+    (claim,) = of_kind(component, "PersistentVolumeClaim")
+    assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
+    assert any(f"claimName == '{claim['metadata']['name']}'" in rule["expression"] for rule in policy["validations"])
+
+
 def test_the_runtime_has_what_a_train_job_changes() -> None:
     runtime = the(render("multi-node"), "ClusterTrainingRuntime", ClusterConfig().runtime)
     [job] = runtime["spec"]["template"]["spec"]["replicatedJobs"]
