@@ -4,8 +4,8 @@ Everything a run does is decided here, before anything starts. Unknown keys, wro
 refused with one line that names the key and what is allowed. This package loads neither torch nor kfp, because the
 command line, the pipelines and every container read it. May import `errors`.
 
-Left out on purpose: credentials and service addresses. They come from the environment (`AWS_*`, `MLFLOW_TRACKING_URI`,
-`GIFT_VLLM_SERVER`), so that a configuration can be logged, hashed and published as it is.
+Left out on purpose: credentials and service addresses. They come from the environment (`gift.config.surroundings` lists
+the variables), so that a configuration can be logged, hashed and published as it is.
 """
 
 from gift.config.cluster import ClusterConfig, Resources, Toleration

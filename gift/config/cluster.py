@@ -7,9 +7,9 @@ Left out: the image (its digest is known when the pipeline is compiled, not when
 of Secrets, which only the cluster knows.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from gift.config.section import Count, PositiveFloat, PositiveInt, Section
 
@@ -22,6 +22,8 @@ class Resources(Section):
 
     cpu: PositiveFloat
     memory_gib: PositiveFloat
+    work_gib: PositiveFloat | None = None
+    """Disk of `/work`, for inputs and outputs on their way; None takes the dry run's estimate."""
 
 
 class Toleration(Section):
@@ -46,16 +48,25 @@ class ClusterConfig(Section):
     """The extended resource that counts GPUs; how many follows from `compute` (a profile with `compute.gpu`)."""
     shared_memory_gib: PositiveFloat = 8
     """`/dev/shm` of stages with ranks or vLLM; it counts as memory of the container."""
+    work_storage_class: KubernetesName | None = None
+    """StorageClass of a volume of its own for each pod's `/work`; None for the node's disk, which KFP can't reserve."""
     node_selector: dict[LabelKey, str] = Field(default_factory=dict)
     """For stages with GPUs."""
     tolerations: tuple[Toleration, ...] = ()
     """For stages with GPUs."""
     s3_secret: KubernetesName = "gift-s3"  # noqa: S105 (the name of a Secret, not its value)
-    """Secret with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL_S3 and, if need be, AWS_DEFAULT_REGION."""
+    """Secret with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL_S3; `gift.config.surroundings` has the
+    keys that it and the other Secrets may have besides."""
     mlflow_secret: KubernetesName = "gift-mlflow"  # noqa: S105
     """Secret with MLFLOW_TRACKING_URI, and its user name and password where the server asks for them."""
     webhook_secret: KubernetesName | None = None
     """Secret with GIFT_WEBHOOK_URL, which is told how a run ended."""
+    hub_secret: KubernetesName | None = None
+    """Secret with HF_TOKEN, for models that the hub does not give to everybody, and HF_ENDPOINT for another hub."""
+    vllm_secret: KubernetesName | None = None
+    """Secret with GIFT_VLLM_SERVER, for `rollout.vllm.placement: server`."""
+    vllm_weights_claim: KubernetesName | None = None
+    """PersistentVolumeClaim (ReadWriteMany) that training and that server have at the same path, for its weights."""
     service_account: KubernetesName | None = None
     """Account of the pods of `gift run --runner cluster`; None leaves it to KFP. A schedule names its own."""
     training_timeout_hours: PositiveFloat = 48
@@ -72,3 +83,9 @@ class ClusterConfig(Section):
     """Kueue LocalQueue of a training on several nodes."""
     runtime: KubernetesName = "gift-deepspeed"
     """ClusterTrainingRuntime of a training on several nodes."""
+
+    @model_validator(mode="after")
+    def hub_secret_is_used(self) -> Self:
+        if self.hub_secret and not self.hub:
+            raise ValueError("hub_secret is for hub: true; an offline run takes no notice of it")
+        return self

@@ -41,3 +41,9 @@ class RolloutConfig(Section):
     refill_rounds: PositiveInt = 4
     """With `zero_variance: refill`, how often a step may sample more prompts before it goes on with what it has."""
     vllm: VllmConfig = VllmConfig()
+
+    @model_validator(mode="after")
+    def server_has_the_engine(self) -> Self:
+        if self.engine != "vllm" and self.vllm.placement == "server":
+            raise ValueError(f"vllm.placement: server is for engine: vllm (got {self.engine})")
+        return self

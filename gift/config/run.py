@@ -139,6 +139,19 @@ class RunConfig(Section):
                 raise ValueError(f"data: UltraFeedback has no final answers for {', '.join([*verifiers, *heldout])}")
         return self
 
+    @model_validator(mode="after")
+    def server_is_used(self) -> Self:
+        named = [key for key in ("vllm_secret", "vllm_weights_claim") if getattr(self.cluster, key)]
+        if named and not self.samples_on_server:
+            raise ValueError(f"cluster.{named[0]} is for a run that samples with rollout.vllm.placement: server")
+        return self
+
+    @property
+    def samples_on_server(self) -> bool:
+        """Whether training asks a vLLM server: responses of a data set need none, but looks at held-out problems do."""
+        samples = self.group_source != "dataset" or self.rl.heldout_every > 0
+        return samples and self.rollout.engine == "vllm" and self.rollout.vllm.placement == "server"
+
     @property
     def group_source(self) -> str:
         """`rl.groups`, or the algorithm's usual one."""

@@ -1,8 +1,8 @@
 """The Kubeflow TrainJob of a training on several nodes: one pod per node, each runs `gift.launch.node_program`.
 
-The runtime (`cluster.runtime`) brings what all jobs share: torch's rendezvous variables, security context, volumes,
-`backoffLimit: 0`. The job brings what the profile decides: nodes, image, resources, GPUs, where its pods may run, the
-size of `/dev/shm`, Secrets and queue.
+The runtime (`cluster.runtime`) brings what all jobs share: torch's rendezvous variables, security context, where
+volumes are mounted, `backoffLimit: 0`. The job brings what the profile decides: nodes, image, resources, GPUs, where
+its pods may run, the sizes of `/dev/shm` and `/work`, the volume of a vLLM server's weights, Secrets and queue.
 
 The objects are those of the SDK's own API models. Its `TrainerClient.train` would not do: it takes variables with plain
 values only, and Trainer refuses to patch the environment of the container `node`, so that the profile's Secrets could
@@ -14,33 +14,49 @@ from typing import Any
 from kubeflow_trainer_api import models
 
 from gift.config import ClusterConfig, ComputeConfig, RunConfig
+from gift.config.surroundings import (
+    SAMPLING_STAGES,
+    VLLM_WEIGHTS,
+    WEIGHTS_FOLDER,
+    plain_variables,
+    services_of_stage,
+)
+from gift.preflight.disk import TMP_GIB, work_gib
 
 API_VERSION = "trainer.kubeflow.org/v1alpha1"
 CONTAINER = "node"
 """Trainer's name for the job and the container that train."""
 SHARED_MEMORY = "shared-memory"
 """The runtime's volume at /dev/shm."""
+WORK = "work"
+"""The runtime's volume at /work."""
+WEIGHTS = "vllm-weights"
+"""The runtime's volume at `WEIGHTS_FOLDER`."""
+LOGS_GIB = 1
+"""Of a node's disk for a pod's logs."""
 PATCHED_BY = "gift.kubeflow.org/stage"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 RUN_LABEL = "gift.kubeflow.org/run"
 """The pipeline run that a TrainJob belongs to."""
-S3_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL_S3")
-S3_OPTIONAL = ("AWS_DEFAULT_REGION",)
-MLFLOW_VARIABLES = ("MLFLOW_TRACKING_URI",)
-MLFLOW_LOGIN = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
 
 
-def train_job(name: str, run_id: str, image: str, uri: str, config: RunConfig) -> dict[str, Any]:
+def train_job(name: str, run_id: str, image: str, uri: str, config: RunConfig, stage: str) -> dict[str, Any]:
     """The TrainJob as Kubernetes takes it.
 
     Args:
         run_id: of the pipeline run; its last task cancels what is left of the run's TrainJobs.
         image: the one that the stage itself runs in.
         uri: directory in S3 with the `gift.launch.node_program.NodeJob`.
+        stage: `train-sft` or `train-policy`.
+
+    Raises:
+        GiftError: the profile states neither its disk nor an architecture to estimate it from.
     """
     cluster, compute = config.cluster, config.compute
     labels = {"app.kubernetes.io/part-of": "gift", RUN_LABEL: run_id}
     labels |= {QUEUE_LABEL: cluster.queue} if cluster.queue else {}
+    work = work_gib(config, stage, "training")
+    on_server = config.samples_on_server and stage in SAMPLING_STAGES
     job = models.TrainerV1alpha1TrainJob(
         apiVersion=API_VERSION,
         kind="TrainJob",
@@ -52,10 +68,10 @@ def train_job(name: str, run_id: str, image: str, uri: str, config: RunConfig) -
                 command=["python", "-m", "gift.launch.node_program", uri],
                 numNodes=compute.nodes,
                 numProcPerNode=compute.ranks // compute.nodes,
-                resourcesPerNode=_resources(cluster, compute),
-                env=_environment(cluster),
+                resourcesPerNode=_resources(cluster, compute, work),
+                env=_environment(config, stage, on_server=on_server),
             ),
-            runtimePatches=[_patch(_pod_patch(cluster, compute))],
+            runtimePatches=[_patch(_pod_patch(cluster, compute, _volumes(cluster, work, on_server=on_server)))],
             activeDeadlineSeconds=round(cluster.training_timeout_hours * 3600),
         ),
     )
@@ -63,49 +79,70 @@ def train_job(name: str, run_id: str, image: str, uri: str, config: RunConfig) -
     return plain
 
 
-def _resources(cluster: ClusterConfig, compute: ComputeConfig) -> models.IoK8sApiCoreV1ResourceRequirements:
-    """Requests equal limits, as for all stages."""
+def _resources(cluster: ClusterConfig, compute: ComputeConfig, work: int) -> models.IoK8sApiCoreV1ResourceRequirements:
+    """Requests equal limits, as for all stages. Kubernetes counts emptyDir volumes as ephemeral storage."""
+    on_node = TMP_GIB + LOGS_GIB + (work if cluster.work_storage_class is None else 0)
     amounts = {
         "cpu": f"{cluster.training.cpu:g}",
         "memory": f"{round(cluster.training.memory_gib * 1024)}Mi",
+        "ephemeral-storage": f"{on_node}Gi",
     }
     if compute.gpu is not None:
         amounts[cluster.gpu_resource] = str(compute.ranks // compute.nodes)
-    quantities = {name: models.IoK8sApimachineryPkgApiResourceQuantity(value) for name, value in amounts.items()}
+    quantities = {name: _quantity(value) for name, value in amounts.items()}
     return models.IoK8sApiCoreV1ResourceRequirements(requests=quantities, limits=quantities)
 
 
-def _environment(cluster: ClusterConfig) -> list[models.IoK8sApiCoreV1EnvVar]:
-    secrets = [(name, cluster.s3_secret, False) for name in S3_VARIABLES]
-    secrets += [(name, cluster.s3_secret, True) for name in S3_OPTIONAL]
-    secrets += [(name, cluster.mlflow_secret, False) for name in MLFLOW_VARIABLES]
-    secrets += [(name, cluster.mlflow_secret, True) for name in MLFLOW_LOGIN]
+def _environment(config: RunConfig, stage: str, *, on_server: bool) -> list[models.IoK8sApiCoreV1EnvVar]:
     variables = [
         models.IoK8sApiCoreV1EnvVar(
             name=name,
             valueFrom=models.IoK8sApiCoreV1EnvVarSource(
-                secretKeyRef=models.IoK8sApiCoreV1SecretKeySelector(name=secret, key=name, optional=optional or None)
+                secretKeyRef=models.IoK8sApiCoreV1SecretKeySelector(
+                    name=service.secret, key=name, optional=name in service.optional or None
+                )
             ),
         )
-        for name, secret, optional in secrets
+        for service in services_of_stage(config, stage)
+        if service.secret
+        for name in service.variables
     ]
-    offline = models.IoK8sApiCoreV1EnvVar(name="HF_HUB_OFFLINE", value="0" if cluster.hub else "1")
-    return [*variables, offline]
+    plain = {"HF_HUB_OFFLINE": "1"} | plain_variables(config) | ({VLLM_WEIGHTS: WEIGHTS_FOLDER} if on_server else {})
+    return variables + [models.IoK8sApiCoreV1EnvVar(name=name, value=value) for name, value in plain.items()]
 
 
-def _pod_patch(cluster: ClusterConfig, compute: ComputeConfig) -> models.TrainerV1alpha1PodSpecPatch:
-    """Merged into the runtime's pods; a volume replaces the one of the same name."""
-    shared_memory = models.IoK8sApiCoreV1Volume(
-        name=SHARED_MEMORY,
-        emptyDir=models.IoK8sApiCoreV1EmptyDirVolumeSource(
-            medium="Memory",
-            sizeLimit=models.IoK8sApimachineryPkgApiResourceQuantity(f"{round(cluster.shared_memory_gib * 1024)}Mi"),
-        ),
+def _volumes(cluster: ClusterConfig, work: int, *, on_server: bool) -> list[models.IoK8sApiCoreV1Volume]:
+    """Each replaces the runtime's volume of the same name."""
+    shared_memory = models.IoK8sApiCoreV1EmptyDirVolumeSource(
+        medium="Memory", sizeLimit=_quantity(f"{round(cluster.shared_memory_gib * 1024)}Mi")
     )
+    volumes = [models.IoK8sApiCoreV1Volume(name=SHARED_MEMORY, emptyDir=shared_memory)]
+    if cluster.work_storage_class is None:
+        on_node = models.IoK8sApiCoreV1EmptyDirVolumeSource(sizeLimit=_quantity(f"{work}Gi"))
+        volumes.append(models.IoK8sApiCoreV1Volume(name=WORK, emptyDir=on_node))
+    else:
+        claim = models.IoK8sApiCoreV1PersistentVolumeClaimSpec(
+            accessModes=["ReadWriteOnce"],
+            storageClassName=cluster.work_storage_class,
+            resources=models.IoK8sApiCoreV1VolumeResourceRequirements(requests={"storage": _quantity(f"{work}Gi")}),
+        )
+        template = models.IoK8sApiCoreV1PersistentVolumeClaimTemplate(spec=claim)
+        own = models.IoK8sApiCoreV1EphemeralVolumeSource(volumeClaimTemplate=template)
+        volumes.append(models.IoK8sApiCoreV1Volume(name=WORK, ephemeral=own))
+    if on_server:
+        weights = models.IoK8sApiCoreV1PersistentVolumeClaimVolumeSource(claimName=str(cluster.vllm_weights_claim))
+        volumes.append(models.IoK8sApiCoreV1Volume(name=WEIGHTS, persistentVolumeClaim=weights))
+    return volumes
+
+
+def _pod_patch(
+    cluster: ClusterConfig, compute: ComputeConfig, volumes: list[models.IoK8sApiCoreV1Volume]
+) -> models.TrainerV1alpha1PodSpecPatch:
+    """Merged into the runtime's pods."""
     if compute.gpu is None:
-        return models.TrainerV1alpha1PodSpecPatch(volumes=[shared_memory])
+        return models.TrainerV1alpha1PodSpecPatch(volumes=volumes)
     return models.TrainerV1alpha1PodSpecPatch(
-        volumes=[shared_memory],
+        volumes=volumes,
         nodeSelector=cluster.node_selector or None,
         tolerations=[
             models.IoK8sApiCoreV1Toleration(**toleration.model_dump(exclude_none=True))
@@ -113,6 +150,10 @@ def _pod_patch(cluster: ClusterConfig, compute: ComputeConfig) -> models.Trainer
         ]
         or None,
     )
+
+
+def _quantity(text: str) -> models.IoK8sApimachineryPkgApiResourceQuantity:
+    return models.IoK8sApimachineryPkgApiResourceQuantity(text)
 
 
 def _patch(pod: models.TrainerV1alpha1PodSpecPatch) -> models.TrainerV1alpha1RuntimePatch:

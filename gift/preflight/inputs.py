@@ -5,21 +5,32 @@ Imports no torch, so that the command line can ask in milliseconds. Left out: th
 """
 
 import importlib.util
+import os
 import shutil
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gift.config import FolderModel, FunctionReward, ModelReward, RewardConfig, RunConfig
+from gift.config.surroundings import check_server_address
 from gift.data.sources import check_data
 from gift.errors import GiftError
 from gift.models.sources import check_model
+from gift.preflight.disk import estimate_disk, known_shapes, store_bytes
 
 FREE_BYTES = 2 * 2**30
 """A run writes checkpoints, converted models and their copies in the store; less than this never suffices."""
 
 
-def check_run(config: RunConfig, folders: Sequence[Path]) -> None:
-    """Raise the first fault found in a run on this machine; `folders` are where it will write.
+def check_run(
+    config: RunConfig, folders: Sequence[Path], *, scratch: Path | None = None, store: Path | None = None
+) -> None:
+    """Raise the first fault found in a run on this machine.
+
+    Args:
+        folders: where it will write.
+        scratch: below which stages keep what they work on, if they run here.
+        store: where the local S3 server keeps its data, if that is used.
 
     Raises:
         GiftError: one sentence that names the configuration key, the file or the folder.
@@ -30,8 +41,8 @@ def check_run(config: RunConfig, folders: Sequence[Path]) -> None:
             f"compute.nodes is {config.compute.nodes}, and a run on this machine has one; "
             "set compute.nodes=1, or compile the pipeline for a cluster (--dry-run checks the rest)"
         )
-    for folder in folders:
-        check_disk(folder)
+    check_server_address(config, os.environ)
+    check_disks(dict.fromkeys(folders, 0.0) | disk_needs(config, scratch, store))
 
 
 def check_inputs(config: RunConfig) -> None:
@@ -55,15 +66,38 @@ def check_reward(config: RewardConfig) -> None:
             raise GiftError(f"reward {config.name}: model folder {path} has no config.json; correct its model.path")
 
 
-def check_disk(folder: Path) -> None:
-    """Raises: GiftError: the disk of `folder` is too full for any run."""
-    existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
-    free = shutil.disk_usage(existing).free
-    if free < FREE_BYTES:
-        raise GiftError(
-            f"{free / 2**30:.1f} GiB are free at {existing}, a run needs at least {FREE_BYTES / 2**30:.0f} GiB; "
-            "make room, or choose folders on another disk with --runs and --state-dir"
-        )
+def disk_needs(config: RunConfig, scratch: Path | None, store: Path | None) -> dict[Path, float]:
+    """Bytes that a run fills in these folders, as far as the architectures of its models are known."""
+    shapes = known_shapes(config)
+    if shapes is None:
+        return {}
+    largest = max(sum(parts.values()) for parts in estimate_disk(config, *shapes).values())
+    needs = defaultdict[Path, float](float)
+    for folder, needed in ((scratch, largest), (store, store_bytes(config, shapes[0]))):
+        if folder is not None:
+            needs[folder] += needed
+    return dict(needs)
+
+
+def check_disks(needs: Mapping[Path, float]) -> None:
+    """Compare what folders take (in bytes) with their disks; folders on one disk share it.
+
+    Raises:
+        GiftError: a disk is too full.
+    """
+    disks = defaultdict[int, dict[Path, float]](dict)
+    for folder, needed in needs.items():
+        existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+        on_disk = disks[existing.stat().st_dev]
+        on_disk[existing] = on_disk.get(existing, 0.0) + needed
+    for on_disk in disks.values():
+        needed, place = max(FREE_BYTES, sum(on_disk.values())), max(on_disk, key=lambda folder: on_disk[folder])
+        free = shutil.disk_usage(place).free
+        if free < needed:
+            raise GiftError(
+                f"{free / 2**30:.1f} GiB are free at {place}, a run needs at least {needed / 2**30:.1f} GiB there; "
+                "make room, or choose folders on another disk with --runs, --state-dir and TMPDIR"
+            )
 
 
 def _module_exists(name: str) -> bool:

@@ -50,7 +50,8 @@ def train_on_nodes(stage: Stage, module: str, data: str, model: str, resume_uri:
         return parts  # an earlier attempt got so far, and its job is gone
     _store(job, f"{own_uri}/job")
     name = f"gift-{digest_of(own_uri)[:12]}"
-    run_train_job(TrainJobApi.connect(), train_job(name, stage.run_id, image, f"{own_uri}/job", stage.config))
+    manifest = train_job(name, stage.run_id, image, f"{own_uri}/job", stage.config, stage.name)
+    run_train_job(TrainJobApi.connect(), manifest)
     return parts
 
 

@@ -14,6 +14,7 @@ from pipelines.cli.session import (
     S3Port,
     StateDir,
     console,
+    local_disks,
     one_line_errors,
     session_services,
 )
@@ -41,9 +42,9 @@ def normalization(
         from pipelines.local import runner as local
 
         run_id = f"check-normalization-{config.digest()[:12]}"
-        folder = runs / run_id
+        folder, disks = runs / run_id, local_disks(state_dir)
         with local.stages_end_with_us(), session_services(state_dir, s3_port, mlflow_port) as mlflow_page:
-            local.check_before_run(config, (runs, state_dir))
+            local.check_before_run(config, (runs, state_dir), **disks)
             console.print(f"run [bold]{run_id}[/bold]: {escape(config.description)}", soft_wrap=True)
             folder.mkdir(parents=True, exist_ok=True)
             local.run_stages(check_normalization, config, run_id, folder)

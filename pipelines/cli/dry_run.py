@@ -1,12 +1,14 @@
 """`gift run --dry-run`: what a run would need and do, without doing any of it.
 
-    configuration ──> inputs that are on this machine are checked ──> memory estimate ──> one page, and a verdict
+    configuration ──> inputs on this machine are checked ──> estimates of memory and disk ──> one page, and a verdict
 
 Starts nothing, writes nothing and looks nothing up outside of this machine. Left out: time and money.
 """
 
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 from rich.console import Console
@@ -18,7 +20,8 @@ from gift.data.public import local_file
 from gift.data.sources import public_data
 from gift.errors import GiftError
 from gift.models.architecture import model_shape
-from gift.preflight.inputs import check_inputs
+from gift.preflight.disk import StagesDisk, estimate_disk
+from gift.preflight.inputs import check_disks, check_inputs, disk_needs
 from gift.preflight.memory import GIB, MemoryEstimate, Phase, estimate_memory, on_gpu
 
 REMEDIES = {
@@ -68,9 +71,12 @@ def dry_run(config: RunConfig, console: Console) -> bool:
         console.print(f"[bold]{name:<12}[/bold]{escape(value)}", soft_wrap=True, highlight=False)
     console.print()
     console.print(_memory_table(estimate, capacity))
-    fits, verdict = _verdict(estimate, capacity)
-    console.print(f"[bold {'green' if fits else 'red'}]{verdict}[/]", soft_wrap=True, highlight=False)
-    return fits
+    disk = estimate_disk(config, shape, reward_models)
+    console.print(_disk_table(config, disk))
+    verdicts = [_verdict(estimate, capacity), *_disk_verdict(config)]
+    for fits, verdict in verdicts:
+        console.print(f"[bold {'green' if fits else 'red'}]{verdict}[/]", soft_wrap=True, highlight=False)
+    return all(fits for fits, _ in verdicts)
 
 
 def _shape(config: ModelConfig, key: str) -> ModelShape:
@@ -145,6 +151,28 @@ def _memory_table(estimate: MemoryEstimate, capacity: Capacity) -> Table:
     table.add_section()
     table.add_row("total", *(_gib(estimate.total(phase)) for phase in estimate.phases), style="bold")
     return table
+
+
+def _disk_table(config: RunConfig, disk: StagesDisk) -> Table:
+    nodes = ", of training on each node" if config.compute.nodes > 1 else ""
+    table = Table(title=f"GiB of disk per stage{nodes}", title_justify="left", title_style="bold")
+    table.add_column("", no_wrap=True)
+    columns = list(dict.fromkeys(part for parts in disk.values() for part in parts))
+    for part in (*columns, "total"):
+        table.add_column(part, justify="right", style="bold" if part == "total" else None)
+    for stage, parts in disk.items():
+        table.add_row(stage, *(_gib(parts.get(part)) for part in columns), _gib(sum(parts.values())))
+    return table
+
+
+def _disk_verdict(config: RunConfig) -> Iterator[tuple[bool, str]]:
+    """Whether this machine's disks hold a run without GPUs, which may take place here; silent where they do."""
+    if on_gpu(config) or config.compute.nodes > 1:
+        return
+    try:
+        check_disks(disk_needs(config, Path(tempfile.gettempdir()), Path(".gift")))
+    except GiftError as error:
+        yield False, f"DOES NOT FIT: {error}"
 
 
 def _gib(size: float | None) -> str:

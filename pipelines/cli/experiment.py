@@ -17,6 +17,7 @@ from pipelines.cli.session import (
     S3Port,
     StateDir,
     console,
+    local_disks,
     one_line_errors,
     session_services,
 )
@@ -127,9 +128,10 @@ def _run(define: Callable[[RunConfig], Experiment], settings: _Settings) -> None
         # kfp takes seconds to import; a mistake in the profile is answered before that.
         from pipelines.local import runner as local
 
+        disks = local_disks(settings.state_dir)
         services = session_services(settings.state_dir, settings.s3_port, settings.mlflow_port)
         with local.stages_end_with_us(), services as mlflow_page:
-            local.check_before_experiment(planned, (settings.runs, settings.state_dir))
+            local.check_before_experiment(planned, (settings.runs, settings.state_dir), **disks)
             _announce(planned)
             folder = local.run_experiment(planned, settings.runs)
         _print_result(folder, mlflow_page)

@@ -30,6 +30,7 @@ from pipelines.cli.session import (
     S3Port,
     StateDir,
     console,
+    local_disks,
     new_run_id,
     one_line_errors,
     session_services,
@@ -96,16 +97,16 @@ def run(
         from pipelines.local import runner as local
 
         run_id = new_run_id(profile)
-        stage_runner = local.SUBPROCESSES
+        stage_runner, disks = local.SUBPROCESSES, local_disks(state_dir)
         if runner is Runner.docker:
             from pipelines.local.docker_runner import containers
 
-            stage_runner = containers(config, run_id)
+            stage_runner, disks = containers(config, run_id), local_disks(state_dir, scratch=runs)
         with (
             local.stages_end_with_us(stage_runner),
             session_services(state_dir, s3_port, mlflow_port, stage_runner.host) as mlflow_page,
         ):
-            local.check_before_run(config, (runs, state_dir))
+            local.check_before_run(config, (runs, state_dir), **disks)
             console.print(f"run [bold]{run_id}[/bold]: {escape(config.description)}", soft_wrap=True)
             finished = local.run_locally(config, run_id, runs, stage_runner)
         print_report(finished.folder)

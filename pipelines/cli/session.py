@@ -5,6 +5,7 @@ Left out: the commands themselves.
 
 import os
 import secrets
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,6 +36,15 @@ MlflowPort = Annotated[int, typer.Option(min=1, max=65535, help="Port of the loc
 def new_run_id(profile: str) -> str:
     """Sorts by time, says what was run, and is unique: `20260131-142500-local-3f9a`."""
     return f"{time.strftime('%Y%m%d-%H%M%S')}-{Path(profile).stem}-{secrets.token_hex(2)}"
+
+
+def local_disks(state_dir: Path, scratch: Path | None = None) -> dict[str, Path | None]:
+    """Where a run on this machine keeps what its stages work on, and its store, unless the environment names servers.
+
+    Asked before `session_services`, which names the local ones.
+    """
+    store = None if os.environ.get("MLFLOW_TRACKING_URI") else state_dir
+    return {"scratch": scratch or Path(tempfile.gettempdir()), "store": store}
 
 
 @contextmanager

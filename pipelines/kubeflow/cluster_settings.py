@@ -6,6 +6,10 @@ KFP's caching is off for every stage. Stages that make something find it by the 
 (`gift.stages.stage`), and a tracker, a registry or a champion that has moved on is nothing that KFP's key knows:
 KFP would skip opening the MLflow run, a gate that compares with a new champion, or training a new policy.
 
+The limit of `/work` is the dry run's estimate. It ends a pod that fills it, before others on its node suffer, and
+reserves nothing: KFP 2.17 knows no request for ephemeral storage. With `cluster.work_storage_class` each stage that
+holds a model gets a volume of that size instead, and does not start without it.
+
 Left out, because kfp-kubernetes can't set it: a read-only root, fsGroup, priority and runtime classes. The images run
 with a read-only root, and the two folders that they write to are mounted here; whoever wants it enforced does so with
 KFP's COMPILED_PIPELINE_SPEC_PATCH or an admission policy. KFP itself drops all capabilities, forbids privilege
@@ -17,9 +21,17 @@ from kfp import kubernetes
 from kfp.dsl import PipelineTask
 
 from gift.config import ClusterConfig, Resources, RunConfig
+from gift.config.surroundings import (
+    SAMPLING_STAGES,
+    TRAINING_STAGES,
+    VLLM_WEIGHTS,
+    WEIGHTS_FOLDER,
+    plain_variables,
+    services_of_stage,
+)
+from gift.preflight.disk import TMP_GIB, ResourceKind, work_gib
 from pipelines.post_training import Place
 
-TRAINING = ("train-sft", "train-policy")
 MODEL = ("prepare-model", "convert-sft", "convert-candidate", "evaluate-base", "evaluate-sft", "evaluate-candidate")
 EVALUATION = ("evaluate-base", "evaluate-sft", "evaluate-candidate")
 
@@ -28,12 +40,9 @@ USER = 1000
 BACKOFF_SECONDS = 60
 QUEUE_SECONDS = 30 * 24 * 3600
 """How long the attempts of a stage may wait for a node, together."""
-WRITABLE = {"tmp": "/tmp", "work": "/work"}  # noqa: S108
+TMP, WORK = "/tmp", "/work"  # noqa: S108
 """The images' folders for small and large temporary files."""
 SHARED_MEMORY = "/dev/shm"  # noqa: S108
-S3_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL_S3")
-S3_OPTIONAL = ("AWS_DEFAULT_REGION",)
-MLFLOW_LOGIN = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
 
 
 def cluster_placement(config: RunConfig, image: str) -> Place:
@@ -41,17 +50,22 @@ def cluster_placement(config: RunConfig, image: str) -> Place:
     cluster = config.cluster
 
     def place(task: PipelineTask, stage: str) -> None:
-        submits = stage in TRAINING and config.compute.nodes > 1  # the pods of its TrainJob do the work
+        submits = stage in TRAINING_STAGES and config.compute.nodes > 1  # the pods of its TrainJob do the work
         task.set_display_name(stage)
         kubernetes.add_pod_label(task, "app.kubernetes.io/part-of", "gift")
         kubernetes.add_pod_label(task, "app.kubernetes.io/component", stage)
         task.set_caching_options(False)
         _set_image(task, image)
-        _set_resources(task, _resources(cluster, stage, submits))
-        _set_environment(task, cluster, stage, image)
+        kind = _kind(stage, submits)
         if submits:
-            task.set_env_variable("GIFT_IMAGE", image)  # its nodes run in the same
-        _set_volumes(task, cluster.shared_memory_gib if stage in TRAINING + MODEL else None)
+            work_gib(config, stage, "training")  # of its nodes; what is unknown is said now, not when they start
+        _set_resources(task, getattr(cluster, kind))
+        _set_environment(task, config, stage, image, submits=submits)
+        if config.samples_on_server and stage in SAMPLING_STAGES and not submits:
+            _set_weights(task, cluster)
+        _set_work(task, cluster.work_storage_class if kind != "light" else None, work_gib(config, stage, kind))
+        if stage in TRAINING_STAGES + MODEL:
+            _set_shared_memory(task, cluster.shared_memory_gib)
         _set_limits_of_time(task, cluster, stage, queues=submits)
         if not submits:
             _set_gpus(task, config, stage)
@@ -59,10 +73,10 @@ def cluster_placement(config: RunConfig, image: str) -> Place:
     return place
 
 
-def _resources(cluster: ClusterConfig, stage: str, submits: bool) -> Resources:
-    if stage in TRAINING and not submits:
-        return cluster.training
-    return cluster.model if stage in MODEL else cluster.light
+def _kind(stage: str, submits: bool) -> ResourceKind:
+    if stage in TRAINING_STAGES and not submits:
+        return "training"
+    return "model" if stage in MODEL else "light"
 
 
 def _set_image(task: PipelineTask, image: str) -> None:
@@ -80,35 +94,49 @@ def _set_resources(task: PipelineTask, resources: Resources) -> None:
 
 def _set_gpus(task: PipelineTask, config: RunConfig, stage: str) -> None:
     """All ranks of the node for training, one GPU for evaluation; none where the profile has no `compute.gpu`."""
-    if config.compute.gpu is None or stage not in TRAINING + EVALUATION:
+    if config.compute.gpu is None or stage not in TRAINING_STAGES + EVALUATION:
         return
     task.set_accelerator_type(config.cluster.gpu_resource)
-    task.set_accelerator_limit(config.compute.ranks if stage in TRAINING else 1)
+    task.set_accelerator_limit(config.compute.ranks if stage in TRAINING_STAGES else 1)
     for label, value in config.cluster.node_selector.items():
         kubernetes.add_node_selector(task, label, value)
     for toleration in config.cluster.tolerations:
         kubernetes.add_toleration(task, toleration.key, toleration.operator, toleration.value, toleration.effect)
 
 
-def _set_environment(task: PipelineTask, cluster: ClusterConfig, stage: str, image: str) -> None:
-    """Credentials and addresses come from Secrets; the rest is no secret."""
-    kubernetes.use_secret_as_env(task, cluster.s3_secret, {name: name for name in S3_VARIABLES})
-    kubernetes.use_secret_as_env(task, cluster.s3_secret, {name: name for name in S3_OPTIONAL}, optional=True)
-    kubernetes.use_secret_as_env(task, cluster.mlflow_secret, {"MLFLOW_TRACKING_URI": "MLFLOW_TRACKING_URI"})
-    kubernetes.use_secret_as_env(task, cluster.mlflow_secret, {name: name for name in MLFLOW_LOGIN}, optional=True)
-    if stage == "finish-run" and cluster.webhook_secret:
-        kubernetes.use_secret_as_env(task, cluster.webhook_secret, {"GIFT_WEBHOOK_URL": "GIFT_WEBHOOK_URL"})
+def _set_environment(task: PipelineTask, config: RunConfig, stage: str, image: str, *, submits: bool) -> None:
+    """Credentials and addresses come from Secrets; the rest is no secret. What only the nodes of a TrainJob talk to
+    is not given to the task that submits it."""
+    for service in services_of_stage(config, stage):
+        if service.secret is None or (submits and service.stages):
+            continue
+        for names, optional in ((service.required, False), (service.optional, True)):
+            if names:
+                kubernetes.use_secret_as_env(task, service.secret, {name: name for name in names}, optional=optional)
     task.set_env_variable("GIFT_IMAGE_DIGEST", image.rpartition("@")[2])
-    if cluster.hub:
-        task.set_env_variable("HF_HUB_OFFLINE", "0")  # the images' default is 1
+    for name, value in plain_variables(config).items():
+        task.set_env_variable(name, value)
+    if submits:
+        task.set_env_variable("GIFT_IMAGE", image)  # its nodes run in the same
 
 
-def _set_volumes(task: PipelineTask, shared_memory_gib: float | None) -> None:
-    for name, path in WRITABLE.items():
-        kubernetes.empty_dir_mount(task, name, path)
-    if shared_memory_gib is not None:
-        size = f"{round(shared_memory_gib * 1024)}Mi"
-        kubernetes.empty_dir_mount(task, "shared-memory", SHARED_MEMORY, medium="Memory", size_limit=size)
+def _set_work(task: PipelineTask, storage_class: str | None, gib: int) -> None:
+    kubernetes.empty_dir_mount(task, "tmp", TMP, size_limit=f"{TMP_GIB}Gi")
+    if storage_class is None:
+        kubernetes.empty_dir_mount(task, "work", WORK, size_limit=f"{gib}Gi")
+    else:
+        kubernetes.add_ephemeral_volume(task, "work", WORK, ["ReadWriteOnce"], f"{gib}Gi", storage_class)
+
+
+def _set_shared_memory(task: PipelineTask, gib: float) -> None:
+    size = f"{round(gib * 1024)}Mi"
+    kubernetes.empty_dir_mount(task, "shared-memory", SHARED_MEMORY, medium="Memory", size_limit=size)
+
+
+def _set_weights(task: PipelineTask, cluster: ClusterConfig) -> None:
+    """The folder through which weights reach a vLLM server."""
+    kubernetes.mount_pvc(task, pvc_name=str(cluster.vllm_weights_claim), mount_path=WEIGHTS_FOLDER)
+    task.set_env_variable(VLLM_WEIGHTS, WEIGHTS_FOLDER)
 
 
 def _set_limits_of_time(task: PipelineTask, cluster: ClusterConfig, stage: str, *, queues: bool) -> None:
@@ -118,7 +146,7 @@ def _set_limits_of_time(task: PipelineTask, cluster: ClusterConfig, stage: str, 
     KFP's `backoff_max_duration` is no pause: Argo counts it from when the first attempt is made, waiting for a node
     included, and then ends the last attempt and makes no more. KFP's default of an hour would undo most retries.
     """
-    hours = cluster.training_timeout_hours if stage in TRAINING else cluster.stage_timeout_hours
+    hours = cluster.training_timeout_hours if stage in TRAINING_STAGES else cluster.stage_timeout_hours
     timeout = round(hours * 3600) + (QUEUE_SECONDS if queues else 0)
     kubernetes.set_timeout(task, timeout)
     if cluster.retries:

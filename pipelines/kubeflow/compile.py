@@ -18,6 +18,7 @@ from pathlib import Path
 from kfp import compiler, dsl
 
 from gift.config import RunConfig
+from gift.config.surroundings import check_cluster_services
 from gift.errors import GiftError
 from pipelines.kubeflow.cluster_settings import cluster_placement
 from pipelines.kubeflow.lint import LintSettings, lint
@@ -33,13 +34,15 @@ def compile_pipeline(config: RunConfig, image: str) -> str:
         image: `registry/name@sha256:…`, the image of every stage.
 
     Raises:
-        GiftError: the image is not named by its digest, or `gift lint` finds something; each finding is a line.
+        GiftError: the image is not named by its digest, the profile lacks what a cluster needs, or `gift lint` finds
+            something; each finding is a line.
     """
     if not _IMAGE.fullmatch(image):
         raise GiftError(
             f"the image {image} must be named by its digest (registry/name@sha256: and 64 hex digits): a tag may name "
             "another image by the time that a stage starts"
         )
+    check_cluster_services(config)
     text = _compile(config, image)
     findings = lint(text, LintSettings())
     if findings:

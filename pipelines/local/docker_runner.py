@@ -2,8 +2,8 @@
 
 The network `gift` has no way off this machine; on it, containers reach the local services at this machine's address,
 and whatever else listens there. Credentials are in the containers' environment and nowhere else. A run whose profile
-has `cluster.hub` gets the network `gift-hub`, which does lead out; where the environment names the servers, Docker's
-own bridge leads to them.
+has `cluster.hub`, or samples on a vLLM server, gets the network `gift-hub`, which does lead out; where the environment
+names the servers, Docker's own bridge leads to them.
 
 Left out: GPUs, profiles that train on several nodes, and reward functions that are not in the image.
 """
@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import docker
 from kfp import local
@@ -25,6 +24,7 @@ from kfp import local
 from gift.config import FolderModel, JsonLinesData, ModelReward, RunConfig, data_folder
 from gift.errors import GiftError
 from pipelines.images.describe import Image, built_image
+from pipelines.local.docker_environment import check_surroundings, container_environment, weights_folder
 from pipelines.local.runner import StageRunner, Stages
 from pipelines.machine.docker_engine import docker_engine
 from pipelines.post_training import post_training_pipeline
@@ -36,24 +36,6 @@ WORK = "/work"
 IMAGE_USER = 1000
 PROCESSES = 4096
 """And threads, of a container."""
-ADDRESSES = ("AWS_ENDPOINT_URL_S3", "MLFLOW_TRACKING_URI")
-PASSED_ON = (
-    *ADDRESSES,
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "AWS_REGION",
-    "AWS_DEFAULT_REGION",
-    "MLFLOW_TRACKING_USERNAME",
-    "MLFLOW_TRACKING_PASSWORD",
-    "MLFLOW_TRACKING_TOKEN",
-    "NO_PROXY",
-    "no_proxy",
-    "GIFT_DATA_DIR",
-    "GIFT_WEBHOOK_URL",
-    "OMP_NUM_THREADS",
-)
-"""What stages get of our environment; the image decides the rest."""
 
 
 def containers(config: RunConfig, run_id: str) -> StageRunner:
@@ -63,10 +45,10 @@ def containers(config: RunConfig, run_id: str) -> StageRunner:
         GiftError: no engine, no image of this checkout's sources, or servers that a container cannot reach.
     """
     servers_are_named = bool(os.environ.get("MLFLOW_TRACKING_URI"))
-    if servers_are_named:
-        _check_addresses()
+    check_surroundings(config, servers_are_named=servers_are_named)
     image = built_image("gift")
-    network, host = ("bridge", "") if servers_are_named else local_network(hub=config.cluster.hub)
+    leads_out = config.cluster.hub or config.samples_on_server
+    network, host = ("bridge", "") if servers_are_named else local_network(hub=leads_out)
 
     # A name of its own: the image's may come to mean another one while the run goes on.
     name = f"gift:{re.sub('[^a-zA-Z0-9.-]', '-', run_id)}"
@@ -103,6 +85,8 @@ def container_settings(config: RunConfig, run_id: str, image: Image, network: st
     mounts = [docker.types.Mount(WORK, str(work.resolve()), type="bind")]
     for path in local_inputs(config):
         mounts.append(docker.types.Mount(str(path), str(path.resolve()), type="bind", read_only=True))
+    if weights := weights_folder(config):
+        mounts.append(docker.types.Mount(str(weights), str(weights.resolve()), type="bind"))
     return {
         "user": f"{_user()}:{_group()}",
         "read_only": True,
@@ -118,7 +102,7 @@ def container_settings(config: RunConfig, run_id: str, image: Image, network: st
         "network": network,
         # torch asks for the name of its peer, and where no name server can be reached waits 10 seconds for none
         "extra_hosts": {"ip4-localhost": "::ffff:127.0.0.1"},
-        "environment": _environment(image, hub=cluster.hub),
+        "environment": container_environment(config, image),
         "labels": {LABEL: run_id},
     }
 
@@ -196,25 +180,6 @@ def _faults(run_id: str, memory: int) -> Iterator[list[str]]:
         finally:
             events.close()
             follower.join()
-
-
-def _environment(image: Image, *, hub: bool) -> dict[str, str]:
-    passed_on = {name: os.environ[name] for name in PASSED_ON if os.environ.get(name)}
-    if data := passed_on.get("GIFT_DATA_DIR"):
-        passed_on["GIFT_DATA_DIR"] = str(Path(data).absolute())
-    if hub:
-        passed_on |= {"HF_HUB_OFFLINE": "0"} | {key: os.environ[key] for key in ("HF_TOKEN",) if key in os.environ}
-    return passed_on | {"GIFT_IMAGE_DIGEST": image.id}
-
-
-def _check_addresses() -> None:
-    for name in ADDRESSES:
-        host = urlsplit(os.environ.get(name, "")).hostname or ""
-        if host == "localhost" or host.startswith("127."):
-            raise GiftError(
-                f"{name} names {host}, which inside a container is the container itself: "
-                "name an address of the server, or unset MLFLOW_TRACKING_URI to use the local services"
-            )
 
 
 def _user() -> int:

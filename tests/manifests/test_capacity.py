@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 from kubernetes.utils import parse_quantity
-from rendered import Object, pod_templates, render, the
+from rendered import Object, of_kind, pod_templates, render, the
 
 from gift.config import RunConfig, load_profile, profile_names
 from gift.launch.train_job_manifest import train_job
@@ -15,7 +15,7 @@ SERVERS = {"Deployment mlflow", "StatefulSet postgres", "StatefulSet seaweedfs",
 
 
 def of_all_nodes(config: RunConfig) -> dict[str, Decimal]:
-    trainer = train_job("gift-x", "run", "image", "s3://gift/job", config)["spec"]["trainer"]
+    trainer = train_job("gift-x", "run", "image", "s3://gift/job", config, "train-policy")["spec"]["trainer"]
     return {
         name: trainer["numNodes"] * parse_quantity(amount)
         for name, amount in trainer["resourcesPerNode"]["requests"].items()
@@ -44,7 +44,7 @@ def test_the_nodes_of_a_training_fit_into_queue_and_quota_beside_the_stage_and_t
     for resource, amount in of_all_nodes(config).items():
         assert amount <= queue[resource], f"the queue has too little {resource}"
         beside = stage.get(resource, Decimal(0)) + of_servers(objects, resource)
-        assert amount + beside <= hard[resource], f"the quota has too little {resource}"
+        assert amount + beside <= hard.get(resource, Decimal("inf")), f"the quota has too little {resource}"
 
 
 @pytest.mark.parametrize("profile", ONE_NODE)
@@ -52,7 +52,16 @@ def test_the_largest_stage_fits_into_the_quota_of_one_machine_beside_the_servers
     objects, config = render("single-node-gpu"), load_profile(profile)
     hard = quota(objects)
     for resource, amount in of_all_nodes(config).items():
-        assert amount + of_servers(objects, resource) <= hard[resource], f"the quota has too little {resource}"
+        beside = of_servers(objects, resource)
+        assert amount + beside <= hard.get(resource, Decimal("inf")), f"the quota has too little {resource}"
+
+
+@pytest.mark.parametrize("profile", SEVERAL_NODES)
+def test_the_quota_has_a_volume_for_each_pod_that_holds_a_model_beside_the_disks_of_the_servers(profile: str) -> None:
+    """Volumes of `cluster.work_storage_class` are claims, and a quota that is used up keeps their pods waiting."""
+    objects = render("multi-node")
+    disks = sum(len(server["spec"].get("volumeClaimTemplates", ())) for server in of_kind(objects, "StatefulSet"))
+    assert load_profile(profile).compute.nodes + disks + 1 <= quota(objects)["persistentvolumeclaims"]
 
 
 def test_the_queue_covers_all_that_the_namespace_adds_to_a_pod() -> None:

@@ -11,7 +11,9 @@ from rendered import MANIFESTS, OVERLAYS, Object, kustomize, of_kind, pod_templa
 from schemas import schema_errors
 
 from gift.config.cluster import ClusterConfig
-from gift.launch.train_job_manifest import CONTAINER, SHARED_MEMORY
+from gift.config.surroundings import WEIGHTS_FOLDER
+from gift.launch.train_job_manifest import CONTAINER, SHARED_MEMORY, WEIGHTS, WORK
+from gift.preflight.disk import TMP_GIB
 
 SECRET_EXAMPLES = sorted((MANIFESTS / "secrets").glob("*.env.example"))
 PULL_SECRET = "gift-registry"  # made by `kubectl create secret docker-registry`
@@ -40,9 +42,10 @@ def test_every_component_is_part_of_an_overlay_or_renders_alone() -> None:
         for path in yaml.safe_load((MANIFESTS / "overlays" / overlay / "kustomization.yaml").read_text())["components"]
     }
     unused = {path.name for path in (MANIFESTS / "components").iterdir()} - used
-    assert unused == {"internet-egress"}
-    for item in yaml.safe_load_all(kustomize(MANIFESTS / "components" / "internet-egress")):
-        assert schema_errors(item) == []
+    assert unused == {"internet-egress", "vllm-server"}
+    for name in unused:
+        for item in yaml.safe_load_all(kustomize(MANIFESTS / "components" / name)):
+            assert schema_errors(item) == []
 
 
 @pytest.mark.parametrize(
@@ -116,13 +119,29 @@ def test_names_are_those_that_profiles_ask_for() -> None:
     assert the(objects, "LocalQueue", "gift-training")  # what manifests/README.md tells to put into `cluster.queue`
 
 
+def test_train_jobs_may_take_the_secrets_and_the_claim_that_the_manifests_have_names_for() -> None:
+    policy = the(render("multi-node"), "ValidatingAdmissionPolicy", "gift-train-jobs")["spec"]
+    (allowed,) = [variable["expression"] for variable in policy["variables"] if variable["name"] == "secrets"]
+    names = set(yaml.safe_load(allowed))
+    assert (
+        names == {"gift-s3", "gift-mlflow", "gift-hub", "gift-vllm"} <= {_secret_name(path) for path in SECRET_EXAMPLES}
+    )
+    component = list(yaml.safe_load_all(kustomize(MANIFESTS / "components" / "vllm-server")))
+    (claim,) = of_kind(component, "PersistentVolumeClaim")
+    assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
+    assert any(f"claimName == '{claim['metadata']['name']}'" in rule["expression"] for rule in policy["validations"])
+
+
 def test_the_runtime_has_what_a_train_job_changes() -> None:
     runtime = the(render("multi-node"), "ClusterTrainingRuntime", ClusterConfig().runtime)
     [job] = runtime["spec"]["template"]["spec"]["replicatedJobs"]
     [pod] = pod_templates([runtime])
     assert job["name"] == CONTAINER
     assert [container["name"] for container in pod.containers] == [CONTAINER]
-    assert {"name": SHARED_MEMORY, "mountPath": "/dev/shm"} in pod.containers[0]["volumeMounts"]
+    mounts = {mount["name"]: mount["mountPath"] for mount in pod.containers[0]["volumeMounts"]}
+    assert mounts == {SHARED_MEMORY: "/dev/shm", "tmp": "/tmp", WORK: "/work", WEIGHTS: WEIGHTS_FOLDER}
+    sizes = {volume["name"]: volume["emptyDir"]["sizeLimit"] for volume in pod.spec["volumes"]}
+    assert sizes["tmp"] == f"{TMP_GIB}Gi"
     assert job["template"]["spec"]["backoffLimit"] == 0
     assert "env" not in pod.containers[0]  # the job's Secrets are those of its profile
 

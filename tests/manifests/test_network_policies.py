@@ -103,6 +103,18 @@ def test_the_internet_component_opens_https_for_stages_and_nothing_private() -> 
     assert not connects(objects, MLFLOW, INTERNET, 443)
 
 
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_only_what_samples_reaches_a_vllm_server(overlay: str) -> None:
+    component = list(yaml.safe_load_all(kustomize(MANIFESTS / "components" / "vllm-server")))
+    samples = Peer(STAGE.labels | {"app.kubernetes.io/component": "train-policy"})
+    server = Peer({"app.kubernetes.io/name": "vllm"})
+    for objects, opened in ((render(overlay), False), (render(overlay) + component, True)):
+        assert connects(objects, samples, server, 8000) == opened
+        assert connects(objects, TRAINING_NODE, server, 8000) == opened
+        assert not any(connects(objects, pod, server, 8000) for pod in (STAGE, MLFLOW, STRANGER, NEIGHBOUR))
+        assert not connects(objects, server, INTERNET, 443)
+
+
 def test_a_pod_that_no_policy_selects_is_open() -> None:
     """So that these tests notice a namespace without its default."""
     without = [item for item in render("local") if item["metadata"]["name"] not in {"default-deny", "dns"}]

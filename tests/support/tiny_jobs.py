@@ -52,9 +52,9 @@ def broken(completion, problem):
 """
 
 
-def write_inputs(folder: Path) -> Path:
+def write_inputs(folder: Path, *overrides: str) -> Path:
     """Fill a folder with data/, base/ and own_reward.py."""
-    config = load_profile("local", TINY)
+    config = load_profile("local", (*TINY, *overrides))
     (folder / "base").mkdir()
     write_data(config, folder / "data")
     demonstrations = read_problems(folder / "data" / "sft.jsonl")

@@ -53,8 +53,8 @@ GPU_SETTINGS = (
 )
 
 
-def job_for(*settings: str) -> dict[str, Any]:
-    return train_job(NAME, RUN, IMAGE, JOB, load_profile("local", settings))
+def job_for(*settings: str, stage: str = "train-policy") -> dict[str, Any]:
+    return train_job(NAME, RUN, IMAGE, JOB, load_profile("local", settings), stage)
 
 
 # --- the object ----------------------------------------------------------------------------------------------------
@@ -76,14 +76,17 @@ def test_the_profile_decides_what_the_nodes_ask_for() -> None:
     assert spec["activeDeadlineSeconds"] == 7200
     assert (trainer["image"], trainer["command"]) == (IMAGE, ["python", "-m", "gift.launch.node_program", JOB])
     assert (trainer["numNodes"], trainer["numProcPerNode"]) == (2, 2)
-    amounts = {"cpu": "7.5", "memory": "30720Mi", "nvidia.com/gpu": "2"}
+    amounts = {"cpu": "7.5", "memory": "30720Mi", "ephemeral-storage": "13Gi", "nvidia.com/gpu": "2"}
     assert trainer["resourcesPerNode"] == {"requests": amounts, "limits": amounts}
     (pods,) = spec["runtimePatches"][0]["trainingRuntimeSpec"]["template"]["spec"]["replicatedJobs"]
     assert pods["name"] == "node"
     pod = pods["template"]["spec"]["template"]["spec"]
     assert pod["nodeSelector"] == {"gpu": "h100"}
     assert pod["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
-    assert pod["volumes"] == [{"name": "shared-memory", "emptyDir": {"medium": "Memory", "sizeLimit": "4096Mi"}}]
+    assert pod["volumes"] == [
+        {"name": "shared-memory", "emptyDir": {"medium": "Memory", "sizeLimit": "4096Mi"}},
+        {"name": "work", "emptyDir": {"sizeLimit": "2Gi"}},
+    ]
 
 
 def test_credentials_are_named_and_never_held() -> None:
@@ -99,6 +102,41 @@ def test_a_profile_without_gpus_or_queue_asks_for_neither() -> None:
     job = job_for("compute.nodes=2")
     assert "nvidia.com/gpu" not in job["spec"]["trainer"]["resourcesPerNode"]["limits"]
     assert job["metadata"]["labels"] == {"app.kubernetes.io/part-of": "gift", "gift.kubeflow.org/run": RUN}
+
+
+def volumes(job: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    (pods,) = job["spec"]["runtimePatches"][0]["trainingRuntimeSpec"]["template"]["spec"]["replicatedJobs"]
+    return {volume.pop("name"): volume for volume in pods["template"]["spec"]["template"]["spec"]["volumes"]}
+
+
+def test_a_storage_class_gives_every_node_a_volume_of_its_own() -> None:
+    job = job_for("compute.nodes=2", "cluster.work_storage_class=fast-ssd", "cluster.training.work_gib=300")
+    assert TrainerV1alpha1TrainJob.from_dict(job).to_dict() == job
+    assert job["spec"]["trainer"]["resourcesPerNode"]["requests"]["ephemeral-storage"] == "11Gi"
+    spec = {"accessModes": ["ReadWriteOnce"], "storageClassName": "fast-ssd"}
+    spec["resources"] = {"requests": {"storage": "300Gi"}}
+    assert volumes(job)["work"] == {"ephemeral": {"volumeClaimTemplate": {"spec": spec}}}
+
+
+ON_SERVER = (
+    "compute.nodes=2",
+    "rollout.engine=vllm",
+    "rollout.vllm.placement=server",
+    "cluster.vllm_secret=own-vllm",
+    "cluster.vllm_weights_claim=own-weights",
+)
+
+
+def test_nodes_that_sample_on_a_server_get_its_address_and_the_volume_for_its_weights() -> None:
+    job = job_for(*ON_SERVER)
+    assert TrainerV1alpha1TrainJob.from_dict(job).to_dict() == job
+    environment = {entry.pop("name"): entry for entry in job["spec"]["trainer"]["env"]}
+    assert environment["GIFT_VLLM_SERVER"]["valueFrom"]["secretKeyRef"]["name"] == "own-vllm"
+    assert environment["GIFT_VLLM_WEIGHTS"] == {"value": "/weights"}
+    assert volumes(job)["vllm-weights"] == {"persistentVolumeClaim": {"claimName": "own-weights"}}
+    warm_up = job_for(*ON_SERVER, stage="train-sft")
+    assert not [entry for entry in warm_up["spec"]["trainer"]["env"] if "VLLM" in entry["name"]]
+    assert "vllm-weights" not in volumes(warm_up)
 
 
 # --- following it --------------------------------------------------------------------------------------------------

@@ -4,11 +4,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
 
 from gift.config import load_profile, profile_names
+from gift.preflight.disk import estimate_disk, known_shapes
+from gift.preflight.memory import GIB
 from pipelines.cli.main import app
 
 ROOT = Path(__file__).parents[3]
@@ -79,6 +82,31 @@ def test_without_gpus_this_machines_memory_counts(dry_run) -> None:
     status, output = dry_run("local", "rl.micro_batch_groups=8", "rollout.group_size=100000")
     assert status == 1
     assert "DOES NOT FIT" in output
+
+
+def test_the_disk_of_every_stage_is_shown(dry_run) -> None:
+    _, output = dry_run("qwen2.5-32b-dapo")
+    assert "GiB of disk per stage, of training on each node" in output
+    for stage, parts in estimate_disk(load_profile("qwen2.5-32b-dapo"), *_shapes("qwen2.5-32b-dapo")).items():
+        (row,) = (line for line in output.splitlines() if f" {stage} " in line)
+        assert row.rstrip("│ ").endswith(f" {sum(parts.values()) / GIB:.2f}")
+
+
+def _shapes(profile: str):
+    shapes = known_shapes(load_profile(profile))
+    assert shapes is not None
+    return shapes
+
+
+def test_a_disk_that_is_too_small_counts_where_the_run_may_take_place_here(
+    dry_run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gift.preflight.inputs.shutil.disk_usage", lambda _: SimpleNamespace(free=3 * GIB))
+    assert dry_run("local")[0] == 0
+    assert dry_run("qwen2.5-7b-gsm8k")[0] == 0  # for other machines
+    status, output = dry_run("local", "model.hidden_size=2048", "model.intermediate_size=4096", "model.layers=4")
+    assert status == 1
+    assert "DOES NOT FIT: 3.0 GiB are free at" in output
 
 
 @pytest.mark.parametrize(

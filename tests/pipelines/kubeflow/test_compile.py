@@ -6,6 +6,7 @@ After an intended change: `GIFT_WRITE_GOLDEN=1 python -m pytest <this file>`, th
 import difflib
 import functools
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from typer.testing import CliRunner
 
 from gift.config import load_profile, parse_config, profile_names
 from gift.errors import GiftError
+from gift.preflight.disk import estimate_disk, known_shapes
+from gift.preflight.memory import GIB
 from pipelines.cli.main import app
 from pipelines.kubeflow.cluster_settings import QUEUE_SECONDS
 from pipelines.kubeflow.compile import compile_pipeline
@@ -100,6 +103,7 @@ def test_every_stage_is_placed(profile: str) -> None:
         assert pod["podMetadata"]["labels"]["app.kubernetes.io/component"] == name
         mounts = {mount["mountPath"]: mount for mount in pod["emptyDirMounts"]}
         assert {"/tmp", "/work"} <= set(mounts)
+        assert all("sizeLimit" in mount for mount in mounts.values())
         assert ("/dev/shm" in mounts) == (name in HOLDS_A_MODEL)
         if name in HOLDS_A_MODEL:
             size = f"{round(config.cluster.shared_memory_gib * 1024)}Mi"
@@ -173,9 +177,9 @@ def test_with_several_nodes_the_training_task_only_submits() -> None:
 def test_credentials_come_from_secrets_only() -> None:
     pipeline = compiled("local", "cluster.webhook_secret=gift-webhook")
     s3 = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL_S3"), ("gift-s3", False))
-    s3["AWS_DEFAULT_REGION"] = ("gift-s3", True)
+    s3 |= dict.fromkeys(("AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION"), ("gift-s3", True))
     mlflow = {"MLFLOW_TRACKING_URI": ("gift-mlflow", False)}
-    login = dict.fromkeys(("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"), ("gift-mlflow", True))
+    login = {f"MLFLOW_TRACKING_{name}": ("gift-mlflow", True) for name in ("USERNAME", "PASSWORD", "TOKEN")}
     for name, task in stages(pipeline).items():
         webhook = {"GIFT_WEBHOOK_URL": ("gift-webhook", False)} if name == "finish-run" else {}
         assert secrets(task) == s3 | mlflow | login | webhook
@@ -205,6 +209,100 @@ def test_only_a_profile_that_says_so_reaches_the_hub() -> None:
 
     assert offline() == {None}
     assert offline("cluster.hub=true") == {"0"}
+
+
+ON_SERVER = (
+    "rollout.engine=vllm",
+    "rollout.vllm.placement=server",
+    "cluster.vllm_secret=own-vllm",
+    "cluster.vllm_weights_claim=own-weights",
+)
+
+
+def test_what_samples_on_a_server_gets_its_address_and_the_volume_for_its_weights() -> None:
+    for name, task in stages(compiled("local", *ON_SERVER)).items():
+        samples = name == "train-policy"
+        assert secrets(task).get("GIFT_VLLM_SERVER") == (("own-vllm", False) if samples else None)
+        folders = [variable["value"] for variable in task.container["env"] if variable["name"] == "GIFT_VLLM_WEIGHTS"]
+        claims = [
+            (mount["pvcNameParameter"]["runtimeValue"]["constant"], mount["mountPath"])
+            for mount in task.pod.get("pvcMount", [])
+        ]
+        assert claims == ([("own-weights", folders[0])] if samples else [])
+        assert len(folders) == samples
+
+
+@pytest.mark.parametrize("key", ["vllm_secret", "vllm_weights_claim"])
+def test_a_server_that_stages_could_not_reach_is_refused(key: str) -> None:
+    settings = [setting for setting in ON_SERVER if key not in setting]
+    with pytest.raises(GiftError, match=rf"placement is server, but cluster\.{key} does not name") as error:
+        compile_pipeline(load_profile("local", settings), IMAGE)
+    assert "\n" not in str(error.value)
+
+
+def test_the_hubs_token_goes_to_what_may_download_and_to_nothing_else() -> None:
+    pipeline = compiled("local", "cluster.hub=true", "cluster.hub_secret=own-hub")
+    told = {name for name, task in stages(pipeline).items() if "HF_TOKEN" in secrets(task)}
+    assert told == {"prepare-data", "prepare-model", "train-sft", "train-policy"}
+    assert secrets(stages(pipeline)["prepare-model"])["HF_TOKEN"] == ("own-hub", True)
+    assert secrets(stages(pipeline)["prepare-model"])["HF_ENDPOINT"] == ("own-hub", True)
+
+
+def test_the_task_that_submits_a_training_gets_nothing_that_only_its_nodes_use() -> None:
+    pipeline = compiled("local", *ON_SERVER, "compute.nodes=2", "cluster.hub=true", "cluster.hub_secret=own-hub")
+    for name in ("train-sft", "train-policy"):
+        task = stages(pipeline)[name]
+        assert not {"HF_TOKEN", "GIFT_VLLM_SERVER"} & set(secrets(task))
+        assert "pvcMount" not in task.pod
+
+
+def work(task: Task) -> str:
+    (mount,) = [mount for mount in task.pod["emptyDirMounts"] if mount["mountPath"] == "/work"]
+    return str(mount["sizeLimit"])
+
+
+@pytest.mark.parametrize("profile", profile_names())
+def test_work_is_as_large_as_the_dry_run_says(profile: str) -> None:
+    config = load_profile(profile)
+    shapes = known_shapes(config)
+    assert shapes is not None
+    estimate = {stage: math.ceil(sum(parts.values()) / GIB) for stage, parts in estimate_disk(config, *shapes).items()}
+    submits = {"train-sft", "train-policy"} if config.compute.nodes > 1 else set()
+    for name, task in stages(compiled(profile)).items():
+        if name in estimate.keys() - submits:
+            assert work(task) == f"{estimate[name]}Gi"
+        else:
+            assert work(task) in ("2Gi", "4Gi")  # no model
+
+
+def test_a_stated_size_of_work_overrides_the_estimate() -> None:
+    pipeline = compiled("local", "cluster.training.work_gib=70", "cluster.model.work_gib=30")
+    sizes = {name: work(task) for name, task in stages(pipeline).items()}
+    training = {"train-sft", "train-policy"}
+    assert {name for name, size in sizes.items() if size == "70Gi"} == training
+    assert {name for name, size in sizes.items() if size == "30Gi"} == HOLDS_A_MODEL - training
+
+
+def test_a_model_of_unknown_architecture_needs_a_stated_size() -> None:
+    unknown = "model={source: hub, name: a/b, revision: '" + "0" * 40 + "'}"
+    with pytest.raises(GiftError, match=r"state cluster\.model\.work_gib, or the architecture"):
+        compile_pipeline(load_profile("local", (unknown,)), IMAGE)
+    stated = ("cluster.model.work_gib=30", "cluster.training.work_gib=70")
+    assert work(stages(compiled("local", unknown, *stated))["train-policy"]) == "70Gi"
+    with pytest.raises(GiftError, match=r"train-sft .* state cluster\.training\.work_gib"):
+        compile_pipeline(load_profile("local", (unknown, stated[0], "compute.nodes=2")), IMAGE)
+
+
+def test_a_storage_class_gives_each_stage_with_a_model_a_volume_of_its_own() -> None:
+    for name, task in stages(compiled("local", "cluster.work_storage_class=fast-ssd")).items():
+        on_node = {mount["mountPath"] for mount in task.pod["emptyDirMounts"]}
+        if name not in HOLDS_A_MODEL:
+            assert "/work" in on_node
+            continue
+        assert "/work" not in on_node
+        (volume,) = task.pod["genericEphemeralVolume"]
+        assert (volume["mountPath"], volume["size"]) == ("/work", "2Gi")
+        assert (volume["storageClassName"], volume["accessModes"]) == ("fast-ssd", ["ReadWriteOnce"])
 
 
 @pytest.mark.parametrize("profile", profile_names())

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from mlflow import MlflowClient
@@ -13,7 +14,8 @@ from gift.config import load_profile
 from gift.errors import GiftError
 from pipelines.cli.main import app
 from pipelines.images import describe
-from pipelines.local.docker_runner import containers, local_inputs
+from pipelines.local.docker_environment import check_surroundings, container_environment
+from pipelines.local.docker_runner import container_settings, containers, local_inputs
 from pipelines.local.runner import SUBPROCESSES, Stages, run_stages
 from pipelines.local.services import Services
 
@@ -26,6 +28,77 @@ def test_servers_on_loopback_are_refused(name: str, host: str, monkeypatch: pyte
     monkeypatch.setenv(name, f"http://{host}:5500")
     with pytest.raises(GiftError, match=f"{name} names {host}, which inside a container is the container itself"):
         containers(load_profile("local"), "a-run")
+
+
+SERVER = ("rollout.engine=vllm", "rollout.vllm.placement=server")
+
+
+@pytest.fixture
+def on_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The environment of a run that samples on a vLLM server; returns the folder for its weights."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("GIFT_VLLM_SERVER", "http://vllm.example:8000")
+    monkeypatch.setenv("GIFT_VLLM_WEIGHTS", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [("GIFT_VLLM_SERVER", SERVER), ("HF_ENDPOINT", ("cluster.hub=true",)), ("GIFT_WEBHOOK_URL", ())],
+)
+def test_other_servers_on_loopback_are_refused_where_they_are_used(
+    on_server: Path, name: str, settings: tuple[str, ...], host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, f"http://{host}:8000")
+    with pytest.raises(GiftError, match=f"{name} names .*, which inside a container is the container itself"):
+        containers(load_profile("local", settings), "a-run")
+    if settings:
+        check_surroundings(load_profile("local"), servers_are_named=False)
+
+
+def test_a_server_without_address_or_folder_for_weights_is_refused(
+    on_server: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = load_profile("local", SERVER)
+    check_surroundings(config, servers_are_named=False)
+    for folder in (str(on_server / "missing"), ""):
+        monkeypatch.setenv("GIFT_VLLM_WEIGHTS", folder)
+        with pytest.raises(GiftError, match="GIFT_VLLM_WEIGHTS must name a folder"):
+            containers(config, "a-run")
+    monkeypatch.delenv("GIFT_VLLM_SERVER")
+    with pytest.raises(GiftError, match="GIFT_VLLM_SERVER does not say where it is"):
+        containers(config, "a-run")
+
+
+@pytest.mark.parametrize("settings", [(), SERVER])
+def test_a_server_and_the_folder_of_its_weights_are_there_for_runs_that_use_them(
+    on_server: Path, settings: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def engine() -> Iterator[SimpleNamespace]:
+        yield SimpleNamespace(info=lambda: {"MemTotal": 2**36})
+
+    monkeypatch.setattr("pipelines.local.docker_runner.docker_engine", engine)
+    monkeypatch.setenv("HF_TOKEN", "hf_of-no-use-offline")
+    image = SimpleNamespace(id="sha256:0")
+    config, used = load_profile("local", settings), bool(settings)
+    found = container_settings(config, "a-run", image, "gift", on_server)
+    server = {"GIFT_VLLM_SERVER": "http://vllm.example:8000", "GIFT_VLLM_WEIGHTS": str(on_server)}
+    assert {name: value for name, value in found["environment"].items() if "VLLM" in name} == (server if used else {})
+    assert "HF_TOKEN" not in found["environment"]
+    mounts = [mount for mount in found["mounts"] if mount["Target"] == str(on_server)]
+    assert [mount["ReadOnly"] for mount in mounts] == ([False] if used else [])
+
+
+def test_the_hub_comes_with_its_token_and_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = {"HF_TOKEN": "hf_secret", "HF_ENDPOINT": "https://hub.example"}
+    for name, value in hub.items():
+        monkeypatch.setenv(name, value)
+    image = SimpleNamespace(id="sha256:0")
+    found = container_environment(load_profile("local", ("cluster.hub=true",)), image)
+    plain = {"HF_HUB_OFFLINE": "0", "HF_XET_CHUNK_CACHE_SIZE_BYTES": "0"}
+    assert hub | plain == {name: value for name, value in found.items() if name.startswith("HF_")}
 
 
 def test_all_files_that_a_profile_names_are_mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
