@@ -7,14 +7,12 @@ Left out on purpose: copying or loading models. The registry holds the `s3://` U
 open it.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mlflow.exceptions import MlflowException
-
-from gift.errors import GiftError
-from gift.tracking.client import allow_existing, explain_outage, is_outage, mlflow_client
+from gift.tracking.client import MlflowClient
+from gift.tracking.faults import allow_existing, explain_errors
+from gift.tracking.rest import MlflowError
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
@@ -38,22 +36,21 @@ def register(name: str, source_uri: str, run_id: str, tags: Mapping[str, str]) -
     Raises:
         GiftError: MLflow is not reachable, or refuses the name or the URI.
     """
-    with _explain_errors(f"registering {source_uri} as {name!r}"):
-        client = mlflow_client()
+    with explain_errors(f"registering {source_uri} as {name!r}"):
+        client = MlflowClient()
         with allow_existing():
             client.create_registered_model(name)
         registered = client.search_model_versions(f"name = '{name}' and source_path = '{source_uri}'")
         if registered:
-            return str(registered[0].version)
+            return registered[0].version
         created = client.create_model_version(
             name,
             source_uri,
             run_id,
             tags=dict(tags),
             description=f"GIFT checkpoint at {source_uri}",
-            await_creation_for=0,
         )
-        return str(created.version)
+        return created.version
 
 
 def set_challenger(name: str, version: str) -> None:
@@ -62,8 +59,8 @@ def set_challenger(name: str, version: str) -> None:
     Raises:
         GiftError: MLflow is not reachable, or has no such version.
     """
-    with _explain_errors(f"making version {version} of {name!r} the challenger"):
-        mlflow_client().set_registered_model_alias(name, CHALLENGER, version)
+    with explain_errors(f"making version {version} of {name!r} the challenger"):
+        MlflowClient().set_registered_model_alias(name, CHALLENGER, version)
 
 
 def promote(name: str, version: str) -> None:
@@ -77,8 +74,8 @@ def promote(name: str, version: str) -> None:
     reigning = champion(name)
     if reigning is not None and reigning.version == version:
         return
-    with _explain_errors(f"promoting version {version} of {name!r}"):
-        client = mlflow_client()
+    with explain_errors(f"promoting version {version} of {name!r}"):
+        client = MlflowClient()
         # The tag first: an alias that moved without it could not be rolled back.
         if reigning is not None:
             client.set_model_version_tag(name, version, PREVIOUS_CHAMPION_TAG, reigning.version)
@@ -91,27 +88,15 @@ def champion(name: str) -> Champion | None:
     Raises:
         GiftError: MLflow is not reachable.
     """
-    with _explain_errors(f"looking up the champion of {name!r}"):
-        client = mlflow_client()
+    with explain_errors(f"looking up the champion of {name!r}"):
+        client = MlflowClient()
         try:
             version = client.get_registered_model(name).aliases.get(CHAMPION)
-        except MlflowException as error:
+        except MlflowError as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
             return None
         if version is None:
             return None
         model = client.get_model_version(name, version)
-        return Champion(version=str(model.version), source_uri=model.source, tags=dict(model.tags))
-
-
-@contextmanager
-def _explain_errors(action: str) -> Iterator[None]:
-    """A refusal is the user's to mend as well: names and versions come from the configuration and the command line."""
-    with explain_outage(action):
-        try:
-            yield
-        except MlflowException as error:
-            if is_outage(error):
-                raise
-            raise GiftError(f"MLflow refused {action}: {error.message}") from None
+        return Champion(version=model.version, source_uri=model.source, tags=model.tags)
