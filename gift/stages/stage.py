@@ -49,7 +49,8 @@ class Stage:
             kind: prefix under the storage URI, the same for all outputs of a kind.
             decides: configuration sections and plain values that decide the content, besides the parents.
             parents: URIs of the inputs; their content counts, not their address.
-            make: fills the empty folder and returns metadata for its manifest.
+            make: fills the empty folder and returns metadata for its manifest. It writes nothing to MLflow: no
+                refusal of the tracker may cost the work.
         """
 
         def write(uri: str) -> None:
@@ -90,6 +91,12 @@ class Stage:
             metadata = make(folder)
             upload_directory(folder, uri, parents=parents, metadata=metadata)
         return uri
+
+    def log_files(self, uri: str) -> None:
+        """Copy the files of an output to this stage's MLflow run as artifacts. First the output, then the books."""
+        with self.fetched(uri) as (folder,):
+            for path in sorted(folder.iterdir()):
+                self.tracking.log_artifact(path)
 
     @contextmanager
     def fetched(self, *uris: str) -> Iterator[list[Path]]:
