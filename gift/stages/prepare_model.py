@@ -5,7 +5,8 @@ from pathlib import Path
 
 from gift.config import FolderModel, ScratchModel
 from gift.data.problems import read_problems
-from gift.models.base_model import model_files, write_base_model
+from gift.models.base_model import write_base_model
+from gift.models.sources import model_files
 from gift.stages.stage import Stage
 
 
