@@ -4,7 +4,8 @@
 
 Runs the pipeline twice with a tiny budget, beside nobody else's servers: the first time every stage does its work, the
 second time most outputs are reused. Prints seconds and modules per stage, and the sums. kfp's own executor is part of
-every process, and of every figure.
+every process, and of every figure. So little training may leave the weights as they are: then the candidate is the SFT
+model, and its evaluation is reused the first time, too.
 
 Left out: the ranks of a training and torchrun (torch and DeepSpeed are what they are for), and the command line.
 """

@@ -51,7 +51,7 @@ class StandIn:
 @pytest.fixture
 def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[StandIn]:
     stand_in = StandIn()
-    threading.Thread(target=stand_in.server.serve_forever, daemon=True).start()
+    threading.Thread(target=stand_in.server.serve_forever, args=(0.05,), daemon=True).start()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://{stand_in.address}")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
     monkeypatch.setenv("HOME", str(tmp_path))
