@@ -7,15 +7,14 @@ Left out on purpose: copying or loading models. The registry holds the `s3://` U
 open it. May import `tracking` and `errors`.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from mlflow.exceptions import MlflowException
-
 from gift.errors import GiftError
-from gift.tracking.client import allow_existing, explain_outage, is_outage, mlflow_client
+from gift.tracking.client import MlflowClient
+from gift.tracking.faults import allow_existing, explain_errors
+from gift.tracking.rest import MlflowError
 
 CHAMPION: Literal["champion"] = "champion"
 CHALLENGER: Literal["challenger"] = "challenger"
@@ -55,13 +54,13 @@ def register(name: str, source_uri: str, run_id: str, tags: Mapping[str, str]) -
     Raises:
         GiftError: MLflow is not reachable, or refuses the name or the URI.
     """
-    with _explain_errors(f"registering {source_uri} as {name!r}"):
-        client = mlflow_client()
+    with explain_errors(f"registering {source_uri} as {name!r}"):
+        client = MlflowClient()
         with allow_existing():
             client.create_registered_model(name)
         registered = client.search_model_versions(f"name = '{name}' and source_path = '{source_uri}'")
         if registered:
-            version = str(registered[0].version)
+            version = registered[0].version
             _replace_own_tags(name, version, registered[0].tags, tags)
             return version
         created = client.create_model_version(
@@ -70,9 +69,8 @@ def register(name: str, source_uri: str, run_id: str, tags: Mapping[str, str]) -
             run_id,
             tags=dict(tags),
             description=f"GIFT checkpoint at {source_uri}",
-            await_creation_for=0,
         )
-        return str(created.version)
+        return created.version
 
 
 def set_tag(name: str, version: str, key: str, value: str) -> None:
@@ -81,8 +79,8 @@ def set_tag(name: str, version: str, key: str, value: str) -> None:
     Raises:
         GiftError: MLflow is not reachable, or has no such version.
     """
-    with _explain_errors(f"setting the tag {key} of version {version} of {name!r}"):
-        mlflow_client().set_model_version_tag(name, version, key, value)
+    with explain_errors(f"setting the tag {key} of version {version} of {name!r}"):
+        MlflowClient().set_model_version_tag(name, version, key, value)
 
 
 def set_challenger(name: str, version: str) -> None:
@@ -91,8 +89,8 @@ def set_challenger(name: str, version: str) -> None:
     Raises:
         GiftError: MLflow is not reachable, or has no such version.
     """
-    with _explain_errors(f"making version {version} of {name!r} the challenger"):
-        mlflow_client().set_registered_model_alias(name, CHALLENGER, version)
+    with explain_errors(f"making version {version} of {name!r} the challenger"):
+        MlflowClient().set_registered_model_alias(name, CHALLENGER, version)
 
 
 def promote(name: str, version: str, instead_of: str | None) -> None:
@@ -120,8 +118,8 @@ def promote(name: str, version: str, instead_of: str | None) -> None:
             f"{_in_words(reigning)} of {name} is champion by now, and the verdict was reached against "
             f"{_in_words(instead_of)}; run again, or promote version {version} by hand"
         )
-    with _explain_errors(f"promoting version {version} of {name!r}"):
-        client = mlflow_client()
+    with explain_errors(f"promoting version {version} of {name!r}"):
+        client = MlflowClient()
         # The tag first: an alias that moved without it could not be rolled back.
         if reigning is not None:
             client.set_model_version_tag(name, version, PREVIOUS_CHAMPION_TAG, reigning)
@@ -140,12 +138,12 @@ def champion(name: str) -> Champion | None:
     Raises:
         GiftError: MLflow is not reachable.
     """
-    with _explain_errors(f"looking up the champion of {name!r}"):
+    with explain_errors(f"looking up the champion of {name!r}"):
         version = _aliases(name).get(CHAMPION)
         if version is None:
             return None
-        model = mlflow_client().get_model_version(name, version)
-        return Champion(version=str(model.version), source_uri=model.source, tags=dict(model.tags))
+        model = MlflowClient().get_model_version(name, version)
+        return Champion(version=model.version, source_uri=model.source, tags=model.tags)
 
 
 def standing(name: str, version: str) -> Standing:
@@ -154,32 +152,31 @@ def standing(name: str, version: str) -> Standing:
     Raises:
         GiftError: MLflow is not reachable, or has no such version.
     """
-    with _explain_errors(f"looking up version {version} of {name!r}"):
+    with explain_errors(f"looking up version {version} of {name!r}"):
         aliases = _aliases(name)
-        model = mlflow_client().get_model_version(name, version)
+        model = MlflowClient().get_model_version(name, version)
     alias = next((alias for alias in (CHAMPION, CHALLENGER) if aliases.get(alias) == version), None)
-    return Standing(alias, dict(model.tags))
+    return Standing(alias, model.tags)
 
 
 def _reigning_version(name: str) -> str | None:
-    with _explain_errors(f"looking up the champion of {name!r}"):
+    with explain_errors(f"looking up the champion of {name!r}"):
         return _aliases(name).get(CHAMPION)
 
 
 def _aliases(name: str) -> dict[str, str]:
     """Alias → version; none before the first registration."""
     try:
-        aliases = mlflow_client().get_registered_model(name).aliases
-    except MlflowException as error:
+        return MlflowClient().get_registered_model(name).aliases
+    except MlflowError as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
         return {}
-    return {alias: str(version) for alias, version in aliases.items()}
 
 
 def _replace_own_tags(name: str, version: str, old: Mapping[str, str], new: Mapping[str, str]) -> None:
     """A reader in between may see tags of both registrations, but never none."""
-    client = mlflow_client()
+    client = MlflowClient()
     for key, value in new.items():
         if old.get(key) != value:
             client.set_model_version_tag(name, version, key, value)
@@ -190,15 +187,3 @@ def _replace_own_tags(name: str, version: str, old: Mapping[str, str], new: Mapp
 
 def _in_words(version: str | None) -> str:
     return "no version" if version is None else f"version {version}"
-
-
-@contextmanager
-def _explain_errors(action: str) -> Iterator[None]:
-    """A refusal is the user's to mend as well: names and versions come from the configuration and the command line."""
-    with explain_outage(action):
-        try:
-            yield
-        except MlflowException as error:
-            if is_outage(error):
-                raise
-            raise GiftError(f"MLflow refused {action}: {error.message}") from None

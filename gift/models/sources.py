@@ -5,6 +5,7 @@ from pathlib import Path
 
 from gift.config import FolderModel, ModelConfig, PackageModel
 from gift.errors import GiftError
+from gift.hub.download import MODEL_FILES
 
 
 def check_model(config: ModelConfig) -> None:
@@ -28,3 +29,8 @@ def package_file(config: PackageModel) -> Path:
     if not file.is_file():
         raise GiftError(f"model package {config.package} has no file {config.file}; correct model.file")
     return file
+
+
+def model_files(config: FolderModel) -> list[Path]:
+    """The files of a model folder that a run takes; in particular no pickled weights and no code."""
+    return sorted(path for pattern in MODEL_FILES for path in config.path.glob(pattern))

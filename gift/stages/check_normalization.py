@@ -65,7 +65,7 @@ def check_normalization(stage: Stage, data: str, policy: str, reference: str) ->
     uri = stage.make_once(Output("normalization", __name__, settings, inputs, facts=reward_facts(config)), make)
     with stage.fetched(uri) as (folder,):
         result = Normalization.model_validate_json((folder / NORMALIZATION_FILE).read_text(encoding="utf-8"))
-        stage.tracking.log_artifact(folder / NORMALIZATION_FILE)
+    stage.log_files(uri)
     stage.tracking.log_metrics(metrics(result))
     refuse(result)
     print(f"  {summary(result)}", flush=True)

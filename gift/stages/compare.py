@@ -47,11 +47,11 @@ def compare(stage: Stage, plan: str, evaluations: dict[str, str], learning_rates
 
     def make(folder: Path) -> dict[str, str]:
         _write(comparison, folder)
-        for path in sorted(folder.iterdir()):
-            stage.tracking.log_artifact(path)
         return {}
 
-    return stage.make_for_run(COMPARISON_FOLDER, list(evaluations.values()), make)
+    uri = stage.make_for_run(COMPARISON_FOLDER, list(evaluations.values()), make)
+    stage.log_files(uri)
+    return uri
 
 
 def _write(comparison: Comparison, folder: Path) -> None:

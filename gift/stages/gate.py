@@ -30,10 +30,11 @@ def gate(stage: Stage, sft_results: str, candidate_results: str) -> str:
         for reason in verdict.reasons:
             print(f"  {reason}", flush=True)
         print(f"  verdict: {_in_words(verdict)}", flush=True)
-        stage.tracking.set_tags({"gift.promote": str(verdict.promote).lower()})
         return {}
 
-    return stage.make_for_run("verdict", [sft_results, candidate_results], make)
+    uri = stage.make_for_run("verdict", [sft_results, candidate_results], make)
+    stage.tracking.set_tags({"gift.promote": str(read_verdict(stage, uri).promote).lower()})
+    return uri
 
 
 def read_verdict(stage: Stage, verdict: str) -> Verdict:

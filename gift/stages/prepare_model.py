@@ -5,8 +5,8 @@ from pathlib import Path
 from gift.config import FolderModel, PackageModel, RunConfig, ScratchModel
 from gift.data.problems import read_problems
 from gift.fingerprint.files import sha256_of
-from gift.models.base_model import model_files, write_base_model
-from gift.models.sources import package_file
+from gift.models.base_model import write_base_model
+from gift.models.sources import model_files, package_file
 from gift.stages.output import Output
 from gift.stages.stage import Stage
 

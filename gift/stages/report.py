@@ -77,11 +77,11 @@ def report(
     def make(folder: Path) -> dict[str, str]:
         save_report(built, folder / "report.json")
         (folder / "report.html").write_text(render_report(built), encoding="utf-8")
-        stage.tracking.log_artifact(folder / "report.json")
-        stage.tracking.log_artifact(folder / "report.html")
         return {}
 
-    return stage.make_for_run(REPORT_FOLDER, [*uris.values(), verdict], make)
+    uri = stage.make_for_run(REPORT_FOLDER, [*uris.values(), verdict], make)
+    stage.log_files(uri)
+    return uri
 
 
 def _read_results(stage: Stage, uri: str) -> dict[str, BenchmarkResult]:

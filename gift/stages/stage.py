@@ -44,7 +44,8 @@ class Stage:
 
         Args:
             output: what decides it.
-            make: fills the empty folder and returns metadata for its manifest.
+            make: fills the empty folder and returns metadata for its manifest. It writes nothing to MLflow: no
+                refusal of the tracker may cost the work.
         """
 
         def write(uri: str, decided_by: Mapping[str, str]) -> None:
@@ -86,6 +87,12 @@ class Stage:
             metadata = make(folder)
             upload_directory(folder, uri, parents=parents, metadata=metadata)
         return uri
+
+    def log_files(self, uri: str) -> None:
+        """Copy the files of an output to this stage's MLflow run as artifacts. First the output, then the books."""
+        with self.fetched(uri) as (folder,):
+            for path in sorted(folder.iterdir()):
+                self.tracking.log_artifact(path)
 
     @contextmanager
     def fetched(self, *uris: str) -> Iterator[list[Path]]:

@@ -7,7 +7,7 @@ Left out on purpose: two writers of the same URI at once, empty folders and file
 and what the stages exchange are plain files. May import `fingerprint` and `errors`.
 """
 
-from gift.storage.client import DirectoryError, check_storage
+from gift.storage.client import DirectoryError, check_storage, put_object
 from gift.storage.composition import compose_directory, delete_directory
 from gift.storage.listing import list_paths
 from gift.storage.manifest import Manifest, ManifestFile, read_manifest
@@ -23,6 +23,7 @@ __all__ = [
     "download_directory",
     "download_into",
     "list_paths",
+    "put_object",
     "read_manifest",
     "upload_directory",
 ]

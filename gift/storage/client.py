@@ -125,6 +125,18 @@ def _explain(error: ClientError, where: str, bucket: str) -> str:
     return f"S3 at {where} failed for bucket {bucket} ({operation}: {code}, {message})"
 
 
+def put_object(uri: str, content: bytes) -> None:
+    """Write one object that belongs to no directory of ours, in place of what is there.
+
+    Raises:
+        GiftError: S3 failed.
+    """
+    location = parse_uri(uri)
+    client = connect()
+    with storage_faults(client, location.bucket):
+        client.put_object(Bucket=location.bucket, Key=location.prefix, Body=content)
+
+
 def check_storage(uri: str) -> None:
     """See that `uri` (`s3://bucket` or `s3://bucket/prefix`) can be written, by writing and deleting a small object.
 

@@ -1,106 +1,167 @@
-"""The connection to the MLflow server: is it there, how long may it take, and which of its errors are an outage."""
+"""The requests that we make of MLflow, one method each, with the names of MLflow's own client.
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from urllib.parse import urlsplit
+Lists are cut into as many requests as MLflow's limits ask for, and answers in pages are put together.
+"""
 
-import requests
-from mlflow.exceptions import MlflowException
-from mlflow.tracking import MlflowClient
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
-from gift.errors import GiftError
+from gift.tracking.entities import (
+    Experiment,
+    Metric,
+    ModelVersion,
+    RegisteredModel,
+    Run,
+    pairs,
+    read_metric,
+    read_model_version,
+    read_run,
+)
+from gift.tracking.rest import MlflowError, Rest
 
-CHECK_SECONDS = 5
-
-# MLflow's own defaults (7 retries of 120 s each) let one call to a dead server block for minutes.
-CLIENT_SETTINGS = {
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-}
-
-ACCESS_REFUSED = (401, 403)
-TOO_BUSY = 429
+MAX_METRICS_PER_REQUEST = 1000  # mlflow.utils.validation.MAX_METRICS_PER_BATCH
+MAX_PAIRS_PER_REQUEST = 100  # mlflow.utils.validation.MAX_PARAMS_TAGS_PER_BATCH
+RUNS_PER_PAGE = 1000
+METRICS_PER_PAGE = 25_000  # mlflow.store.tracking.GET_METRIC_HISTORY_MAX_RESULTS
 
 
-def check_tracking() -> None:
-    """Ask the server's /health, so that a run without a tracker stops before it starts.
+class MlflowClient:
+    """A connection to the server in MLFLOW_TRACKING_URI; every method raises `MlflowError`.
 
-    Raises:
-        GiftError: MLFLOW_TRACKING_URI is missing or not http(s), or no MLflow server answers there within 5 seconds.
+    Not for several threads at once.
     """
-    uri = _tracking_uri()
-    try:
-        response = requests.get(f"{uri.rstrip('/')}/health", timeout=CHECK_SECONDS)
-    except requests.RequestException as error:
-        raise GiftError(
-            f"MLflow at {server_address()} does not answer ({type(error).__name__}); "
-            "start the local services with `gift up`, or correct MLFLOW_TRACKING_URI"
-        ) from None
-    if response.status_code != requests.codes.ok or response.text.strip() != "OK":
-        raise GiftError(
-            f"what answers at {server_address()} is not a healthy MLflow server (HTTP {response.status_code} from "
-            "/health); correct MLFLOW_TRACKING_URI, or restart the server"
+
+    def __init__(self) -> None:
+        """Raises: GiftError: the settings in the environment can't be used."""
+        self.rest = Rest()
+
+    # --- experiments and runs ---
+
+    def get_experiment_by_name(self, name: str) -> Experiment | None:
+        """None where there is none; a deleted one is found, too."""
+        try:
+            answer = self.rest.get("experiments/get-by-name", experiment_name=name)["experiment"]
+        except MlflowError as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return None
+        return Experiment(answer["experiment_id"], answer["lifecycle_stage"])
+
+    def create_experiment(self, name: str) -> None:
+        self.rest.post("experiments/create", name=name)
+
+    def create_run(self, experiment_id: str, run_name: str, tags: Mapping[str, str]) -> Run:
+        answer = self.rest.post(
+            "runs/create", experiment_id=experiment_id, run_name=run_name, start_time=_now(), tags=pairs(tags)
         )
+        return read_run(answer["run"])
+
+    def get_run(self, run_id: str) -> Run:
+        return read_run(self.rest.get("runs/get", run_id=run_id)["run"])
+
+    def search_runs(self, experiment_id: str, condition: str, order_by: Sequence[str] = ()) -> Iterator[Run]:
+        """The runs that are not deleted, without `order_by` the newest first."""
+        wanted = {"experiment_ids": [experiment_id], "filter": condition, "order_by": order_by}
+        pages = _pages(lambda token: self.rest.post("runs/search", **wanted, max_results=RUNS_PER_PAGE, **token))
+        return (read_run(run) for page in pages for run in page.get("runs", []))
+
+    def update_run(self, run_id: str, status: str) -> None:
+        self.rest.post("runs/update", run_id=run_id, status=status)
+
+    def set_terminated(self, run_id: str, status: str) -> None:
+        self.rest.post("runs/update", run_id=run_id, status=status, end_time=_now())
+
+    def log_params(self, run_id: str, params: Mapping[str, str]) -> None:
+        for part in _chunks(pairs(params), MAX_PAIRS_PER_REQUEST):
+            self.rest.post("runs/log-batch", run_id=run_id, params=part)
+
+    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+        for part in _chunks(pairs(tags), MAX_PAIRS_PER_REQUEST):
+            self.rest.post("runs/log-batch", run_id=run_id, tags=part)
+
+    def delete_tag(self, run_id: str, key: str) -> None:
+        self.rest.post("runs/delete-tag", run_id=run_id, key=key)
+
+    def log_metrics(self, run_id: str, metrics: Sequence[Metric]) -> None:
+        """MLflow stores NaN as NaN, and ±inf as ±1.8e308."""
+        for part in _chunks([_metric(metric) for metric in metrics], MAX_METRICS_PER_REQUEST):
+            self.rest.post("runs/log-batch", run_id=run_id, metrics=part)
+
+    def get_metric_history(self, run_id: str, key: str) -> list[Metric]:
+        wanted = {"run_id": run_id, "metric_key": key, "max_results": METRICS_PER_PAGE}
+        pages = _pages(lambda token: self.rest.get("metrics/get-history", **wanted, **token))
+        return [read_metric(metric) for page in pages for metric in page.get("metrics", [])]
+
+    def log_dataset(self, run_id: str, dataset: Mapping[str, str], tags: Mapping[str, str]) -> None:
+        """`dataset` has name, digest, source_type and source."""
+        self.rest.post("runs/log-inputs", run_id=run_id, datasets=[{"dataset": dataset, "tags": pairs(tags)}])
+
+    # --- registered models ---
+
+    def create_registered_model(self, name: str) -> None:
+        self.rest.post("registered-models/create", name=name)
+
+    def get_registered_model(self, name: str) -> RegisteredModel:
+        answer = self.rest.get("registered-models/get", name=name)["registered_model"]
+        aliases = {entry["alias"]: str(entry["version"]) for entry in answer.get("aliases", [])}
+        return RegisteredModel(answer["name"], aliases)
+
+    def set_registered_model_alias(self, name: str, alias: str, version: str) -> None:
+        self.rest.post("registered-models/alias", name=name, alias=alias, version=version)
+
+    def search_model_versions(self, condition: str) -> list[ModelVersion]:
+        pages = _pages(lambda token: self.rest.get("model-versions/search", filter=condition, **token))
+        return [read_model_version(version) for page in pages for version in page.get("model_versions", [])]
+
+    def create_model_version(
+        self, name: str, source: str, run_id: str, tags: Mapping[str, str], description: str
+    ) -> ModelVersion:
+        answer = self.rest.post(
+            "model-versions/create",
+            name=name,
+            source=source,
+            run_id=run_id,
+            tags=pairs(tags),
+            description=description,
+        )
+        return read_model_version(answer["model_version"])
+
+    def get_model_version(self, name: str, version: str) -> ModelVersion:
+        return read_model_version(self.rest.get("model-versions/get", name=name, version=version)["model_version"])
+
+    def set_model_version_tag(self, name: str, version: str, key: str, value: str) -> None:
+        self.rest.post("model-versions/set-tag", name=name, version=version, key=key, value=value)
+
+    def delete_model_version_tag(self, name: str, version: str, key: str) -> None:
+        self.rest.delete("model-versions/delete-tag", name=name, version=version, key=key)
 
 
-def mlflow_client() -> MlflowClient:
-    """A client of the server in MLFLOW_TRACKING_URI, with short time limits where the environment sets none."""
-    for name, value in CLIENT_SETTINGS.items():
-        os.environ.setdefault(name, value)
-    return MlflowClient(tracking_uri=_tracking_uri())
+def _pages(fetch: Callable[[dict[str, str]], dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """All pages of a listing; `fetch` gets the token of the page, and none for the first."""
+    token: dict[str, str] = {}
+    while True:
+        page = fetch(token)
+        yield page
+        if not page.get("next_page_token"):
+            return
+        token = {"page_token": page["next_page_token"]}
 
 
-def server_address() -> str:
-    """`host:port` of the server, without the credentials that the URI may carry."""
-    return urlsplit(_tracking_uri()).netloc.rpartition("@")[2]
+def _chunks(entries: Sequence[dict[str, Any]], size: int) -> Iterator[Sequence[dict[str, Any]]]:
+    return (entries[start : start + size] for start in range(0, len(entries), size))
 
 
-def is_outage(error: MlflowException) -> bool:
-    """True when the same call may succeed later: no answer, a server fault, too many requests, or access refused."""
-    # MLflow wraps every connection error and time-out as INTERNAL_ERROR, which maps to 500 like a server fault.
-    status = error.get_http_status_code()
-    return status >= 500 or status == TOO_BUSY or status in ACCESS_REFUSED
+def _metric(metric: Metric) -> dict[str, Any]:
+    """JSON has no numbers for NaN and ±inf; MLflow takes protobuf's names for them."""
+    names = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+    return {
+        "key": metric.key,
+        "value": names.get(str(metric.value), metric.value),
+        "timestamp": metric.timestamp,
+        "step": metric.step,
+    }
 
 
-@contextmanager
-def explain_outage(action: str) -> Iterator[None]:
-    """Turn an outage during `action` into a GiftError; other MLflow errors are faults of the code and pass through."""
-    try:
-        yield
-    except MlflowException as error:
-        if not is_outage(error):
-            raise
-        # `from None`, because MLflow's message holds the whole URI, and with it a password.
-        raise GiftError(f"{describe_outage(error)}, while {action}") from None
-
-
-@contextmanager
-def allow_existing() -> Iterator[None]:
-    """Let a creation pass when somebody else, or an attempt whose answer was lost, has created the thing already."""
-    try:
-        yield
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
-
-
-def describe_outage(error: MlflowException) -> str:
-    """One clause for logs and messages: which server, and what kind of trouble."""
-    if error.get_http_status_code() in ACCESS_REFUSED:
-        return f"MLflow at {server_address()} refuses access ({error.error_code}): check user name, password or token"
-    return (
-        f"MLflow at {server_address()} does not answer, or answers with a server error: check that it runs, "
-        "what its log says, and that MLFLOW_TRACKING_URI is right"
-    )
-
-
-def _tracking_uri() -> str:
-    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
-    if not uri:
-        raise GiftError("MLFLOW_TRACKING_URI is not set; run `gift up`, or set it to the address of your server")
-    if urlsplit(uri).scheme not in ("http", "https"):
-        raise GiftError("MLFLOW_TRACKING_URI must be the http:// or https:// address of an MLflow server")
-    return uri
+def _now() -> int:
+    return int(time.time() * 1000)

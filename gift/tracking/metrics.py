@@ -4,7 +4,9 @@
 
 Everything goes through the spool, outage or not: there is one path, the order is kept, and a process that is killed
 loses one second of metrics at most. The training job (rank 0) owns a `MetricLog`; the stage that started the job calls
-`replay_spool` when the job has ended.
+`send_late_metrics` when the job has ended.
+
+Nothing here ends a training: whatever MLflow does, and when the spool file can't be written, the weights matter more.
 """
 
 import logging
@@ -14,10 +16,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from queue import SimpleQueue
 
-from mlflow.entities import Metric
-from mlflow.exceptions import MlflowException
-
-from gift.tracking.client import describe_outage, is_outage, mlflow_client
+from gift.errors import GiftError
+from gift.tracking.client import MlflowClient
+from gift.tracking.entities import Metric
+from gift.tracking.faults import describe
+from gift.tracking.rest import MlflowError
 from gift.tracking.spool import MetricSpool
 
 SEND_SECONDS = 1.0
@@ -31,13 +34,12 @@ class MetricLog:
 
     def __init__(self, run_id: str, spool_path: Path) -> None:
         self._run_id = run_id
-        self._client = mlflow_client()
+        self._client = MlflowClient()
         self._spool = MetricSpool(spool_path)
         self._queue: SimpleQueue[Sequence[Metric]] = SimpleQueue()
         self._closing = threading.Event()
         self._pause = 0.0
         self._retry_at = 0.0
-        self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="metric-log", daemon=True)
         self._thread.start()
 
@@ -60,72 +62,46 @@ class MetricLog:
     def close(self, timeout: float = 15.0) -> int:
         """Send what is left, for `timeout` seconds at most, and return how many metrics stay in the spool file.
 
-        Raises:
-            MlflowException: the server refuses a metric or the run (a fault of the code); nothing is lost, the spool
-                holds the refused metrics and all that came after them.
-            GiftError: the spool file could not be written.
+        What the server refuses stays there as well, with all that came after it.
         """
         self._closing.set()
         self._thread.join(timeout)
         # The thread may still wait for a silent server; what it has not taken from the queue must reach the disk.
-        self._spool.take_from(self._queue)
+        self._take()
         self._spool.release()
-        if self._failure is not None:
-            raise self._failure
         return self._spool.pending()
 
     def _run(self) -> None:
-        try:
-            self._deliver_until_closed()
-        except Exception as error:
-            logger.exception("the metric log of run %s has stopped", self._run_id)
-            self._failure = error  # close() raises it where the caller can see it
-
-    def _deliver_until_closed(self) -> None:
         closing = False
         while not closing:
             closing = self._closing.wait(SEND_SECONDS)
-            self._spool.take_from(self._queue)
+            self._take()
             if closing or time.monotonic() >= self._retry_at:
                 self._try_to_send()
+
+    def _take(self) -> None:
+        try:
+            self._spool.take_from(self._queue)
+        except GiftError as error:
+            logger.warning("%s; the metrics of this moment are lost", error)
 
     def _try_to_send(self) -> None:
         try:
             self._spool.send(self._client, self._run_id)
-        except MlflowException as error:
-            outage = is_outage(error)
+        except MlflowError as error:
             if not self._pause:
-                logger.warning("%s; metrics wait in the spool file", describe_outage(error) if outage else error)
-            self._failure = None if outage else error
+                logger.warning("%s; they wait in the spool file", describe(error, "logging metrics"))
             self._pause = min(max(2 * self._pause, SEND_SECONDS), MAX_PAUSE_SECONDS)
             self._retry_at = time.monotonic() + self._pause
         else:
-            self._failure = None
             self._pause = 0.0
 
 
 def send_late_metrics(path: Path, run_id: str) -> None:
-    """`replay_spool` at the end of a job: what can't be sent is a printed line, and hides no error of the job."""
-    try:
-        unsent = replay_spool(path, run_id)
-    except MlflowException as error:
-        print(f"  MLflow refuses late metrics of this stage: {describe_outage(error)}", flush=True)
-        return
-    if unsent:
-        print(f"  MLflow is away: {unsent} metrics of this stage are lost to it", flush=True)
-
-
-def replay_spool(path: Path, run_id: str) -> int:
-    """Send what a `MetricLog` left behind, and return the number of metrics that still could not be sent.
-
-    Raises:
-        MlflowException: the server refuses a metric or the run (a fault of the code).
-    """
+    """Send what a `MetricLog` left behind; what can't be sent is a printed line, and hides no error of the job."""
     spool = MetricSpool(path)
     try:
-        spool.send(mlflow_client(), run_id)
-    except MlflowException as error:
-        if not is_outage(error):
-            raise
-        logger.warning("%s; the metrics stay in %s", describe_outage(error), path)
-    return spool.pending()
+        spool.send(MlflowClient(), run_id)
+    except (MlflowError, GiftError) as error:
+        reason = describe(error, "logging them") if isinstance(error, MlflowError) else error
+        print(f"  {spool.pending()} metrics of this stage are lost, its work is not: {reason}", flush=True)

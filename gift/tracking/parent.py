@@ -6,17 +6,18 @@ Left out on purpose: results. The report stage logs those, to its own nested run
 import os
 from typing import Literal
 
-from mlflow.entities import Run
-from mlflow.exceptions import MlflowException
-from mlflow.tracking import MlflowClient
-from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
-
 from gift.config import RunConfig, flatten
 from gift.errors import GiftError
 from gift.provenance import git_sha
-from gift.tracking.client import allow_existing, explain_outage, mlflow_client
-from gift.tracking.entries import find_run, log_params, nested_runs, set_tags
+from gift.tracking.artifacts import log_artifact
+from gift.tracking.client import MlflowClient
+from gift.tracking.entities import Run
+from gift.tracking.entries import PARENT_TAG, find_run, log_params, nested_runs
+from gift.tracking.faults import allow_existing, explain_errors
+from gift.tracking.rest import MlflowError
 
+NOTE_TAG = "mlflow.note.content"
+COMMIT_TAG = "mlflow.source.git.commit"
 RUN_ID_TAG = "gift.run_id"
 CONFIG_DIGEST_TAG = "gift.config_digest"
 FAILED_STAGE_TAG = "gift.failed_stage"
@@ -32,26 +33,25 @@ def start_parent_run(config: RunConfig, run_id: str) -> str:
         GiftError: MLflow is not reachable, MLFLOW_RUN_ID or the experiment is not usable, or `run_id` was started with
             another configuration.
     """
-    with explain_outage(f"starting the run {run_id}"):
-        client = mlflow_client()
+    with explain_errors(f"starting the run {run_id}"):
+        client = MlflowClient()
         experiment_id = _experiment_id(client, config.experiment)
         run = (
             find_run(client, experiment_id, {RUN_ID_TAG: run_id})
             or _platform_run(client)
             or client.create_run(experiment_id, run_name=run_id, tags={RUN_ID_TAG: run_id})
         )
-        parent_run_id: str = run.info.run_id
         log_params(client, run, flatten(config))
         tags = {
             RUN_ID_TAG: run_id,
             CONFIG_DIGEST_TAG: config.digest(),
-            MLFLOW_RUN_NOTE: config.description,
-            MLFLOW_GIT_COMMIT: git_sha(),
+            NOTE_TAG: config.description,
+            COMMIT_TAG: git_sha(),
         }
-        set_tags(client, parent_run_id, tags)
-        client.log_text(parent_run_id, config.model_dump_json(indent=2), "config.json")
-        client.update_run(parent_run_id, status="RUNNING")
-    return parent_run_id
+        client.set_tags(run.run_id, tags)
+        log_artifact(client, run, "config.json", config.model_dump_json(indent=2).encode())
+        client.update_run(run.run_id, status="RUNNING")
+    return run.run_id
 
 
 def finish_parent_run(parent_run_id: str, status: Literal["FINISHED", "FAILED"], failed_stage: str | None) -> None:
@@ -60,15 +60,15 @@ def finish_parent_run(parent_run_id: str, status: Literal["FINISHED", "FAILED"],
     Raises:
         GiftError: MLflow is not reachable.
     """
-    with explain_outage("closing the run"):
-        client = mlflow_client()
+    with explain_errors("closing the run"):
+        client = MlflowClient()
         parent = client.get_run(parent_run_id)
         for nested in nested_runs(client, parent):
-            if nested.info.status == "RUNNING":
-                client.set_terminated(nested.info.run_id, "KILLED")
+            if nested.status == "RUNNING":
+                client.set_terminated(nested.run_id, "KILLED")
         if failed_stage is not None:
-            client.set_tag(parent_run_id, FAILED_STAGE_TAG, failed_stage)
-        elif FAILED_STAGE_TAG in parent.data.tags:  # from an earlier attempt
+            client.set_tags(parent_run_id, {FAILED_STAGE_TAG: failed_stage})
+        elif FAILED_STAGE_TAG in parent.tags:  # from an earlier attempt
             client.delete_tag(parent_run_id, FAILED_STAGE_TAG)
         client.set_terminated(parent_run_id, status)
 
@@ -79,10 +79,9 @@ def _experiment_id(client: MlflowClient, name: str) -> str:
         with allow_existing():  # several runs may start at once
             client.create_experiment(name)
         experiment = client.get_experiment_by_name(name)
-    if experiment.lifecycle_stage == "deleted":
+    if experiment is None or experiment.lifecycle_stage == "deleted":
         raise GiftError(f"the MLflow experiment {name!r} is deleted; restore it, or set another `experiment`")
-    experiment_id: str = experiment.experiment_id
-    return experiment_id
+    return experiment.experiment_id
 
 
 def _platform_run(client: MlflowClient) -> Run | None:
@@ -92,9 +91,9 @@ def _platform_run(client: MlflowClient) -> Run | None:
         return None
     try:
         run = client.get_run(run_id)
-        while parent := run.data.tags.get(MLFLOW_PARENT_RUN_ID):
+        while parent := run.tags.get(PARENT_TAG):
             run = client.get_run(parent)
-    except MlflowException as error:
+    except MlflowError as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
         raise GiftError(f"MLFLOW_RUN_ID is {run_id!r}, a run that this MLflow server does not have; unset it") from None

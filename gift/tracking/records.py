@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from operator import attrgetter
 
-from mlflow.entities import Run
-from mlflow.tracking import MlflowClient
-
-from gift.tracking.client import explain_outage, mlflow_client
+from gift.tracking.client import MlflowClient
+from gift.tracking.entities import Run
 from gift.tracking.entries import STAGE_TAG, nested_runs
+from gift.tracking.faults import explain_errors
 from gift.tracking.stage import SECONDS
 
 REUSED_TAG = "gift.reused"
@@ -36,19 +35,19 @@ def stage_records(parent_run_id: str) -> dict[str, StageRecord]:
     """The stages in the order in which they started.
 
     Raises:
-        GiftError: MLflow is not reachable.
+        GiftError: MLflow is not reachable, or refuses.
     """
-    with explain_outage("reading what the stages logged"):
-        client = mlflow_client()
+    with explain_errors("reading what the stages logged"):
+        client = MlflowClient()
         runs = nested_runs(client, client.get_run(parent_run_id))
-        return {run.data.tags[STAGE_TAG]: _record(client, run) for run in runs}
+        return {run.tags[STAGE_TAG]: _record(client, run) for run in runs}
 
 
 def _record(client: MlflowClient, run: Run) -> StageRecord:
-    tags = run.data.tags
+    tags = run.tags
     return StageRecord(
-        status=run.info.status,
-        seconds=run.data.metrics.get(SECONDS, 0.0),
+        status=run.status,
+        seconds=run.metrics.get(SECONDS, 0.0),
         reused=tags.get(REUSED_TAG) == "true",
         output=tags.get(OUTPUT_TAG),
         output_digest=tags.get(OUTPUT_DIGEST_TAG),
@@ -57,7 +56,7 @@ def _record(client: MlflowClient, run: Run) -> StageRecord:
 
 
 def _curves(client: MlflowClient, run: Run) -> dict[str, tuple[tuple[int, float], ...]]:
-    histories = {name: client.get_metric_history(run.info.run_id, name) for name in run.data.metrics}
+    histories = {name: client.get_metric_history(run.run_id, name) for name in run.metrics}
     return {
         # Of a step that was done twice, by a training that went on from a checkpoint, the later one counts.
         name: tuple(sorted({entry.step: entry.value for entry in sorted(history, key=attrgetter("timestamp"))}.items()))

@@ -12,12 +12,9 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Lock
 
-from mlflow.entities import Metric
-from mlflow.tracking import MlflowClient
-
 from gift.errors import GiftError
-
-MAX_METRICS_PER_REQUEST = 1000  # mlflow.utils.validation.MAX_METRICS_PER_BATCH
+from gift.tracking.client import MAX_METRICS_PER_REQUEST, MlflowClient
+from gift.tracking.entities import Metric
 
 
 class MetricSpool:
@@ -51,10 +48,10 @@ class MetricSpool:
         """Send the file in order, and delete it at the end; what is sent before an error is not sent again.
 
         Raises:
-            MlflowException: from the first request that fails.
+            MlflowError: from the first request that fails.
         """
         while lines := self._next_lines():
-            client.log_batch(run_id, metrics=[_from_line(line) for line in lines])
+            client.log_metrics(run_id, [_from_line(line) for line in lines])
             self._confirm(lines)
 
     def copy_to(self, destination: Path) -> None:

@@ -14,16 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Run
-from mlflow.exceptions import MlflowException
-from mlflow.tracking import MlflowClient
-from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID
-
-from gift.tracking.client import describe_outage, explain_outage, is_outage, mlflow_client
-from gift.tracking.entries import STAGE_TAG, find_run, log_params, set_tags
+from gift.tracking.artifacts import log_artifact
+from gift.tracking.client import MlflowClient
+from gift.tracking.entities import Metric, Run
+from gift.tracking.entries import PARENT_TAG, STAGE_TAG, find_run, log_params
+from gift.tracking.faults import describe, explain_errors
+from gift.tracking.rest import MlflowError
 
 SECONDS = "seconds"
 DIGEST_TAG = "gift.digest"
+CONTEXT_TAG = "mlflow.data.context"
 
 MAX_DATASET_DIGEST_LENGTH = 36  # mlflow.utils.validation.MAX_DATASET_DIGEST_SIZE
 
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class StageRun:
-    """What a stage writes to its run. Every method raises GiftError when MLflow is not reachable."""
+    """What a stage writes to its run. Every method raises GiftError when MLflow is away, or refuses."""
 
     run_id: str
 
@@ -40,24 +40,25 @@ class StageRun:
         """Log now, and wait for it. MLflow stores NaN as NaN, and ±inf as ±1.8e308."""
         now = int(time.time() * 1000)
         entries = [Metric(key, float(value), now, step) for key, value in metrics.items()]
-        with explain_outage("logging metrics"):
-            mlflow_client().log_batch(self.run_id, metrics=entries)
+        with explain_errors("logging metrics"):
+            MlflowClient().log_metrics(self.run_id, entries)
 
     def log_params(self, params: Mapping[str, object]) -> None:
         """Log each parameter once; raises GiftError when the run has another value already."""
-        with explain_outage("logging parameters"):
-            client = mlflow_client()
+        with explain_errors("logging parameters"):
+            client = MlflowClient()
             log_params(client, client.get_run(self.run_id), params)
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags, replacing values that are there."""
-        with explain_outage("setting tags"):
-            set_tags(mlflow_client(), self.run_id, tags)
+        with explain_errors("setting tags"):
+            MlflowClient().set_tags(self.run_id, tags)
 
     def log_artifact(self, path: Path) -> None:
         """Upload one file to the run's artifacts, under its own name."""
-        with explain_outage(f"uploading {path.name}"):
-            mlflow_client().log_artifact(self.run_id, str(path))
+        with explain_errors(f"uploading {path.name}"):
+            client = MlflowClient()
+            log_artifact(client, client.get_run(self.run_id), path.name, path.read_bytes())
 
     def log_dataset_input(self, name: str, source_uri: str, digest: str, context: str) -> None:
         """Record that the stage read a data set, without loading it; `context` is for example "training".
@@ -65,52 +66,54 @@ class StageRun:
         MLflow knows a data set by its name and the first 36 characters of its digest; the whole digest is a tag.
         """
         source_type = urlsplit(source_uri).scheme or "local"
-        dataset = Dataset(name, digest[:MAX_DATASET_DIGEST_LENGTH], source_type, json.dumps({"uri": source_uri}))
-        tags = [InputTag(MLFLOW_DATASET_CONTEXT, context), InputTag(DIGEST_TAG, digest)]
-        with explain_outage(f"logging the data set {name}"):
-            mlflow_client().log_inputs(self.run_id, datasets=[DatasetInput(dataset, tags)])
+        dataset = {
+            "name": name,
+            "digest": digest[:MAX_DATASET_DIGEST_LENGTH],
+            "source_type": source_type,
+            "source": json.dumps({"uri": source_uri}),
+        }
+        with explain_errors(f"logging the data set {name}"):
+            MlflowClient().log_dataset(self.run_id, dataset, {CONTEXT_TAG: context, DIGEST_TAG: digest})
 
 
 @contextmanager
 def stage_run(parent_run_id: str, stage: str) -> Iterator[StageRun]:
     """The nested run of a stage: FINISHED, FAILED, or KILLED (interrupt, exit), with the metric `seconds`.
 
-    A stage that has done its work does not fail because MLflow is away when it ends; that is logged as a warning.
+    A stage that has done its work does not fail because MLflow is away, or refuses, when it ends; that is a warning.
 
     Raises:
-        GiftError: MLflow is not reachable at the start.
+        GiftError: MLflow is not reachable at the start, or refuses the run.
     """
-    with explain_outage(f"starting the stage {stage}"):
-        client = mlflow_client()
+    with explain_errors(f"starting the stage {stage}"):
+        client = MlflowClient()
         run = _open(client, parent_run_id, stage)
-    earlier_seconds: float = run.data.metrics.get(SECONDS, 0.0)
+    earlier_seconds = run.metrics.get(SECONDS, 0.0)
     started = time.monotonic()
     status = "KILLED"
     try:
-        yield StageRun(run.info.run_id)
+        yield StageRun(run.run_id)
         status = "FINISHED"
     except Exception:
         status = "FAILED"
         raise
     finally:
-        _close(client, run.info.run_id, status, earlier_seconds + time.monotonic() - started)
+        _close(client, run.run_id, status, earlier_seconds + time.monotonic() - started)
 
 
 def _open(client: MlflowClient, parent_run_id: str, stage: str) -> Run:
-    experiment_id = client.get_run(parent_run_id).info.experiment_id
-    tags = {MLFLOW_PARENT_RUN_ID: parent_run_id, STAGE_TAG: stage}
+    experiment_id = client.get_run(parent_run_id).experiment_id
+    tags = {PARENT_TAG: parent_run_id, STAGE_TAG: stage}
     run = find_run(client, experiment_id, tags)
     if run is None:
         return client.create_run(experiment_id, run_name=stage, tags=tags)
-    client.update_run(run.info.run_id, status="RUNNING")
+    client.update_run(run.run_id, status="RUNNING")
     return run
 
 
 def _close(client: MlflowClient, run_id: str, status: str, seconds: float) -> None:
     try:
-        client.log_metric(run_id, SECONDS, seconds)
+        client.log_metrics(run_id, [Metric(SECONDS, seconds, int(time.time() * 1000), 0)])
         client.set_terminated(run_id, status)
-    except MlflowException as error:
-        if not is_outage(error):
-            raise
-        logger.warning("%s; the end of this stage (%s) is not recorded", describe_outage(error), status)
+    except MlflowError as error:
+        logger.warning("%s", describe(error, f"recording the end of this stage ({status})"))

@@ -91,7 +91,8 @@ def train(job: TrainingJob) -> None:
                 examples_taken=state.examples_taken + batch.sampled_groups,
             )
             checkpoints.save(learner.engine, state, reports)
-    save_checkpoint(learner.engine, job.checkpoint, step=config.rl.steps)
+        # Before anything is closed, which may fail.
+        save_checkpoint(learner.engine, job.checkpoint, step=config.rl.steps)
 
 
 def _learner(job: TrainingJob, device: torch.device) -> Learner:

@@ -60,7 +60,7 @@ def train(job: TrainingJob) -> None:
             metrics = _train_step(engine, _batch(demonstrations, config, step), config, tokenizer.pad_token_id, device)
             reports.report(step, metrics)
             checkpoints.save(engine, TrainingState(step=step + 1), reports)
-    save_checkpoint(engine, job.checkpoint, step=config.sft.steps)
+        save_checkpoint(engine, job.checkpoint, step=config.sft.steps)  # before anything is closed, which may fail
 
 
 def _train_step(

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from statistics import fmean, stdev
 
-from scipy.stats import t
+from scipy.special import stdtrit  # scipy.stats, which has the same under another name, takes seconds to load
 
 from gift.report.comparison.schema import Estimate
 
@@ -28,7 +28,7 @@ def estimate(values: Sequence[float | None]) -> Estimate:
     mean = fmean(finite)
     if len(finite) < 2:
         return Estimate(values=kept, mean=mean, low=None, high=None)
-    quantile = float(t.ppf((1 + CONFIDENCE) / 2, len(finite) - 1))
+    quantile = float(stdtrit(len(finite) - 1, (1 + CONFIDENCE) / 2))
     margin = quantile * stdev(finite) / math.sqrt(len(finite))
     return Estimate(values=kept, mean=mean, low=mean - margin, high=mean + margin)
 

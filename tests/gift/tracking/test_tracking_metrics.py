@@ -8,15 +8,14 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
-from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from gift.tracking import MetricLog, replay_spool, stage_run
+from gift.tracking import MetricLog, send_late_metrics, stage_run
 from pipelines.machine import processes
 
 HOST = "127.0.0.1"
@@ -108,6 +107,12 @@ def expected(steps: range) -> list[tuple[int, float]]:
     return [(step, 10.0 * step) for step in steps]
 
 
+def replay(spool: Path, run_id: str) -> int:
+    """What the stage does after the job; the number of metrics that are still not sent."""
+    send_late_metrics(spool, run_id)
+    return len(spool.read_text(encoding="utf-8").splitlines()) if spool.exists() else 0
+
+
 def wait_until_sent(run_id: str, step: int, spool: Path) -> None:
     deadline = time.monotonic() + 20
     while (step, 10.0 * step) not in history(run_id, "reward") or spool.exists():
@@ -125,7 +130,7 @@ def test_metrics_arrive_while_training_goes_on_and_leave_no_spool(tmp_path: Path
     assert history(run_id, "reward") == expected(range(6))
     assert history(run_id, "kl/mean") == [(5, 0.25)]
     assert not spool.exists()
-    assert replay_spool(spool, run_id) == 0
+    assert replay(spool, run_id) == 0
     with pytest.raises(RuntimeError, match="closed"):
         log.log({"reward": 0.0}, 6)
 
@@ -149,14 +154,51 @@ def test_nan_stays_nan_and_infinity_becomes_the_largest_number(tmp_path: Path) -
     assert history(run_id, "kl") == [(0, sys.float_info.max)]
 
 
-def test_close_raises_what_the_server_refuses_and_loses_nothing(tmp_path: Path) -> None:
-    run_id, spool = a_run(), tmp_path / "spool.jsonl"
+def refused_name(run_id: str) -> dict[str, float]:
+    return {"accuracy in %": 1.0}
+
+
+def deleted_run(run_id: str) -> dict[str, float]:
+    MlflowClient().delete_run(run_id)
+    return {"accuracy": 1.0}
+
+
+def deleted_experiment(run_id: str) -> dict[str, float]:
+    client = MlflowClient()
+    client.delete_experiment(client.get_run(run_id).info.experiment_id)
+    return {"accuracy": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("disturb", "message"),
+    [
+        (refused_name, 'Invalid value "accuracy in %"'),
+        (deleted_run, "must be in the 'active' state"),
+        (deleted_experiment, "must be in the 'active' state"),
+    ],
+)
+def test_what_the_server_refuses_ends_no_training_and_is_one_line(
+    disturb: Callable[[str], dict[str, float]],
+    message: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    client = MlflowClient()
+    run_id = client.create_run(client.create_experiment(f"refused-{time.time_ns()}")).info.run_id
+    spool = tmp_path / "spool.jsonl"
     log = MetricLog(run_id, spool)
-    log.log({"accuracy in %": 1.0}, 0)
+    log.log(disturb(run_id), 0)
     log.log({"reward": 1.0}, 1)
-    with pytest.raises(MlflowException, match='Invalid value "accuracy in %"'):
-        log.close()
+    assert log.close() == 2
     assert len(spool.read_text(encoding="utf-8").splitlines()) == 2
+    (warning,) = caplog.records
+    assert message in warning.getMessage()
+    assert warning.exc_info is None
+    send_late_metrics(spool, run_id)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("  2 metrics of this stage are lost, its work is not: MLflow at 127.0.0.1:")
+    assert message in line
 
 
 def test_a_value_that_is_no_number_fails_where_it_is_logged(tmp_path: Path) -> None:
@@ -194,10 +236,10 @@ def test_close_does_not_hang_on_a_silent_server_and_the_stage_can_replay(own_ser
         started = time.monotonic()
         assert log.close(timeout=0.2) == 70
         assert time.monotonic() - started < 1.0
-        assert replay_spool(spool, run_id) == 70
+        assert replay(spool, run_id) == 70
     finally:
         own_server.send(signal.SIGCONT)
-    assert replay_spool(spool, run_id) == 0
+    assert replay(spool, run_id) == 0
     assert history(run_id, "reward") == expected(range(80))
 
 
@@ -233,9 +275,9 @@ os._exit(9)
     with spool.open("ab") as file:
         file.write(b'{"key": "rew')  # the line at which it was killed
     whole_file = spool.read_bytes()
-    assert replay_spool(spool, run_id) == 0
+    assert replay(spool, run_id) == 0
     spool.write_bytes(whole_file)
-    assert replay_spool(spool, run_id) == 0
+    assert replay(spool, run_id) == 0
     assert history(run_id, "reward") == expected(range(5))
 
 

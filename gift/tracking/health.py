@@ -1,0 +1,30 @@
+"""Is the MLflow server there?"""
+
+import requests
+
+from gift.errors import GiftError
+from gift.tracking.credentials import verification
+from gift.tracking.faults import server_address
+from gift.tracking.rest import tracking_uri
+
+CHECK_SECONDS = 5
+
+
+def check_tracking() -> None:
+    """Ask the server's /health, so that a run without a tracker stops before it starts.
+
+    Raises:
+        GiftError: MLFLOW_TRACKING_URI is missing or not http(s), or no MLflow server answers there within 5 seconds.
+    """
+    try:
+        response = requests.get(f"{tracking_uri()}/health", timeout=CHECK_SECONDS, verify=verification())
+    except (requests.RequestException, OSError) as error:  # OSError: a certificate file that is not there
+        raise GiftError(
+            f"MLflow at {server_address()} does not answer ({type(error).__name__}); "
+            "start the local services with `gift up`, or correct MLFLOW_TRACKING_URI"
+        ) from None
+    if response.status_code != requests.codes.ok or response.text.strip() != "OK":
+        raise GiftError(
+            f"what answers at {server_address()} is not a healthy MLflow server (HTTP {response.status_code} from "
+            "/health); correct MLFLOW_TRACKING_URI, or restart the server"
+        )
