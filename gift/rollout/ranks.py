@@ -1,6 +1,11 @@
-"""Ranks that share an engine, or the file with its new weights: the first of them does the work, the others wait."""
+"""Ranks that share an engine, or the file with its new weights: the first of them does the work, the others wait.
 
+The messages are pickled, and never come from outside: only from ranks of the same job.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch.distributed as dist
 
@@ -28,6 +33,22 @@ class Ranks:
         texts = [text]
         dist.broadcast_object_list(texts, src=self.first, group=self.group)
         return texts[0]
+
+    def gather(self, value: Any) -> list[Any]:
+        """The values of all of them, in the order of the ranks, on the first; an empty list on the others."""
+        if self.group is None:
+            return [value]
+        values: list[Any] | None = [None] * dist.get_world_size(self.group) if self.leads else None
+        dist.gather_object(value, values, dst=self.first, group=self.group)
+        return values or []
+
+    def scatter(self, values: Sequence[Any]) -> Any:
+        """Each one's own of the first one's `values`, which are in the order of the ranks."""
+        if self.group is None:
+            return values[0]
+        own = [None]
+        dist.scatter_object_list(own, list(values) if self.leads else None, src=self.first, group=self.group)
+        return own[0]
 
 
 def neighbouring_ranks(size: int) -> Ranks:
