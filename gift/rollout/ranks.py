@@ -5,9 +5,13 @@ The messages are pickled, and never come from outside: only from ranks of the sa
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import torch.distributed as dist
+
+PATIENCE = timedelta(minutes=45)
+"""Longer than the first one waits for its engine, so that it is the first to say what is wrong."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ def neighbouring_ranks(size: int) -> Ranks:
     rank, own = dist.get_rank(), Ranks()
     for first in range(0, dist.get_world_size(), size):
         # gloo: the messages are short and live on the CPU, whatever the gradients travel by.
-        group = dist.new_group(list(range(first, first + size)), backend="gloo")
+        group = dist.new_group(list(range(first, first + size)), backend="gloo", timeout=PATIENCE)
         if first <= rank < first + size:
             own = Ranks(rank == first, first, group)
     return own

@@ -27,7 +27,7 @@ from gift.errors import GiftError
 from gift.rollout.vllm import Completion
 
 LONGEST_SECONDS = 30 * 60
-"""How long vLLM may take to start or to answer; as long as the other ranks wait for this one."""
+"""How long vLLM may take to start or to answer; the ranks that share it wait longer (`gift.rollout.ranks`)."""
 GRACE_SECONDS = 30
 LOG = "vllm.log"
 TORCHRUN_VARIABLES = re.compile(

@@ -2,8 +2,9 @@
 
 The same calls run on CPU over gloo and on GPUs over NCCL.
 
-One step of the schedule is one update: `accumulation_steps` calls of `engine.backward(loss); engine.step()`. DeepSpeed
-divides each loss by `accumulation_steps` and averages gradients over ranks: an update follows the mean of its losses.
+One step of the schedule is one update, taken or not (`skip_update`). An update is `accumulation_steps` calls of
+`engine.backward(loss); engine.step()`. DeepSpeed divides each loss by `accumulation_steps` and averages gradients over
+ranks: an update follows the mean of its losses.
 
 Left out: NVMe offload, pipeline and tensor parallelism, fp16 (bf16 needs no loss scale), and building a model larger
 than one rank's memory (every rank holds the whole model until `build_engine` shards it).
