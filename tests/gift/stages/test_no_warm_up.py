@@ -85,7 +85,7 @@ def test_the_base_model_goes_through_to_the_report(
 
 
 def test_nothing_is_submitted_to_a_cluster_either(bucket_prefix: str, base_model: Path) -> None:
-    config = _config(base_model, bucket_prefix, "compute.nodes=4", "compute.ranks=4")
+    config = _config(base_model, bucket_prefix, "compute.nodes=2", "compute.ranks=2")
     run = {"config": config.model_dump_json(), "run_id": "r", "parent_run_id": start_parent_run(config, bucket_prefix)}
     data = run_stage(prepare_data, **run)
     base = run_stage(prepare_model, **run, data=data)
