@@ -158,6 +158,16 @@ class RunConfig(Section):
         return self.rl.groups or ("sft-policy" if self.algorithm == "dpo" else "on-policy")
 
     @property
+    def samples(self) -> bool:
+        """Whether training samples responses at all, and so needs a rollout engine and the rewards."""
+        return self.group_source == "sft-policy" or self.samples_while_training
+
+    @property
+    def samples_while_training(self) -> bool:
+        """Whether it does so between updates: for fresh groups, or for looks at held-out problems."""
+        return self.group_source == "on-policy" or self.rl.heldout_every > 0
+
+    @property
     def needs_reference(self) -> bool:
         """Whether the chosen algorithm compares with the SFT model, which then stays in memory beside the policy."""
         match self.algorithm:

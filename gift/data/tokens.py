@@ -33,11 +33,11 @@ def tokenize_demonstrations(
     for problem in problems:
         if not problem.answer:
             raise GiftError(f"demonstration {problem.id} has no worked answer; remove it, or set sft.steps to 0")
-    prompts = tokenizer([prompt_text(problem.question, template) for problem in problems])["input_ids"]
-    completions = tokenizer([completion_text(problem.answer) for problem in problems], add_special_tokens=False)
+    prompts = token_ids(tokenizer, [prompt_text(problem.question, template) for problem in problems])
+    completions = token_ids(tokenizer, [completion_text(problem.answer) for problem in problems], special_tokens=False)
     demonstrations = [
         Demonstration(prompt, [*completion, tokenizer.eos_token_id])
-        for prompt, completion in zip(prompts, completions["input_ids"], strict=True)
+        for prompt, completion in zip(prompts, completions, strict=True)
     ]
     for problem, demonstration in zip(problems, demonstrations, strict=True):
         if len(demonstration) > context_length:
@@ -52,7 +52,7 @@ def tokenize_prompts(
     tokenizer: PreTrainedTokenizerBase, problems: Sequence[Problem], template: str, max_prompt_tokens: int
 ) -> list[list[int]]:
     """Raises: GiftError: a prompt is longer than `rollout.max_prompt_tokens` (its id and length are named)."""
-    prompts: list[list[int]] = tokenizer([prompt_text(problem.question, template) for problem in problems])["input_ids"]
+    prompts = token_ids(tokenizer, [prompt_text(problem.question, template) for problem in problems])
     for problem, prompt in zip(problems, prompts, strict=True):
         if len(prompt) > max_prompt_tokens:
             raise GiftError(
@@ -62,11 +62,24 @@ def tokenize_prompts(
     return prompts
 
 
+def token_ids(
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], *, special_tokens: bool = True
+) -> list[list[int]]:
+    """The token ids of each text; of none, none (transformers' own call fails there)."""
+    if not texts:
+        return []
+    ids: list[list[int]] = tokenizer(list(texts), add_special_tokens=special_tokens)["input_ids"]
+    return ids
+
+
 def pad_right(sequences: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
-    """Token ids (B, T) int64 padded at the end, and the mask (B, T) bool of real tokens."""
-    length = max(len(sequence) for sequence in sequences)
-    ids = torch.tensor([[*sequence, *[pad] * (length - len(sequence))] for sequence in sequences])
-    mask = torch.tensor([[True] * len(s) + [False] * (length - len(s)) for s in sequences])
+    """Token ids (B, T) int64 padded at the end, and the mask (B, T) bool of real tokens; without any, B = T = 0."""
+    shape = (len(sequences), max(map(len, sequences), default=0))
+    ids = torch.full(shape, pad, dtype=torch.int64)
+    mask = torch.zeros(shape, dtype=torch.bool)
+    for row, sequence in enumerate(sequences):
+        ids[row, : len(sequence)] = torch.tensor(sequence, dtype=torch.int64)
+        mask[row, : len(sequence)] = True
     return ids, mask
 
 

@@ -89,7 +89,7 @@ def _train(job: NodeJob, place: NodePlace, roll_call: RollCall, folder: Path) ->
     download_directory(job.model, folder / "model")
     download_directory(job.data, folder / "data")
     training = TrainingJob(
-        config=with_reward_models(job.config, folder / "reward-models"),
+        config=with_reward_models(job.config, folder / "reward-models") if job.config.samples else job.config,
         model=folder / "model",
         data=folder / "data",
         checkpoint=folder / "checkpoint",

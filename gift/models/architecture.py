@@ -99,3 +99,8 @@ def parameter_count(shape: ModelShape) -> int:
     layer = attention + biases + 3 * hidden * shape.intermediate_size + 2 * hidden
     embeddings = shape.vocabulary_size * hidden * (1 if shape.tied_embeddings else 2)
     return embeddings + shape.layers * layer + hidden
+
+
+def largest_parameter(shape: ModelShape) -> int:
+    """Elements of the largest matrix: the embedding, or one of the gated MLP."""
+    return shape.hidden_size * max(shape.vocabulary_size, shape.intermediate_size)

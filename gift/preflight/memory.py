@@ -7,7 +7,9 @@ demonstrations as long as both.
 
     weights, gradients, optimizer   DeepSpeed as `gift.training.engine` configures it (ZeRO, arXiv 1910.02054)
     activations                     counted tensor by tensor, as Korthikanti et al. 2022 (arXiv 2205.05198) do for GPT
-    reference, gathered weights     whole copies on each rank
+    reference                       a whole copy on each rank
+    gathered weights                ZeRO-3 while it samples: the whole policy for transformers, which runs it; for vLLM
+                                    one parameter at a time, on its way there
 
 Imports no torch. Left out: what lasts for moments only (an optimizer step's temporaries, a reward model's forward
 pass) and is smaller than what it replaces; and the evaluation's prompts, which are taken to fill the context.
@@ -18,7 +20,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gift.config import ModelReward, ModelShape, RunConfig
-from gift.models.architecture import parameter_count
+from gift.models.architecture import largest_parameter, parameter_count
 
 GIB = 2**30
 CUDA_BYTES = 3 * GIB
@@ -63,12 +65,15 @@ def estimate_memory(
     parameters = parameter_count(shape)
     rewards = sum(_reward_bytes(reward, reward_shape) for reward, reward_shape in reward_models)
     resident = _training_state(config, parameters)
-    beside = {"reference": _element(config) * parameters if config.needs_reference else 0.0, "reward models": rewards}
+    beside = {
+        "reference": _element(config) * parameters if config.needs_reference else 0.0,
+        "reward models": rewards if config.samples else 0.0,
+    }
     runtime = {"runtime": CUDA_BYTES if on_gpu(config) else PROCESS_BYTES}
     phases: dict[Phase, Parts] = {}
     if config.sft.steps:
         phases["warm-up"] = resident | _warm_up(config, shape) | runtime
-    if config.group_source != "dataset":
+    if config.samples:
         phases["sampling"] = resident | beside | _sampling(config, shape, parameters) | runtime
     phases["update"] = resident | beside | _update(config, shape) | runtime
     phases["evaluation"] = _evaluation(config, shape, parameters) | runtime
@@ -134,7 +139,9 @@ def _warm_up(config: RunConfig, shape: ModelShape) -> Parts:
 
 def _sampling(config: RunConfig, shape: ModelShape, parameters: int) -> Parts:
     rollout, element = config.rollout, _element(config)
-    gathered = element * parameters if config.compute.zero_stage == 3 else 0.0
+    gathered = element * (largest_parameter(shape) if rollout.engine == "vllm" else parameters)
+    if config.compute.zero_stage < 3:
+        gathered = 0
     if rollout.engine == "vllm":
         return {"gathered weights": gathered, "vLLM": _vllm_bytes(config, parameters)}
     rows = config.rl.prompts_per_step // config.compute.ranks * rollout.group_size

@@ -2,12 +2,13 @@
 
 import importlib.util
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from torch import nn
 
 from gift.config import RunConfig
 from gift.errors import GiftError
@@ -17,15 +18,25 @@ from gift.rollout.transformers import TransformersEngine
 from gift.rollout.vllm import VllmEngine
 from gift.rollout.vllm_process import VllmProcess, WorkerSettings, vllm_environment
 from gift.rollout.vllm_server import SERVER_VARIABLE, VllmServer
+from gift.rollout.weights import Weights, whole_weights
 
 
 @contextmanager
-def open_engine(config: RunConfig, model: Path, device: torch.device, *, eos: int, pad: int) -> Iterator[RolloutEngine]:
+def open_engine(
+    config: RunConfig,
+    model: Path,
+    device: torch.device,
+    *,
+    eos: int,
+    pad: int,
+    weights_of: Callable[[nn.Module], Weights] = whole_weights,
+) -> Iterator[RolloutEngine]:
     """The engine of this rank; it is closed at the end, however that comes. All ranks.
 
     Args:
         model: folder of a model of the policy's shape; vLLM starts from it, whatever its weights.
         device: the rank's.
+        weights_of: how an engine with a copy of its own reads a policy whose ranks hold only parts of it.
 
     Raises:
         GiftError: vLLM is not installed, can't be started or does not answer.
@@ -34,14 +45,22 @@ def open_engine(config: RunConfig, model: Path, device: torch.device, *, eos: in
         case "transformers", _:
             engine: RolloutEngine = TransformersEngine(config.rollout, eos=eos, pad=pad)
         case _, "beside-rank":
-            engine = _engine_beside_rank(config, model, device, eos=eos, pad=pad)
+            engine = _engine_beside_rank(config, model, device, eos=eos, pad=pad, weights_of=weights_of)
         case _:
-            engine = _engine_on_server(config, device, eos=eos, pad=pad)
+            engine = _engine_on_server(config, device, eos=eos, pad=pad, weights_of=weights_of)
     with closing(engine):
         yield engine
 
 
-def _engine_beside_rank(config: RunConfig, model: Path, device: torch.device, *, eos: int, pad: int) -> VllmEngine:
+def _engine_beside_rank(
+    config: RunConfig,
+    model: Path,
+    device: torch.device,
+    *,
+    eos: int,
+    pad: int,
+    weights_of: Callable[[nn.Module], Weights],
+) -> VllmEngine:
     if importlib.util.find_spec("vllm") is None:
         raise GiftError("rollout.engine is vllm, which is not installed here; install vllm or choose transformers")
     vllm, here = config.rollout.vllm, int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
@@ -50,13 +69,15 @@ def _engine_beside_rank(config: RunConfig, model: Path, device: torch.device, *,
             f"rollout.vllm.tensor_parallel ({vllm.tensor_parallel}) must divide the ranks of a node ({here})"
         )
     users = neighbouring_ranks(vllm.tensor_parallel)
-    process = VllmProcess(
-        _worker_settings(config, model, device, eos),
-        vllm_environment(os.environ, threads=vllm.threads, gpus=_gpus(vllm.tensor_parallel, device)),
-        users,
-    )
     # The engines of one node load the same file, so that its shared memory holds the weights once.
-    return VllmEngine(process, config, device, pad=pad, loads=users.leads, sharers=neighbouring_ranks(here))
+    sharers = neighbouring_ranks(here)
+    process = None
+    if users.leads:
+        environment = vllm_environment(os.environ, threads=vllm.threads, gpus=_gpus(vllm.tensor_parallel, device))
+        process = VllmProcess(_worker_settings(config, model, device, eos), environment)
+    return VllmEngine(
+        process, config, device, pad=pad, users=users, loads=users.leads, sharers=sharers, weights_of=weights_of
+    )
 
 
 def _worker_settings(config: RunConfig, model: Path, device: torch.device, eos: int) -> WorkerSettings:
@@ -71,7 +92,6 @@ def _worker_settings(config: RunConfig, model: Path, device: torch.device, eos: 
         tensor_parallel=vllm.tensor_parallel,
         gpu_memory_share=vllm.gpu_memory_share,
         cpu_cache_gib=vllm.cpu_cache_gib,
-        clients=vllm.tensor_parallel,
     )
 
 
@@ -85,10 +105,14 @@ def _gpus(count: int, device: torch.device) -> list[str] | None:
     return names[first : first + count]
 
 
-def _engine_on_server(config: RunConfig, device: torch.device, *, eos: int, pad: int) -> VllmEngine:
+def _engine_on_server(
+    config: RunConfig, device: torch.device, *, eos: int, pad: int, weights_of: Callable[[nn.Module], Weights]
+) -> VllmEngine:
     address = os.environ.get(SERVER_VARIABLE)
     if not address:
         raise GiftError(f"rollout.vllm.placement is server, but {SERVER_VARIABLE} does not say where it is")
     server = VllmServer(address, temperature=config.rollout.temperature, eos=eos)
     ranks = neighbouring_ranks(dist.get_world_size()) if dist.is_initialized() else Ranks()
-    return VllmEngine(server, config, device, pad=pad, loads=ranks.leads, sharers=ranks)
+    return VllmEngine(
+        server, config, device, pad=pad, users=Ranks(), loads=ranks.leads, sharers=ranks, weights_of=weights_of
+    )

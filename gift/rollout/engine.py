@@ -9,18 +9,25 @@ from gift.rollout.rollouts import Rollouts
 
 
 class RolloutEngine(Protocol):
-    """Samples responses from the policy's newest weights. One engine per rank, unless it says otherwise."""
+    """Samples responses from the policy's newest weights. Each rank holds one, and makes every call with all others:
+    ranks may share what is behind it.
+    """
+
+    @property
+    def samples_from_policy(self) -> bool:
+        """Whether `sample` runs the policy itself, which must then be whole on the rank; else it has a copy."""
 
     def refresh(self, policy: nn.Module) -> None:
-        """Take over the weights of `policy` (a whole model): before the first sampling and after every update."""
+        """Take over the weights of `policy`: before the first sampling, and before the next one after an update."""
 
     def sample(
         self, prompts: Sequence[Sequence[int]], responses: int, seed: int, max_new_tokens: int | None = None
     ) -> Rollouts:
         """`responses` responses for each of G token-id prompts, a prompt's own in neighbouring rows: B = G·responses.
 
-        The same seed, prompts and weights give the same responses. Without `max_new_tokens` they are as long as the
-        configuration allows.
+        A rank with nothing to sample calls it too, with no prompts (G = 0). Prompts and seed are the rank's own; the
+        number and length of responses are the same on all ranks. The same seed, prompts and weights give the same
+        responses. Without `max_new_tokens` they are as long as the configuration allows.
         """
 
     def close(self) -> None:

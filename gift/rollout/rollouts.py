@@ -36,6 +36,12 @@ class Rollouts:
         )
 
 
+def no_rollouts(device: torch.device) -> Rollouts:
+    """What comes of no prompts: B = P = R = 0."""
+    ids, mask = (torch.zeros(0, 0, dtype=dtype, device=device) for dtype in (torch.int64, torch.bool))
+    return Rollouts(ids, mask, ids, mask)
+
+
 def concatenate(parts: Sequence[Rollouts], pad: int) -> Rollouts:
     """All rollouts in order; shorter prompts and responses are padded with the token id `pad`."""
     prompt_length = max(part.prompt_ids.shape[1] for part in parts)

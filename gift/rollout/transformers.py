@@ -12,14 +12,13 @@ from transformers import GenerationConfig
 
 from gift.config import RolloutConfig
 from gift.data.tokens import pad_left
-from gift.rollout.rollouts import Rollouts
+from gift.rollout.rollouts import Rollouts, no_rollouts
 
 
 class TransformersEngine:
-    """A `RolloutEngine` that generates with the policy itself, so that `refresh` only has to remember it.
+    """A `RolloutEngine` that generates with the policy itself, so that `refresh` only has to remember it."""
 
-    Under ZeRO-3 both calls belong inside `gathered_parameters`.
-    """
+    samples_from_policy = True
 
     def __init__(self, config: RolloutConfig, *, eos: int, pad: int) -> None:
         self._config = config
@@ -41,6 +40,8 @@ class TransformersEngine:
         if self._policy is None:
             raise RuntimeError("refresh the engine with the policy before sampling")
         policy: Any = self._policy  # a PreTrainedModel; nn.Module's own types know no generate
+        if not prompts:
+            return no_rollouts(policy.device)
         ids, mask = pad_left(prompts, self._pad)  # (G, P)
         prompt_ids = ids.repeat_interleave(responses, dim=0).to(policy.device)  # (B, P)
         prompt_mask = mask.repeat_interleave(responses, dim=0).to(policy.device)

@@ -3,12 +3,15 @@
     refresh: policy ── shared memory ──> vLLM's weights, in place
     sample:  prompts, one seed each ──> vLLM ──> token ids and their log-probabilities ──> Rollouts
 
-vLLM runs in a process beside the rank (`gift.rollout.vllm_process`) or as a server (`gift.rollout.vllm_server`).
+vLLM runs in a process beside the rank (`gift.rollout.vllm_process`) or as a server (`gift.rollout.vllm_server`). Ranks
+that share a process ask it once, for all of them, so that it wakes and sleeps once. A server takes the requests of all
+ranks at once by itself, and never sleeps: each rank asks it alone.
+
 Nothing is cut from the policy: top_p 1, no top_k, no min_p, and the model's own generation settings are ignored.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -21,8 +24,8 @@ from gift.config import RunConfig
 from gift.data.tokens import pad_left, pad_right
 from gift.models.loading import torch_dtype
 from gift.rollout.ranks import Ranks
-from gift.rollout.rollouts import Rollouts
-from gift.rollout.weights import shared_weights
+from gift.rollout.rollouts import Rollouts, no_rollouts
+from gift.rollout.weights import Weights, shared_weights
 
 
 @dataclass(frozen=True)
@@ -42,39 +45,51 @@ class VllmClient(Protocol):
     def complete(
         self, prompts: Sequence[Sequence[int]], seeds: Sequence[int], responses: int, max_new_tokens: int
     ) -> list[Completion]:
-        """`responses` completions of each prompt, a prompt's own in neighbouring places."""
+        """`responses` completions of each prompt (one or more), a prompt's own in neighbouring places."""
 
     def close(self) -> None:
         """End it, or the connection to it."""
 
 
 class VllmEngine:
-    """A `RolloutEngine` on a running vLLM; see `gift.rollout.choose.open_engine` for how it is started.
+    """A `RolloutEngine` on a running vLLM; see `gift.rollout.choose.open_engine` for how it is started."""
 
-    `refresh` and `close` are for all ranks at once; each rank samples when it likes.
-    """
+    samples_from_policy = False
 
     def __init__(
-        self, client: VllmClient, config: RunConfig, device: torch.device, *, pad: int, loads: bool, sharers: Ranks
+        self,
+        client: VllmClient | None,
+        config: RunConfig,
+        device: torch.device,
+        *,
+        pad: int,
+        users: Ranks,
+        loads: bool,
+        sharers: Ranks,
+        weights_of: Callable[[nn.Module], Weights],
     ) -> None:
         """
         Args:
-            client: the vLLM that this rank samples with, perhaps with others.
+            client: the vLLM of the first of `users`; None on the others.
+            users: the ranks that sample together, which the first of them does for all.
             loads: whether this rank is the one that hands new weights to it.
             sharers: the ranks that share one copy of the new weights.
+            weights_of: the weights of a policy, whole one after the other.
         """
         self._client = client
         self._max_new_tokens = config.rollout.max_new_tokens
         self._dtype = torch_dtype(config.compute.precision)
         self._device = device
         self._pad = pad
+        self._users = users
         self._loads = loads
         self._sharers = sharers
+        self._weights_of = weights_of
 
     def refresh(self, policy: nn.Module) -> None:
-        """See `RolloutEngine.refresh`. All ranks."""
-        with shared_weights(policy, self._dtype, self._sharers) as weights:
-            if self._loads:
+        """See `RolloutEngine.refresh`."""
+        with shared_weights(self._weights_of(policy), self._dtype, self._sharers) as weights:
+            if self._loads and self._client is not None:
                 self._client.load(weights)
 
     def sample(
@@ -82,7 +97,11 @@ class VllmEngine:
     ) -> Rollouts:
         """See `RolloutEngine.sample`."""
         seeds = [prompt_seed(seed, index) for index in range(len(prompts))]
-        completions = self._client.complete(prompts, seeds, responses, max_new_tokens or self._max_new_tokens)
+        asked = self._users.gather((prompts, seeds))
+        answers = self._complete(asked, responses, max_new_tokens or self._max_new_tokens)
+        completions: list[Completion] = self._users.scatter(answers)
+        if not prompts:
+            return no_rollouts(self._device)
         prompt_ids, prompt_mask = (part.repeat_interleave(responses, dim=0) for part in pad_left(prompts, self._pad))
         response_ids, response_mask = pad_right([completion.ids for completion in completions], self._pad)
         log_probabilities = pad_sequence(
@@ -97,7 +116,19 @@ class VllmEngine:
         )
 
     def close(self) -> None:
-        self._client.close()
+        if self._client is not None:
+            self._client.close()
+
+    def _complete(
+        self, asked: Sequence[tuple[Sequence[Sequence[int]], Sequence[int]]], responses: int, max_new_tokens: int
+    ) -> list[list[Completion]]:
+        """The completions of each rank's prompts and seeds, from one call of vLLM; none where another rank asks."""
+        prompts = [prompt for rank_prompts, _ in asked for prompt in rank_prompts]
+        seeds = [seed for _, rank_seeds in asked for seed in rank_seeds]
+        if self._client is None or not prompts:
+            return [[] for _ in asked]
+        completions = iter(self._client.complete(prompts, seeds, responses, max_new_tokens))
+        return [[next(completions) for _ in range(len(rank_prompts) * responses)] for rank_prompts, _ in asked]
 
 
 def prompt_seed(seed: int, index: int) -> int:

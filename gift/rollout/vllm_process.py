@@ -1,10 +1,10 @@
 """vLLM beside a rank: a process of its own, since vLLM and DeepSpeed can't share one process group of torch.
 
-    rank ──┐                 ┌── python -m gift.rollout.vllm_worker
-    rank ──┴── Unix socket ──┘   (one for every `tensor_parallel` neighbouring ranks, on their GPUs)
+    rank ── pair of sockets ── python -m gift.rollout.vllm_worker
+                               (one for every `tensor_parallel` neighbouring ranks, on their GPUs)
 
-The first of the ranks starts the process, which the kernel ends with that rank. Messages are JSON, the socket lies in a
-folder that only this user may enter, and the environment that torchrun made for the rank does not reach vLLM.
+The first of the ranks starts the process, which the kernel ends with that rank, and alone talks to it. Messages are
+JSON, nothing listens, and the environment that torchrun made for the rank does not reach vLLM.
 """
 
 import json
@@ -24,11 +24,10 @@ from typing import Any, Literal
 from gift.config import Section
 from gift.end_with_parent import end_with_parent
 from gift.errors import GiftError
-from gift.rollout.ranks import Ranks
 from gift.rollout.vllm import Completion
 
 LONGEST_SECONDS = 30 * 60
-"""How long vLLM may take to start or to answer; as long as the other ranks wait for this one."""
+"""How long vLLM may take to start or to answer; the ranks that share it wait longer (`gift.rollout.ranks`)."""
 GRACE_SECONDS = 30
 LOG = "vllm.log"
 TORCHRUN_VARIABLES = re.compile(
@@ -49,35 +48,27 @@ class WorkerSettings(Section):
     tensor_parallel: int
     gpu_memory_share: float
     cpu_cache_gib: float
-    clients: int
-    """Ranks that will connect."""
 
 
 class VllmProcess:
-    """A `VllmClient` of the process that the first of `ranks` starts; the others connect to it."""
+    """A `VllmClient` of the process that it starts."""
 
-    def __init__(self, settings: WorkerSettings, environment: Mapping[str, str], ranks: Ranks) -> None:
+    def __init__(self, settings: WorkerSettings, environment: Mapping[str, str]) -> None:
         """
         Args:
             environment: of the new process.
-            ranks: all that sample with it; each of them calls this.
 
         Raises:
             GiftError: vLLM can't be started.
         """
-        self._process: subprocess.Popen[bytes] | None = None
         self._failed = False
-        if ranks.leads:
-            self._folder = Path(tempfile.mkdtemp(prefix="gift-vllm-"))
-            self._process = self._start(settings, environment)
-        self._folder = Path(ranks.tell(str(self._folder) if ranks.leads else ""))
+        self._folder = Path(tempfile.mkdtemp(prefix="gift-vllm-"))
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = self._start(settings, environment, theirs)
+        self._connection = Connection(ours.detach())
         try:
-            with socket.socket(socket.AF_UNIX) as client:
-                client.connect(str(self._folder / "socket"))
-                self._connection = Connection(client.detach())
             self._receive("starting")
-        except OSError as error:
-            raise self._failure("starting") from error
         except GiftError:
             self._end()
             raise
@@ -98,24 +89,24 @@ class VllmProcess:
         return [Completion(**fields) for fields in self._call("sampling", request)]
 
     def close(self) -> None:
-        """The process ends once all its ranks have closed; the first of them sees to it that it does."""
+        """The process ends by itself once the connection is closed."""
         self._connection.close()
         self._end()
-        if self._process is not None and not self._failed:  # a log that an error named stays
+        if not self._failed:  # a log that an error named stays
             shutil.rmtree(self._folder)
 
-    def _start(self, settings: WorkerSettings, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-        with socket.socket(socket.AF_UNIX) as listening, (self._folder / LOG).open("wb") as log:
-            listening.bind(str(self._folder / "socket"))
-            listening.listen()  # from here on ranks may connect, however long vLLM takes to start
-            arguments = [str(listening.fileno()), settings.model_dump_json()]
+    def _start(
+        self, settings: WorkerSettings, environment: Mapping[str, str], connection: socket.socket
+    ) -> subprocess.Popen[bytes]:
+        with (self._folder / LOG).open("wb") as log:
+            arguments = [str(connection.fileno()), settings.model_dump_json()]
             return subprocess.Popen(  # noqa: S603 (no shell, and our own arguments)
                 [sys.executable, "-m", "gift.rollout.vllm_worker", *arguments],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                pass_fds=[listening.fileno()],
+                pass_fds=[connection.fileno()],
                 preexec_fn=end_with_parent(os.getpid()),
             )
 
@@ -137,7 +128,7 @@ class VllmProcess:
 
     def _failure(self, doing: str) -> GiftError:
         self._failed = True
-        exit_code = self._end() or 0
+        exit_code = self._end()
         log = self._folder / LOG
         if exit_code < 0:
             reason = f"it was killed by {signal.Signals(-exit_code).name}; the machine may be out of memory"
@@ -145,10 +136,8 @@ class VllmProcess:
             reason = error_in(log.read_text(errors="replace"))
         return GiftError(f"vLLM ended while {doing}: {reason}; its log is {log}")
 
-    def _end(self) -> int | None:
-        """Wait for the process, at last by force; its exit code, or None on the ranks that did not start it."""
-        if self._process is None:
-            return None
+    def _end(self) -> int:
+        """Wait for the process, at last by force; its exit code."""
         try:
             return self._process.wait(GRACE_SECONDS)
         except subprocess.TimeoutExpired:

@@ -1,18 +1,17 @@
-"""vLLM in a process of its own: `python -m gift.rollout.vllm_worker <listening socket> <settings>`.
+"""vLLM in a process of its own: `python -m gift.rollout.vllm_worker <socket> <settings>`.
 
-It answers the requests of `gift.rollout.vllm_process`, JSON in and JSON out, one after the other, until the last
-connection is closed. An exception ends the process; the other side reads its text from the log.
+It answers the requests of `gift.rollout.vllm_process`, JSON in and JSON out, one after the other, until the other side
+closes the connection. An exception ends the process; the other side reads its text from the log.
 
 Between sampling and the next request vLLM sleeps on a GPU (level 1: weights in the host's memory, no cache), so that
 the trainer has the memory. That part has never run here, where there is no GPU.
 """
 
 import json
-import socket
 import sys
 from collections.abc import Callable, Sequence
-from multiprocessing.connection import Connection, wait
-from typing import Any, cast
+from multiprocessing.connection import Connection
+from typing import Any
 
 from vllm import LLM, SamplingParams
 
@@ -102,29 +101,24 @@ class VllmWorker:
             self._asleep -= asleep
 
 
-def serve(worker: VllmWorker, connections: list[Connection]) -> None:
-    """Answer requests until the last connection is closed."""
+def serve(worker: VllmWorker, connection: Connection) -> None:
+    """Answer requests until the connection is closed."""
     calls: dict[str, Callable[..., Any]] = {"load": worker.load, "complete": worker.complete}
-    while connections:
-        for connection in cast("list[Connection]", wait(connections)):
-            try:
-                request = json.loads(connection.recv_bytes())
-            except EOFError:
-                connections.remove(connection)
-                continue
-            answer = calls[request.pop("call")](**request)
-            connection.send_bytes(json.dumps(answer).encode())
+    while True:
+        try:
+            request = json.loads(connection.recv_bytes())
+        except EOFError:
+            return
+        answer = calls[request.pop("call")](**request)
+        connection.send_bytes(json.dumps(answer).encode())
 
 
 def main() -> None:
-    """Start vLLM, tell every rank that connects that it is ready, and serve them."""
-    settings = WorkerSettings.model_validate_json(sys.argv[2])
-    worker = VllmWorker(settings)
-    with socket.socket(fileno=int(sys.argv[1])) as listening:
-        connections = [Connection(listening.accept()[0].detach()) for _ in range(settings.clients)]
-    for connection in connections:
-        connection.send_bytes(b"null")
-    serve(worker, connections)
+    """Start vLLM, say that it is ready, and serve."""
+    connection = Connection(int(sys.argv[1]))
+    worker = VllmWorker(WorkerSettings.model_validate_json(sys.argv[2]))
+    connection.send_bytes(b"null")
+    serve(worker, connection)
 
 
 if __name__ == "__main__":

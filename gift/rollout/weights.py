@@ -9,8 +9,9 @@ other names in memory than in their files (mixtures of experts in transformers 5
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -26,30 +27,47 @@ FILE_BYTES = 512 * 2**20
 """A GPU's weights pass through a rank's memory in files of this size."""
 
 
+@dataclass(frozen=True)
+class Weights:
+    """A model's weights, to be read once; all ranks that hold parts of it read them together, to the end."""
+
+    elements: int
+    """Of all tensors."""
+    tensors: Iterable[tuple[str, Tensor]]
+    """Every name in the model's state with its tensor, which is whole until the next one is asked for."""
+
+
+def whole_weights(model: nn.Module) -> Weights:
+    """Of a model that this rank holds whole."""
+    tensors = model.state_dict()
+    return Weights(sum(tensor.numel() for tensor in tensors.values()), tensors.items())
+
+
 @contextmanager
-def shared_weights(policy: nn.Module, dtype: torch.dtype, ranks: Ranks) -> Iterator[Path]:
-    """A folder with the weights of `policy` in `dtype`, for all `ranks`, who all call this; it is removed in the end.
+def shared_weights(weights: Weights, dtype: torch.dtype, ranks: Ranks) -> Iterator[Path]:
+    """A folder with `weights` in `dtype`, for all `ranks`, who all call this; it is removed in the end.
 
     Raises:
         GiftError: there is no room for them.
     """
     ranks.wait()  # nobody samples any more
     if ranks.leads:
-        folder = Path(tempfile.mkdtemp(prefix="gift-weights-", dir=_place(policy, dtype)))
+        folder = Path(tempfile.mkdtemp(prefix="gift-weights-", dir=_place(weights.elements * dtype.itemsize)))
         try:
-            _write(policy, dtype, folder)
+            _write(weights, dtype, folder)
             yield Path(ranks.tell(str(folder)))
             ranks.wait()
         finally:
             shutil.rmtree(folder)
     else:
+        for _ in weights.tensors:
+            pass  # this rank's part goes to the one that writes
         yield Path(ranks.tell(""))
         ranks.wait()
 
 
-def _place(policy: nn.Module, dtype: torch.dtype) -> Path:
+def _place(needed: int) -> Path:
     """Shared memory where there is enough of it (containers often have 64 MiB), else the folder for temporary files."""
-    needed = sum(tensor.numel() for tensor in policy.state_dict().values()) * dtype.itemsize
     named = os.environ.get(WEIGHTS_VARIABLE)
     places = [Path(named)] if named else [Path("/dev/shm"), Path(tempfile.gettempdir())]  # noqa: S108
     for place in places:
@@ -61,13 +79,13 @@ def _place(policy: nn.Module, dtype: torch.dtype) -> Path:
     )
 
 
-def _write(policy: nn.Module, dtype: torch.dtype, folder: Path) -> None:
+def _write(weights: Weights, dtype: torch.dtype, folder: Path) -> None:
     """Every name of a tied weight is written: vLLM packs a copy of the embedding for its head and loads each by name.
 
     Were the head left out, vLLM would keep the old one without a word.
     """
     files, tensors, size = 0, dict[str, Tensor](), 0
-    for name, tensor in policy.state_dict().items():
+    for name, tensor in weights.tensors:
         value = tensor.detach().to("cpu", dtype if tensor.is_floating_point() else tensor.dtype).contiguous()
         if any(value.data_ptr() == other.data_ptr() for other in tensors.values()):
             value = value.clone()  # a file has no two names for one tensor

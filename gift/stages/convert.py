@@ -1,10 +1,14 @@
-"""Stage: ZeRO checkpoint → Hugging Face safetensors, ready for lm-eval, a registry and a server."""
+"""Stage: ZeRO checkpoint → Hugging Face safetensors, ready for lm-eval, a registry and a server.
+
+What is such a folder already, because nothing was trained, goes on as it is, in its own precision.
+"""
 
 from pathlib import Path
 
 from gift.config import RunConfig
 from gift.stages.output import Output
 from gift.stages.stage import Stage
+from gift.storage import read_manifest
 
 
 def converted_output(config: RunConfig, checkpoint: str, model: str) -> Output:
@@ -14,6 +18,9 @@ def converted_output(config: RunConfig, checkpoint: str, model: str) -> Output:
 def convert(stage: Stage, checkpoint: str, model: str) -> str:
     """Args: `model` gives config, tokenizer and generation config. Returns: URI of the converted model."""
     config = stage.config.conversion
+    manifest = read_manifest(checkpoint)
+    if manifest is not None and any(file.path == "config.json" for file in manifest.files):
+        return stage.hand_through(checkpoint, "this is a model already, so nothing is converted")
 
     def make(folder: Path) -> dict[str, str]:
         from gift.conversion.hugging_face import (

@@ -57,13 +57,18 @@ class Explanation:
     """From `nearest`."""
 
 
-def _outputs(config: RunConfig, run_id: str) -> dict[str, Callable[[Uris], Output]]:
-    """Each stage's output from those before it, in the order of the pipeline."""
+def _outputs(config: RunConfig, run_id: str) -> dict[str, Callable[[Uris], Output | str]]:
+    """Each stage's output from those before it, or the one that it hands through, in the order of the pipeline."""
+    trains_sft = config.sft.steps > 0
     return {
         "prepare-data": lambda _: data_output(config),
         "prepare-model": lambda at: base_model_output(config, at["prepare-data"]),
-        "train-sft": lambda at: sft_output(config, at["prepare-data"], at["prepare-model"]),
-        "convert-sft": lambda at: converted_output(config, at["train-sft"], at["prepare-model"]),
+        "train-sft": lambda at: (
+            sft_output(config, at["prepare-data"], at["prepare-model"]) if trains_sft else at["prepare-model"]
+        ),
+        "convert-sft": lambda at: (
+            converted_output(config, at["train-sft"], at["prepare-model"]) if trains_sft else at["train-sft"]
+        ),
         "train-policy": lambda at: policy_output(config, run_id, at["prepare-data"], at["convert-sft"]),
         "convert-candidate": lambda at: converted_output(config, at["train-policy"], at["convert-sft"]),
         "evaluate-base": lambda at: evaluation_output(config, at["prepare-data"], at["prepare-model"]),
@@ -88,8 +93,12 @@ def explain(config: RunConfig, stage: str, run_id: str | None = None) -> Explana
     with scratch_folder() as folder, mirrored_data(config, folder):
         for name, output_of in outputs.items():
             output = output_of(uris)
-            found = _explain_one(config.storage.uri, name, output)
-            uris[name] = found.reused or f"{ANEW}{name}"
+            found = (
+                _explain_one(config.storage.uri, name, output)
+                if isinstance(output, Output)
+                else Explanation(name, None if output.startswith(ANEW) else output, None, ())
+            )
+            uris[name] = found.reused or (output if isinstance(output, str) else f"{ANEW}{name}")
             if name == stage:
                 break
     return found

@@ -80,6 +80,12 @@ class Stage:
         self.tracking.set_tags({OUTPUT_TAG: uri, OUTPUT_DIGEST_TAG: content_digest(uri)})
         return uri
 
+    def hand_through(self, uri: str, reason: str) -> str:
+        """The URI of an input that is the output as well, where the stage has nothing to do."""
+        print(f"  {reason}: {uri}", flush=True)
+        self.tracking.set_tags({OUTPUT_TAG: uri, OUTPUT_DIGEST_TAG: content_digest(uri)})
+        return uri
+
     def make_for_run(self, name: str, parents: list[str], make: Callable[[Path], dict[str, str]]) -> str:
         """The URI of an output that belongs to this run alone, because more than its inputs decides it."""
         uri = f"{self.config.storage.uri}/runs/{self.run_id}/{name}"

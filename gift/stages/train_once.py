@@ -68,7 +68,7 @@ def run_training(stage: Stage, module: str, data: str, model: str, checkpoint: P
     config = stage.config
     with stage.fetched(model, data) as (model_folder, data_folder), scratch_folder() as scratch:
         job = TrainingJob(
-            config=with_reward_models(config, scratch / "reward-models"),
+            config=with_reward_models(config, scratch / "reward-models") if config.samples else config,
             model=model_folder,
             data=data_folder,
             checkpoint=checkpoint,

@@ -2,9 +2,9 @@
 
 `kl` is the k3 estimator per token against the SFT model and `entropy` the mean of −log π over the sampled tokens, both
 in nats. `num_tokens` counts prompts and responses since training began; `completions/group_std_length` is the standard
-deviation of the lengths within a group. What an objective itself reports (for GIFT the
-correlation of both rewards, the spread of the implicit one, the share of groups at the floor) is a mean over the groups
-that count.
+deviation of the lengths within a group; `updates` is how many of the step's updates were taken (none where no group
+counts). What an objective itself reports (for GIFT the correlation of both rewards, the spread of the implicit one, the
+share of groups at the floor) is a mean over the groups that count.
 """
 
 from collections.abc import Mapping
@@ -51,6 +51,7 @@ def step_metrics(
 
     Args:
         sums: this rank's, from `batch_sums` and `gift.training.update.update`.
+        grad_norm: of the last update that was taken; 0 where none was.
         seconds: what this rank took to sample, score and learn.
         earlier_tokens: `num_tokens` of the step before.
     """
@@ -68,6 +69,7 @@ def step_metrics(
         "completions/group_std_length": totals["length_std"] / groups,
         "completions/clipped_ratio": totals["clipped"] / responses,
         "grad_norm": grad_norm,
+        "updates": totals["updates"] / ranks,
         "learning_rate": learning_rate,
         "num_tokens": earlier_tokens + tokens + totals["prompt_tokens"],
         "step_time": mean_seconds,

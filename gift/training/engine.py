@@ -1,7 +1,10 @@
-"""The training engine: the only module that knows DeepSpeed. The same calls run on CPU over gloo and on GPUs over NCCL.
+"""The training engine: with `gift.training.shards` the only module that knows DeepSpeed.
 
-One step of the schedule is one update: `accumulation_steps` calls of `engine.backward(loss); engine.step()`. DeepSpeed
-divides each loss by `accumulation_steps` and averages gradients over ranks: an update follows the mean of its losses.
+The same calls run on CPU over gloo and on GPUs over NCCL.
+
+One step of the schedule is one update, taken or not (`skip_update`). An update is `accumulation_steps` calls of
+`engine.backward(loss); engine.step()`. DeepSpeed divides each loss by `accumulation_steps` and averages gradients over
+ranks: an update follows the mean of its losses.
 
 Left out: NVMe offload, pipeline and tensor parallelism, fp16 (bf16 needs no loss scale), and building a model larger
 than one rank's memory (every rank holds the whole model until `build_engine` shards it).
@@ -172,6 +175,15 @@ def _load_data_only(path: str, **_: object) -> dict[str, Any]:
     with torch.serialization.safe_globals([LossScaler, ZeroStageEnum, fragment_address]):
         content: dict[str, Any] = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
     return content
+
+
+def skip_update(engine: deepspeed.DeepSpeedEngine) -> None:
+    """Count an update that is not taken: the learning rate moves on, and all else stays as it is, to the last bit.
+
+    The schedule is one of batches, so that a run of `steps` batches ends at its end, whatever the batches held.
+    """
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # torch expects an update before each move
+        engine.lr_scheduler.step()
 
 
 def gradient_norm(engine: deepspeed.DeepSpeedEngine) -> float:

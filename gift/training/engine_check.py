@@ -8,8 +8,7 @@ would spoil a run without any error. So every weight is changed in place, handed
     refresh(policy)
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import torch
 from torch import nn
@@ -19,6 +18,7 @@ from gift.errors import GiftError
 from gift.rollout.engine import RolloutEngine
 from gift.rollout.rollouts import Rollouts
 from gift.training.policy import response_log_probabilities
+from gift.training.shards import scale_weights
 
 RESPONSES = 4
 NEW_TOKENS = 16
@@ -29,7 +29,8 @@ def check_engine(
 ) -> None:
     """Compare the engine's log-probabilities of its own samples with the trainer's. All ranks.
 
-    Under ZeRO-3 it belongs inside `gathered_parameters`. A few prompts are enough: each gets 4 responses of 16 tokens.
+    A few prompts are enough: each gets 4 responses of 16 tokens. All ranks pass as many, at least one: under ZeRO-3
+    their forward passes go together, layer by layer.
 
     Raises:
         GiftError: they differ by more than `vllm.max_difference`, before or after the weights were changed.
@@ -42,10 +43,13 @@ def check_engine(
             f"the engine's log-probabilities are {difference:.3f} nats per token off the trainer's, "
             f"rollout.vllm.max_difference is {limit}; use rollout.engine: transformers, or raise the limit"
         )
-    with _halved_weights(policy):
-        engine.refresh(policy)
-        rollouts = _samples(engine, prompts)
-        difference = mean_difference(policy, rollouts, temperature)
+    # Half of every weight takes no memory, adds no rounding error (the way back is exact, down to 1e-37), and leaves a
+    # calm model: with shuffled weights, bf16 engines drift nats apart by rounding alone.
+    scale_weights(policy, 0.5)
+    engine.refresh(policy)
+    rollouts = _samples(engine, prompts)
+    difference = mean_difference(policy, rollouts, temperature)
+    scale_weights(policy, 2.0)
     engine.refresh(policy)
     if difference > limit:
         raise GiftError(
@@ -71,21 +75,3 @@ def mean_difference(policy: nn.Module, rollouts: Rollouts, temperature: float) -
 
 def _samples(engine: RolloutEngine, prompts: Sequence[Sequence[int]]) -> Rollouts:
     return engine.sample(prompts, RESPONSES, seed=0, max_new_tokens=NEW_TOKENS)
-
-
-@contextmanager
-def _halved_weights(policy: nn.Module) -> Iterator[None]:
-    """Inside, every weight is half of what it was. That takes no memory, adds no rounding error (the way back is exact,
-    down to 1e-37), and leaves a calm model: with shuffled weights, bf16 engines drift nats apart by rounding alone.
-    """
-    _scale(policy, 0.5)
-    try:
-        yield
-    finally:
-        _scale(policy, 2.0)
-
-
-@torch.no_grad()
-def _scale(policy: nn.Module, factor: float) -> None:
-    for parameter in policy.parameters():
-        parameter.mul_(factor)

@@ -11,7 +11,6 @@ import torch.distributed as dist
 
 from gift.config import RunConfig
 from gift.data.problems import Problem
-from gift.training.engine import gathered_parameters
 from gift.training.groups import GroupBatch, score
 from gift.training.order import derived_seed
 from gift.training.reduce import sum_over_ranks
@@ -20,7 +19,7 @@ from gift.training.sources import Sampler
 
 @dataclass(frozen=True)
 class Heldout:
-    """This rank's share of the held-out problems."""
+    """This rank's share of the held-out problems, which may be none."""
 
     problems: Sequence[Problem]
     prompts: Sequence[Sequence[int]]
@@ -35,17 +34,17 @@ def due(config: RunConfig, step: int) -> bool:
 def heldout_metrics(sampler: Sampler, heldout: Heldout, batch: GroupBatch, device: torch.device) -> dict[str, float]:
     """Accuracy by the first reward, one sampled response per held-out problem, beside that of the batch. All ranks.
 
-    Both come from the same policy: call it before the batch's update.
+    Both come from the same policy: call it before the batch's update, with a rollout engine that has its weights.
     """
     sums = {"heldout": 0.0, "heldout_count": 0.0}
     name = sampler.config.rewards[0].name
-    with gathered_parameters(sampler.policy):
-        if heldout.problems:
-            # The same seed at every look, so that looks differ by the policy and less by luck.
-            seed = derived_seed(sampler.config.seed, "heldout", dist.get_rank())
-            rollouts = sampler.engine.sample(heldout.prompts, 1, seed)
-            scored = score(sampler.scorer, sampler.tokenizer, rollouts, heldout.problems)
-            sums = {"heldout": float(scored.by_name[name].sum()), "heldout_count": float(len(rollouts))}
+    # The same seed at every look, so that looks differ by the policy and less by luck.
+    seed = derived_seed(sampler.config.seed, "heldout", dist.get_rank())
+    with sampler.sampling():
+        rollouts = sampler.engine.sample(heldout.prompts, 1, seed)  # also without a problem: all ranks sample
+    if heldout.problems:
+        scored = score(sampler.scorer, sampler.tokenizer, rollouts, heldout.problems)
+        sums = {"heldout": float(scored.by_name[name].sum()), "heldout_count": float(len(rollouts))}
     train = batch.by_name.get(name, batch.rewards)
     totals = sum_over_ranks(sums | {"train": float(train.sum()), "train_count": float(train.numel())}, device)
     heldout_accuracy = totals["heldout"] / totals["heldout_count"]

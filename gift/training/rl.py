@@ -3,7 +3,8 @@
     groups of N responses ──> rewards (G, N) ──> objective (GIFT, GRPO, GVPO, DPO or UNA) ──> update(s) ──> metrics
 
 The groups come from the current policy, from the SFT model before the first step, or from a data set (`rl.groups`);
-everything else is the same for all objectives.
+everything else is the same for all objectives. The rollout engine and the rewards are there as long as somebody
+samples, groups or looks at held-out problems, and the engine gets new weights just before it does.
 
 Left out: rollouts that overlap with training.
 """
@@ -11,7 +12,7 @@ Left out: rollouts that overlap with training.
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import torch
@@ -28,7 +29,7 @@ from gift.models.loading import load_model, load_tokenizer, torch_dtype
 from gift.rewards import open_scorer
 from gift.rollout.choose import open_engine
 from gift.training.diagnostics import batch_sums, step_metrics
-from gift.training.engine import build_engine, gathered_parameters, gradient_norm, initialize_ranks, save_checkpoint
+from gift.training.engine import build_engine, gradient_norm, initialize_ranks, save_checkpoint
 from gift.training.engine_check import check_engine
 from gift.training.groups import GroupBatch
 from gift.training.heldout import Heldout, due, heldout_metrics
@@ -36,6 +37,7 @@ from gift.training.order import derived_seed, example_stream
 from gift.training.policy import trainable_model
 from gift.training.reports import step_reports
 from gift.training.resume import TrainingState, open_checkpoints
+from gift.training.shards import sharded_weights
 from gift.training.sources import Sampler, scored_data
 from gift.training.update import Learner, update
 
@@ -62,25 +64,29 @@ def train(job: TrainingJob) -> None:
             open_checkpoints(job, steps=config.rl.steps, every=config.rl.checkpoint_every)
         )
         state = checkpoints.start
-        sampler = _sampler(job, learner, tokenizer, state, resources)
-        next_batch = _group_source(job, sampler, state, device)  # the SFT model's groups need its weights still there
+        sampling = resources.enter_context(ExitStack())
+        sampler = sampling.enter_context(_open_sampler(job, learner, tokenizer, state)) if config.samples else None
+        # Before the weights are restored: the SFT model's groups need its own.
+        next_batch = _group_source(job, sampler, tokenizer, state, device)
+        if not config.samples_while_training:
+            sampling.close()
         checkpoints.restore(learner.engine)
-        sampler.refresh()
         heldout = _heldout(job, tokenizer) if config.rl.heldout_every else None
         reports = resources.enter_context(step_reports(job, config.algorithm, checkpoints.remaining, SHOWN))
         for step in checkpoints.remaining:
             torch.manual_seed(derived_seed(config.seed, "training", step, dist.get_rank()))
+            look = due(config, step)
+            sync_seconds = sampler.refresh() if sampler and (look or config.group_source == "on-policy") else 0.0
             batch = next_batch(step)
-            looked = heldout_metrics(sampler, heldout, batch, device) if heldout and due(config, step) else {}
+            looked = heldout_metrics(sampler, heldout, batch, device) if sampler and heldout and look else {}
             learning_rate = learner.engine.get_lr()[0]
             started = time.monotonic()
             sums = batch_sums(batch, tokenizer.eos_token_id) | update(learner, batch)
-            sampler.refresh()
             metrics = step_metrics(
                 sums,
-                grad_norm=gradient_norm(learner.engine),
+                grad_norm=gradient_norm(learner.engine) if sums["updates"] else 0.0,
                 learning_rate=learning_rate,
-                seconds=batch.seconds + time.monotonic() - started,
+                seconds=sync_seconds + batch.seconds + time.monotonic() - started,
                 earlier_tokens=state.num_tokens,
                 device=device,
             )
@@ -121,53 +127,52 @@ def _reference(job: TrainingJob, device: torch.device) -> PreTrainedModel:
     return model.to(device).eval().requires_grad_(False)
 
 
-def _sampler(
-    job: TrainingJob,
-    learner: Learner,
-    tokenizer: PreTrainedTokenizerBase,
-    state: TrainingState,
-    resources: ExitStack,
-) -> Sampler:
-    """Opens the rollout engine and the rewards; `resources` closes them."""
-    config = job.config
+@contextmanager
+def _open_sampler(
+    job: TrainingJob, learner: Learner, tokenizer: PreTrainedTokenizerBase, state: TrainingState
+) -> Iterator[Sampler]:
+    """The rollout engine, with the policy's weights, and the rewards."""
+    config, device, ends = job.config, learner.device, {"eos": tokenizer.eos_token_id, "pad": tokenizer.pad_token_id}
     problems = read_problems(job.data / "train.jsonl")
-    engine = resources.enter_context(
-        open_engine(config, job.model, learner.device, eos=tokenizer.eos_token_id, pad=tokenizer.pad_token_id)
-    )
-    sampler = Sampler(
-        config=config,
-        policy=learner.engine,
-        engine=engine,
-        tokenizer=tokenizer,
-        scorer=resources.enter_context(open_scorer(config.rewards, prompt=config.prompt, device=learner.device)),
-        problems=problems,
-        prompts=tokenize_prompts(tokenizer, problems, config.prompt, config.rollout.max_prompt_tokens),
-        order=_order(len(problems), config, state),
-    )
-    if config.rollout.engine == "transformers":  # it samples from the policy itself
-        sampler.refresh()
-    else:
-        with gathered_parameters(learner.engine):
+    with (
+        open_engine(config, job.model, device, **ends, weights_of=sharded_weights) as engine,
+        open_scorer(config.rewards, prompt=config.prompt, device=device) as scorer,
+    ):
+        sampler = Sampler(
+            config=config,
+            policy=learner.engine,
+            engine=engine,
+            tokenizer=tokenizer,
+            scorer=scorer,
+            problems=problems,
+            prompts=tokenize_prompts(tokenizer, problems, config.prompt, config.rollout.max_prompt_tokens),
+            order=_order(len(problems), config, state),
+        )
+        if engine.samples_from_policy:
+            sampler.refresh()
+        else:
             check_engine(engine, learner.engine.module, sampler.prompts[:2], config.rollout)
-    return sampler
+        yield sampler
 
 
 def _group_source(
-    job: TrainingJob, sampler: Sampler, state: TrainingState, device: torch.device
+    job: TrainingJob,
+    sampler: Sampler | None,
+    tokenizer: PreTrainedTokenizerBase,
+    state: TrainingState,
+    device: torch.device,
 ) -> Callable[[int], GroupBatch]:
     """step → this rank's part of its batch, for all steps from `state.step` on, one after the other."""
     config = job.config
     groups = config.rl.prompts_per_step // config.compute.ranks
-    match config.group_source:
-        case "on-policy":
-            return lambda step: sampler.batch(groups, step)
-        case "sft-policy":
-            sampled = {step: sampler.batch(groups, step) for step in range(state.step, config.rl.steps)}
-            return lambda step: sampled[step]
-        case _:
-            rows = read_scored(job.data / "scored.jsonl")
-            data = scored_data(rows, sampler.tokenizer, config, _order(len(rows), config, state), device)
-            return lambda _step: data.batch(groups)
+    if sampler is None or config.group_source == "dataset":
+        rows = read_scored(job.data / "scored.jsonl")
+        data = scored_data(rows, tokenizer, config, _order(len(rows), config, state), device)
+        return lambda _step: data.batch(groups)
+    if config.group_source == "sft-policy":
+        sampled = {step: sampler.batch(groups, step) for step in range(state.step, config.rl.steps)}
+        return lambda step: sampled[step]
+    return lambda step: sampler.batch(groups, step)
 
 
 def _order(size: int, config: RunConfig, state: TrainingState) -> Iterator[int]:
@@ -179,9 +184,7 @@ def _heldout(job: TrainingJob, tokenizer: PreTrainedTokenizerBase) -> Heldout:
     config = job.config
     problems = read_problems(job.data / "heldout.jsonl", config.rl.heldout_problems)
     mine = problems[dist.get_rank() :: config.compute.ranks]
-    return Heldout(
-        mine, tokenize_prompts(tokenizer, mine, config.prompt, config.rollout.max_prompt_tokens) if mine else []
-    )
+    return Heldout(mine, tokenize_prompts(tokenizer, mine, config.prompt, config.rollout.max_prompt_tokens))
 
 
 if __name__ == "__main__":

@@ -38,8 +38,7 @@ def train(job: TrainingJob) -> None:
     config = job.config
     device = initialize_ranks(config.compute)
     tokenizer = load_tokenizer(job.model)
-    # Without steps the model goes on as it is, and its data may have no demonstrations.
-    problems = read_problems(job.data / "sft.jsonl") if config.sft.steps else []
+    problems = read_problems(job.data / "sft.jsonl")
     demonstrations = tokenize_demonstrations(tokenizer, problems, config.prompt, config.model.context_length)
     accumulation = config.sft.batch_size // (config.sft.micro_batch_size * config.compute.ranks)
     engine = build_engine(

@@ -5,6 +5,7 @@ prompts ── rollout engine ──> N responses each ── rewards ──> Gr
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 import torch
@@ -16,7 +17,7 @@ from gift.algorithms.objective import active_groups
 from gift.config import RunConfig
 from gift.data.problems import Problem, completion_text
 from gift.data.scored import ScoredProblem
-from gift.data.tokens import pad_left, pad_right, tokenize_prompts
+from gift.data.tokens import pad_left, pad_right, token_ids, tokenize_prompts
 from gift.errors import GiftError
 from gift.rewards import Scorer
 from gift.rollout.engine import RolloutEngine
@@ -24,6 +25,7 @@ from gift.rollout.rollouts import Rollouts
 from gift.training.engine import gathered_parameters
 from gift.training.groups import GroupBatch, concatenate_groups, score
 from gift.training.order import derived_seed
+from gift.training.reduce import sum_over_ranks
 
 
 @dataclass(frozen=True)
@@ -41,41 +43,48 @@ class Sampler:
     order: Iterator[int]
     """This rank's problems, without end."""
 
-    def refresh(self) -> None:
-        """Hand the policy's weights to the rollout engine. All ranks."""
-        with gathered_parameters(self.policy):
-            self.engine.refresh(self.policy.module)
+    def refresh(self) -> float:
+        """Hand the policy's weights to the rollout engine, and return how many seconds that took. All ranks."""
+        started = time.monotonic()
+        self.engine.refresh(self.policy.module)
+        return time.monotonic() - started
+
+    def sampling(self) -> AbstractContextManager[None]:
+        """Sampling belongs inside, where the policy is whole for an engine that samples from it. All ranks."""
+        return gathered_parameters(self.policy) if self.engine.samples_from_policy else nullcontext()
 
     def batch(self, groups: int, step: int) -> GroupBatch:
         """The next `groups` groups of this rank. With `zero_variance: refill`, those whose rewards are all equal are
-        replaced by groups of further prompts, as often as `rollout.refill_rounds` allows. All ranks.
+        replaced by groups of further prompts, as often as `rollout.refill_rounds` allows. All ranks: one that has its
+        groups goes through the rounds of the others with nothing to sample.
         """
         started = time.monotonic()
         kept: list[GroupBatch] = []
         errors: dict[str, int] = {}
         missing, sampled = groups, 0
         rounds = 1 + (self.config.rollout.refill_rounds if self.config.zero_variance == "refill" else 0)
-        with gathered_parameters(self.policy):
+        with self.sampling():
             for attempt in range(rounds):
-                chosen = [next(self.order) for _ in range(missing)]
-                new = self._sample(chosen, step, attempt)
-                sampled += missing
-                errors = {name: errors.get(name, 0) + count for name, count in new.errors.items()}
                 last = attempt == rounds - 1
-                keep = torch.ones(missing, dtype=torch.bool) if last else active_groups(new.rewards).cpu()
-                kept += [new] if keep.all() else [new.groups(i, i + 1) for i in keep.nonzero().flatten().tolist()]
-                missing -= int(keep.sum())
-                if not missing:
+                new = self._sample([next(self.order) for _ in range(missing)], step, attempt)
+                if new is not None:
+                    sampled += missing
+                    errors = {name: errors.get(name, 0) + count for name, count in new.errors.items()}
+                    keep = torch.ones(missing, dtype=torch.bool) if last else active_groups(new.rewards).cpu()
+                    kept += [new] if keep.all() else [new.groups(i, i + 1) for i in keep.nonzero().flatten().tolist()]
+                    missing -= int(keep.sum())
+                if last or not sum_over_ranks({"missing": float(missing)}, self.policy.device)["missing"]:
                     break
         batch = concatenate_groups(kept, self.tokenizer.pad_token_id)
         return replace(batch, errors=errors, sampled_groups=sampled, seconds=time.monotonic() - started)
 
-    def _sample(self, chosen: Sequence[int], step: int, attempt: int) -> GroupBatch:
+    def _sample(self, chosen: Sequence[int], step: int, attempt: int) -> GroupBatch | None:
+        """Scored groups of the chosen problems; None for none."""
         size = self.config.rollout.group_size
         seed = derived_seed(self.config.seed, "rollout", step, attempt, dist.get_rank())
         rollouts = self.engine.sample([self.prompts[index] for index in chosen], size, seed)
         problems = [self.problems[index] for index in chosen]
-        return score(self.scorer, self.tokenizer, rollouts, problems)
+        return score(self.scorer, self.tokenizer, rollouts, problems) if problems else None
 
 
 @dataclass(frozen=True)
@@ -117,7 +126,7 @@ def scored_data(
                 "all rows need that many"
             )
         texts = [completion_text(response) for response in row.responses]
-        responses = [[*ids, tokenizer.eos_token_id] for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]]
+        responses = [[*ids, tokenizer.eos_token_id] for ids in token_ids(tokenizer, texts, special_tokens=False)]
         longest = max(map(len, responses))
         if longest > limit:
             raise GiftError(

@@ -2,8 +2,9 @@
 
     log-probabilities of policy and reference (B, R) → objective → loss per group (G,) → one update per mini-batch
 
-The loss of an update is the mean over the groups that count, on all ranks and in all micro-batches; where none counts,
-the gradient is 0. A micro-batch holds whole groups, so that the statistics of a group are exact.
+The loss of an update is the mean over the groups that count, on all ranks and in all micro-batches. Where none counts
+there is nothing to learn, and no update is taken: with a gradient of 0, AdamW's momentum and weight decay would still
+move the weights. A micro-batch holds whole groups, so that the statistics of a group are exact.
 """
 
 from collections import defaultdict
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from gift.algorithms import GroupLosses, ScoredGroups
 from gift.algorithms.objective import active_groups
 from gift.config import RunConfig
+from gift.training.engine import skip_update
 from gift.training.groups import GroupBatch
 from gift.training.policy import response_log_probabilities
 from gift.training.reduce import sum_over_ranks
@@ -35,10 +37,11 @@ class Learner:
 
 
 def update(learner: Learner, batch: GroupBatch) -> dict[str, float]:
-    """Take `rl.mini_batches` updates from this rank's part of the batch. All ranks.
+    """Take `rl.mini_batches` updates, or fewer, from this rank's part of the batch. All ranks.
 
     Returns:
-        This rank's sums over its responses, groups and tokens, for `gift.training.diagnostics`.
+        This rank's sums over its responses, groups and tokens, for `gift.training.diagnostics`; and `updates`, how many
+        were taken.
     """
     config = learner.config
     groups = len(batch.names) // config.rl.mini_batches
@@ -49,7 +52,9 @@ def update(learner: Learner, batch: GroupBatch) -> dict[str, float]:
     for part, rollout_log_probabilities in zip(parts, rollout, strict=True):
         counts = counted(part.rewards, config)
         total = sum_over_ranks({"counted": float(counts.sum())}, learner.device)["counted"]
-        _update_once(learner, part, rollout_log_probabilities, counts, total, sums)
+        with torch.set_grad_enabled(total > 0):
+            _update_once(learner, part, rollout_log_probabilities, counts, total, sums)
+        sums["updates"] += float(total > 0)
     return dict(sums)
 
 
@@ -68,7 +73,7 @@ def _update_once(
     total: float,
     sums: defaultdict[str, float],
 ) -> None:
-    """Back-propagate every micro-batch and take the step; `total` groups count on all ranks."""
+    """Back-propagate every micro-batch and take the step; `total` groups count on all ranks. If 0, only measure."""
     config, size = learner.config, batch.group_size
     micro_batches = list(_micro_batches(batch, config))
     # DeepSpeed averages over ranks and micro-batches; the loss is a mean over the groups that count in all of them.
@@ -95,8 +100,9 @@ def _update_once(
         )
         # Multiplied rather than selected: every rank needs a graph, whatever its groups.
         loss = (outcome.losses * counts_here).sum()
-        learner.engine.backward(loss * scale)
-        learner.engine.step()
+        if total:
+            learner.engine.backward(loss * scale)
+            learner.engine.step()
         sums["loss"] += loss.item()
         sums["counted"] += float(counts_here.sum())
         for name, values in outcome.metrics.items():
@@ -109,6 +115,8 @@ def _update_once(
             gap = torch.where(rows.response_mask, before - rows.engine_log_probabilities, 0.0)
             sums["engine_gap"] += float(gap.abs().sum())
             sums["engine_ratio"] += float(torch.where(rows.response_mask, gap.exp(), 0.0).sum())
+    if not total:
+        skip_update(learner.engine)
 
 
 def _micro_batches(batch: GroupBatch, config: RunConfig) -> Iterator[GroupBatch]:

@@ -1,6 +1,7 @@
 """Tokenization for training: exact boundaries, and nothing that does not fit is cut."""
 
 import pytest
+import torch
 
 from gift.data.problems import Problem, completion_text, prompt_text
 from gift.data.tokenizer import train_tokenizer
@@ -42,6 +43,13 @@ def test_the_template_is_the_prompt() -> None:
 def test_a_demonstration_without_a_worked_answer_is_refused_by_id() -> None:
     with pytest.raises(GiftError, match=r"demonstration bare has no worked answer; remove it, or set sft\.steps to 0"):
         tokenize_demonstrations(TOKENIZER, [*PROBLEMS, Problem("bare", "2 + 2?", "", "4")], PROMPT, 256)
+
+
+def test_nothing_to_tokenize_is_nothing() -> None:
+    assert tokenize_demonstrations(TOKENIZER, [], PROMPT, 256) == tokenize_prompts(TOKENIZER, [], PROMPT, 256) == []
+    for ids, mask in (pad_left([], pad=9), pad_right([], pad=9)):
+        assert (ids.shape, ids.dtype) == ((0, 0), torch.int64)
+        assert (mask.shape, mask.dtype) == ((0, 0), torch.bool)
 
 
 def test_padding_on_either_side() -> None:

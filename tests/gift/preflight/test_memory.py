@@ -111,8 +111,11 @@ def test_zero_shards_what_its_paper_says() -> None:
     assert {round(parts["optimizer"]) for parts in stages.values()} == {round(12 * parameters / ranks)}
 
 
-def test_zero_3_gathers_the_whole_policy_while_it_samples() -> None:
-    assert _estimate("compute.zero_stage=3").phases["sampling"]["gathered weights"] == 2 * 7_615_616_512
+def test_zero_3_gathers_the_whole_policy_only_for_an_engine_that_samples_from_it() -> None:
+    whole = _estimate("compute.zero_stage=3", "rollout.engine=transformers")
+    assert whole.phases["sampling"]["gathered weights"] == 2 * 7_615_616_512
+    embedding = 152_064 * 3_584  # the largest parameter of Qwen2.5-7B
+    assert _estimate("compute.zero_stage=3").phases["sampling"]["gathered weights"] == 2 * embedding
     assert "gathered weights" not in _estimate("compute.zero_stage=2").phases["sampling"]
 
 
@@ -144,6 +147,15 @@ def test_a_reward_model_stays_on_every_gpu() -> None:
     for phase in ("sampling", "update"):
         assert 13 * GIB < estimate.phases[phase]["reward models"] < 15 * GIB
     assert "reward models" not in estimate.phases["warm-up"]
+
+
+def test_a_run_on_scored_data_samples_only_to_look_at_held_out_problems() -> None:
+    offline = ("algorithm=dpo", "rl.groups=dataset")
+    without = _estimate(*offline, "rl.heldout_every=0", profile="qwen2.5-7b-rlhf")
+    assert "sampling" not in without.phases
+    assert "reward models" not in without.phases["update"]
+    looking = _estimate(*offline, "rl.heldout_every=10", profile="qwen2.5-7b-rlhf")
+    assert looking.phases["sampling"]["reward models"] == looking.phases["update"]["reward models"] > 0
 
 
 def test_phases_are_those_that_the_run_has() -> None:

@@ -46,6 +46,12 @@ def test_the_responses_of_a_prompt_are_neighbours(model: LlamaForCausalLM) -> No
     assert model.training  # as it was
 
 
+def test_no_prompts_give_no_responses(model: LlamaForCausalLM) -> None:
+    rollouts = _sample(model, [], _config())
+    assert len(rollouts) == 0
+    assert rollouts.prompt_ids.shape == rollouts.response_mask.shape == (0, 0)
+
+
 def test_the_same_seed_gives_the_same_responses(model: LlamaForCausalLM) -> None:
     first, again, other = (_sample(model, [[5, 6, 7]], _config(), seed).response_ids.tolist() for seed in (1, 1, 2))
     assert first == again != other

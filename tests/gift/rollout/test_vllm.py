@@ -16,10 +16,11 @@ import torch
 from transformers import LlamaForCausalLM
 
 from gift.errors import GiftError
-from gift.rollout import vllm_process, weights
+from gift.rollout import vllm_process
 from gift.rollout.choose import open_engine
 from gift.rollout.engine import RolloutEngine
 from gift.rollout.vllm_process import error_in, vllm_environment
+from gift.rollout.weights import Weights
 from gift.training.engine_check import check_engine, mean_difference
 from tests.gift.rollout.tiny_models import EOS, PAD, vllm_config, write_model
 
@@ -91,20 +92,16 @@ def test_after_an_update_log_probabilities_match_the_trainers_at_its_temperature
 
 
 def test_the_check_catches_a_head_that_is_not_sent(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    write = weights._write
-    monkeypatch.setattr(weights, "_write", lambda policy, *rest: write(WithoutHead(policy), *rest))
+    monkeypatch.setattr(running.engine, "_weights_of", without_head)
     with pytest.raises(
         GiftError, match=r"kept old weights: .* \d\.\d+ nats per token off the trainer's \(limit 0.001\)"
     ):
         check_engine(running.engine, running.model, PROMPTS, CONFIG.rollout)
 
 
-class WithoutHead:
-    def __init__(self, policy: LlamaForCausalLM) -> None:
-        self.policy = policy
-
-    def state_dict(self) -> dict[str, torch.Tensor]:
-        return {name: value for name, value in self.policy.state_dict().items() if name != "lm_head.weight"}
+def without_head(policy: LlamaForCausalLM) -> Weights:
+    tensors = [(name, value) for name, value in policy.state_dict().items() if name != "lm_head.weight"]
+    return Weights(sum(value.numel() for _, value in tensors), tensors)
 
 
 def test_responses_are_the_same_for_the_same_seed_and_differ_within_a_group(running: Running) -> None:
@@ -141,6 +138,12 @@ def test_nothing_is_cut_from_the_policy(running: Running) -> None:
         probabilities = (running.model(input_ids=torch.tensor([[5, 6]])).logits[0, -1] / 2.0).softmax(-1)
     standard_error = (probabilities * (1 - probabilities) / 8000).sqrt()
     assert ((counts - probabilities).abs() < 5 * standard_error + 1e-4).all()
+
+
+def test_no_prompts_give_no_responses(running: Running) -> None:
+    rollouts = running.engine.sample([], 4, seed=0)
+    assert len(rollouts) == 0
+    assert rollouts.prompt_ids.shape == rollouts.response_mask.shape == (0, 0)
 
 
 def test_no_weights_are_left_in_shared_memory(running: Running) -> None:

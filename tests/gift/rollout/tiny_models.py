@@ -12,14 +12,14 @@ from gift.config import RunConfig, load_profile
 EOS, PAD = 1, 0
 
 
-def write_model(folder: Path, *, tied: bool) -> LlamaForCausalLM:
+def write_model(folder: Path, *, tied: bool, intermediate_size: int = 96) -> LlamaForCausalLM:
     """A model with random weights (always the same), also on disk. Its own settings for generation must not matter."""
     torch.manual_seed(0)
     model = LlamaForCausalLM(
         LlamaConfig(
             vocab_size=97,
             hidden_size=64,
-            intermediate_size=96,
+            intermediate_size=intermediate_size,
             num_hidden_layers=2,
             num_attention_heads=2,
             num_key_value_heads=1,

@@ -78,6 +78,14 @@ def test_what_follows_from_an_output_that_is_made_anew_is_made_anew(config: RunC
     }
 
 
+def test_without_a_warm_up_the_base_model_is_what_both_stages_hand_through(config: RunConfig, tmp_path: Path) -> None:
+    config = _changed(config, "sft.steps=0")
+    assert explain(config, "convert-sft").reused is None
+    data = _make(config, prepare_data.data_output(config), tmp_path)
+    model = _make(config, prepare_model.base_model_output(config, data), tmp_path)
+    assert explain(config, "train-sft").reused == explain(config, "convert-sft").reused == model
+
+
 def test_a_new_run_trains_its_policy_anew_and_a_retried_stage_does_not(config: RunConfig, tmp_path: Path) -> None:
     data = _make(config, prepare_data.data_output(config), tmp_path)
     model = _make(config, prepare_model.base_model_output(config, data), tmp_path)

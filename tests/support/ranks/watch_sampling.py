@@ -1,0 +1,49 @@
+"""Run by the ranks: the RL loop with an engine that all ranks must call together, as ranks that share a vLLM must.
+
+Rank 0 leaves in WATCH_FILE, one a line, what was asked of the engine, and `step` for each step that was reported.
+"""
+
+import os
+import runpy
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch.distributed as dist
+
+from gift.rollout.transformers import TransformersEngine
+from gift.training.reports import Reports
+
+PATIENCE = timedelta(seconds=60)
+
+
+def watch(owner: type, name: str, word: str, before: Callable[[], None] = lambda: None) -> None:
+    method = getattr(owner, name)
+
+    def watched(*arguments: Any, **named: Any) -> Any:
+        before()
+        if dist.get_rank() == 0:
+            with Path(os.environ["WATCH_FILE"]).open("a") as file:
+                file.write(f"{word}\n")
+        return method(*arguments, **named)
+
+    setattr(owner, name, watched)
+
+
+def all_ranks_are_here() -> None:
+    """Fails where a rank stays away, instead of waiting for half an hour."""
+    dist.monitored_barrier(timeout=PATIENCE)
+
+
+def main() -> None:
+    watch(TransformersEngine, "__init__", "open")
+    watch(TransformersEngine, "close", "close")
+    for name in ("refresh", "sample"):
+        watch(TransformersEngine, name, name, all_ranks_are_here)
+    watch(Reports, "report", "step")
+    runpy.run_module("gift.training.rl", run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()
