@@ -1,4 +1,5 @@
 # make run    install into .venv, then run the whole pipeline on this machine (profile `local`)
+# make check  install into .venv, then lint, type-check and run the tests that start no servers, containers or ranks
 # make test   install into .venv, then lint, type-check and run every test
 # make lock   resolve requirements/*.in into the pinned requirements/*.txt
 
@@ -6,16 +7,25 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: run test install lock clean
+.PHONY: run check test lint install lock clean
+
+# Every process would compile this project's modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 run: install
 	$(BIN)/gift run --profile local --runner subprocess
 
-test: install
+# A test that takes longer than the limit is marked `slow`.
+check: lint
+	$(BIN)/python -m pytest -m "not slow" --timeout 20
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
 
 install: $(INSTALLED)
 

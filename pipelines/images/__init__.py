@@ -1,4 +1,4 @@
 """Container images: what each is made from (`describe`), and how it is built, listed and pushed (`build`).
 
-Imports `machine` and the library.
+Imports `machine`, `install` and the library.
 """

@@ -84,6 +84,7 @@ def test_a_driver_without_a_gpu_is_none(tmp_path: Path, cut_off: None, monkeypat
     assert "PyTorch's index of CPU builds does not answer" in chosen()[1]
 
 
+@pytest.mark.slow
 def test_an_index_that_swallows_the_question_costs_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("PIP_PROXY", f"http://127.0.0.1:{silent.getsockname()[1]}")
