@@ -64,7 +64,7 @@ def test_everything_that_stages_import_works_as_any_user_on_a_read_only_root(gif
 
 def test_it_runs_as_uid_1000_without_compiler_pip_or_writable_places(gift_image: Image) -> None:
     script = (
-        "id -u; id -g; for tool in gcc cc g++ c++ clang as nvcc; do command -v $tool; done; python -m pip --version;"
+        "id -u; id -g; for tool in gcc cc g++ c++ clang as nvcc uv; do command -v $tool; done; python -m pip --version;"
         "find / -xdev -writable ! -type l ! -path '/proc/*' 2>/dev/null; :"
     )
     lines = run(gift_image, "sh", "-c", script, read_only=False, tmpfs={}).splitlines()
