@@ -1,6 +1,7 @@
 """A CPU image gets the build of torch that there is, and says which."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,6 +51,8 @@ def test_without_a_cpu_build_the_image_is_made_all_the_same_until_there_is_one(
     assert "up to date" in build()
     wheel(tmp_path / "wheels", "torch", torch_pin().removeprefix("torch==") + "+cpu")
     assert f"built       {image_name}" in build()
+    with docker_engine() as engine:
+        engine.images.remove(re.findall(r"sha256:\w+", first)[0])
 
 
 def test_in_a_build_the_real_chooser_answers_with_and_without_the_folder(
