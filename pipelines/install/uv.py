@@ -35,7 +35,7 @@ def uv_environment() -> dict[str, str]:
     }
     unless_told = {
         "UV_DEFAULT_INDEX": pip.get("index-url"),
-        "UV_HTTP_TIMEOUT": pip.get("timeout"),
+        "UV_HTTP_TIMEOUT": pip.get("timeout", "").partition(".")[0],  # whole seconds
         "UV_INDEX_STRATEGY": "unsafe-best-match",  # as pip does: the best file of all indexes (hashes are checked)
     }
     besides = {
