@@ -25,6 +25,20 @@ from pipelines.local.services import Services, start_services, stop_services
 from pipelines.machine.docker_engine import docker_engine
 from pipelines.machine.processes import free_ports
 
+# A test that uses one of these starts servers, containers, ranks or vLLM, and is marked `slow` for it.
+SLOW_FIXTURES = {"services", "needs_docker"}
+SLOW_MODULES = {"tiny_jobs", "tiny_llamas", "gift.launch.one_node", "gift.rollout.vllm_process"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`make check` leaves out what is marked `slow`: for what a test or its file uses, or by hand."""
+    for item in items:
+        if not isinstance(item, pytest.Function):
+            continue
+        used = {getattr(thing, "__module__", None) for thing in vars(item.module).values()}
+        if SLOW_FIXTURES & set(item.fixturenames) or SLOW_MODULES & used:
+            item.add_marker(pytest.mark.slow)
+
 
 @pytest.fixture(scope="session")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:

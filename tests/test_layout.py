@@ -48,6 +48,12 @@ def test_importing_the_pipeline_side_loads_no_heavy_library(module: str) -> None
     assert found.stdout.strip() == "[]"
 
 
+def test_what_installs_packages_needs_none() -> None:
+    """`-S`: not even this environment's own."""
+    program = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import pipelines.install.torch_build"
+    subprocess.run([sys.executable, "-I", "-S", "-c", program], check=True)
+
+
 def test_every_component_has_a_readme() -> None:
     having = {
         name: {path.parent.name for path in (ROOT / "components").glob(f"*/{name}")}

@@ -24,6 +24,7 @@ ROOMS = (
     "pipelines.experiments",
     "pipelines.images",
     "pipelines.machine",
+    "pipelines.install",
     "components",
     "gift.stages",
     "gift.training",

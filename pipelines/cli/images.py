@@ -35,10 +35,13 @@ def build(
         from pipelines.images.build import BuildOptions, build_image
         from pipelines.images.describe import BUILT, image_names
 
+        def say(line: str) -> None:
+            console.print(line, soft_wrap=True, markup=False)
+
         options = BuildOptions("cpu" if cpu else "gpu", base, ca, pip_config, push, tag)
         for name in image_names():
             with console.status(f"building {options.reference(name)}; {BUILT / name / 'build.log'} has the details"):
-                image, built = build_image(name, options)
+                image, built = build_image(name, options, say)
             console.print(f"{'built' if built else 'up to date':<11} {image.reference}", soft_wrap=True)
             console.print(f"id          {image.id}", soft_wrap=True)
             if image.digest:

@@ -114,7 +114,7 @@ def needs_of(config: RunConfig, image: str | None, variant: str) -> Iterator[Nee
 
 def _wheels(variant: str) -> Iterator[Need]:
     """The locked packages that an image takes to build, and torch, whose CPU build has no hash (see torch.txt)."""
-    for name in (variant, "build", "models", "sbom", *(["torch"] if variant == "cpu" else [])):
+    for name in (variant, "uv", "build", "models", "sbom", *(["torch"] if variant == "cpu" else [])):
         text = (REQUIREMENTS / f"{name}.txt").read_text(encoding="utf-8").replace("\\\n", " ")
         for line in text.splitlines():
             pinned = re.match(r"([\w.-]+)(?:\[.*\])?==(\S+)", line)

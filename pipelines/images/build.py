@@ -9,10 +9,10 @@ Left out: other platforms than the engine's own, and signatures.
 import fcntl
 import json
 import shutil
-import subprocess
-import sys
 import tempfile
+import time
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,8 @@ import docker
 
 from gift.errors import GiftError
 from pipelines.images.describe import BUILT, CHECKOUT, Image, Variant, expected_labels, read_image, source_files
+from pipelines.install.pip_settings import find_links
+from pipelines.install.torch_build import torch_pin
 from pipelines.machine import processes
 from pipelines.machine.docker_engine import buildkit_client, docker_engine, image_digest, logged
 
@@ -43,12 +45,14 @@ class BuildOptions:
         return f"{prefix}{name}:{self.tag or self.variant}"
 
 
-def build_image(name: str, options: BuildOptions) -> tuple[Image, bool]:
+def build_image(name: str, options: BuildOptions, say: Callable[[str], None]) -> tuple[Image, bool]:
     """Build (and push) `images/<name>/Dockerfile`; returns the image, and False if it was up to date already.
 
+    `say` is told which build of torch a CPU image gets.
+
     Raises:
-        GiftError: no engine, no client with BuildKit, no base image, no CPU wheel of torch, or a failed build, whose
-            last lines and log are named.
+        GiftError: no engine, no client with BuildKit, no base image, or a failed build, whose last lines and log are
+            named.
     """
     for option, value in (("--base", options.base), ("--push", options.registry), ("--tag", options.tag)):
         if value is not None and not value.strip():
@@ -58,20 +62,25 @@ def build_image(name: str, options: BuildOptions) -> tuple[Image, bool]:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "lock").open("w") as lock, tempfile.TemporaryDirectory(prefix="gift-image-") as temporary:
             fcntl.flock(lock, fcntl.LOCK_EX)  # another build of this checkout writes to the same folder
-            return _build(name, options, folder, Path(temporary))
+            return _build(name, options, folder, Path(temporary), say)
     except OSError as error:
         raise GiftError(f"cannot build image {name}: {error}") from error
 
 
-def _build(name: str, options: BuildOptions, folder: Path, context: Path) -> tuple[Image, bool]:
+def _build(
+    name: str, options: BuildOptions, folder: Path, context: Path, say: Callable[[str], None]
+) -> tuple[Image, bool]:
     log = folder / "build.log"
     reference = options.reference(name)
     labels = expected_labels(name, options.variant, _base_digest(options.base))
     up_to_date = _is_up_to_date(name, reference, labels)
     if not up_to_date:
-        _stage(name, options.variant, context)
+        _stage(name, context)
         build = _build_command(buildkit_client(), name, options, labels, context)
-        _run([*build, "--tag", reference, str(context)], log, "wb", f"building {reference}")
+        log.write_bytes(b"")
+        if options.variant == "cpu":
+            build += ["--build-arg", f"TORCH={_ask_for_torch(build, context, log, say)}"]
+        _run([*build, "--tag", reference, str(context)], log, "ab", f"building {reference}")
         _run([*build, "--target", "sbom", "--output", str(context), str(context)], log, "ab", f"listing {reference}")
     if options.registry:
         _run([buildkit_client(), "push", reference], log, "ab", f"pushing {reference}")
@@ -115,35 +124,35 @@ def _is_up_to_date(name: str, reference: str, labels: dict[str, str]) -> bool:
             existing = engine.images.get(reference)
         except docker.errors.ImageNotFound:
             return False
-    return bool(existing.id == written.id and labels.items() <= existing.labels.items())
+    if existing.id != written.id or not labels.items() <= existing.labels.items():
+        return False
+    had_no_cpu_build = written.variant == "cpu" and existing.labels.get("gift.torch") == "cuda"
+    return not (had_no_cpu_build and cpu_wheels())
 
 
-def _stage(name: str, variant: Variant, context: Path) -> None:
+def _stage(name: str, context: Path) -> None:
     """Put all that the build may see into an empty folder."""
     for path in source_files(name):
         target = context / path
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(CHECKOUT / path, target)
     (context / "wheels").mkdir()
-    if variant == "cpu":
-        download_torch(context / "wheels")
+    for wheel in cpu_wheels():
+        shutil.copyfile(wheel, context / "wheels" / wheel.name)
 
 
-def download_torch(folder: Path) -> None:
-    """The CPU build of torch, from where this machine's pip finds packages."""
-    requirement = CHECKOUT / "requirements" / "torch.txt"
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    download = subprocess.run(  # noqa: S603
-        [*command, "--dest", str(folder), "-r", str(requirement)], capture_output=True, text=True, check=False
-    )
-    if download.returncode != 0:
-        raise GiftError(f"pip cannot download torch: {' | '.join(download.stderr.strip().splitlines()[-3:])}")
-    for wheel in folder.iterdir():
-        if "+cpu" not in wheel.name:
-            raise GiftError(
-                f"pip finds torch as {wheel.name}, which is not the CPU build: "
-                "set PIP_EXTRA_INDEX_URL to PyTorch's index of CPU builds, or PIP_FIND_LINKS to a folder with it"
-            )
+def cpu_wheels() -> list[Path]:
+    """The CPU build of torch, from folders that this machine's pip is told: a build has no other way to reach them."""
+    name = torch_pin().replace("==", "-")
+    return [wheel for folder in map(Path, find_links()) for wheel in sorted(folder.glob(f"{name}+cpu-*.whl"))]
+
+
+def _ask_for_torch(build: list[str], context: Path, log: Path, say: Callable[[str], None]) -> str:
+    """Which build of torch there is for the image, as the engine sees indexes: `cpu` or `cuda`."""
+    answer = context / "torch"
+    _run([*build, "--target", "torch-answer", "--output", str(answer), str(context)], log, "ab", "looking for torch")
+    say((answer / "reason").read_text(encoding="utf-8").strip())
+    return "cpu" if "+cpu" in (answer / "arguments").read_text(encoding="utf-8") else "cuda"
 
 
 def _build_command(client: str, name: str, options: BuildOptions, labels: dict[str, str], context: Path) -> list[str]:
@@ -155,6 +164,7 @@ def _build_command(client: str, name: str, options: BuildOptions, labels: dict[s
         "GIT_SHA": labels["org.opencontainers.image.revision"],
         "LOCK_DIGEST": labels["gift.lock-digest"],
         "SOURCE_DIGEST": labels["gift.source-digest"],
+        "ASKED": str(time.time()),
     }
     secrets = {"ca": options.ca, "pip": options.pip_config}
     return [

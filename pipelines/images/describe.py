@@ -20,7 +20,7 @@ from pipelines.machine.docker_engine import docker_engine
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 BUILT = CHECKOUT / "images" / "built"
-LOCKS = ("build", "models", "torch", "sbom", "cpu", "gpu")
+LOCKS = ("uv", "build", "models", "torch", "sbom", "cpu", "gpu")
 SOURCES = ("gift", "components", "pipelines", "pyproject.toml", *(f"requirements/{name}.txt" for name in LOCKS))
 
 Variant = Literal["cpu", "gpu"]
@@ -84,8 +84,9 @@ def files_digest(paths: list[Path]) -> str:
 
 
 def lock_digest(variant: Variant) -> str:
-    """sha256 over the lock files that decide which packages are in the image."""
-    return files_digest([Path(f"requirements/{name}.txt") for name in (variant, "build", "models", "torch")])
+    """sha256 over the lock files that decide which packages are in the image; torch may come by gpu.txt into any."""
+    names = dict.fromkeys((variant, "gpu", "build", "models", "torch"))
+    return files_digest([Path(f"requirements/{name}.txt") for name in names])
 
 
 def expected_labels(name: str, variant: Variant, base_digest: str) -> dict[str, str]:

@@ -59,12 +59,15 @@ def test_everything_that_stages_import_works_as_any_user_on_a_read_only_root(gif
         "torch, deepspeed, transformers, vllm, mlflow, kfp.dsl.executor_main, gift.stages.train_policy, matplotlib"
     )
     code = f"import os, getpass, {modules}; print('as', os.getuid(), getpass.getuser(), torch.version.cuda)"
-    assert f"as {user.split(':')[0]} gift None" in run(gift_image, "python", "-c", code, user=user)
+    with docker_engine() as engine:
+        torch = engine.images.get(gift_image.id).labels["gift.torch"]
+    cuda = {"cpu": "None", "cuda": "13.0"}[torch]
+    assert f"as {user.split(':')[0]} gift {cuda}" in run(gift_image, "python", "-c", code, user=user)
 
 
 def test_it_runs_as_uid_1000_without_compiler_pip_or_writable_places(gift_image: Image) -> None:
     script = (
-        "id -u; id -g; for tool in gcc cc g++ c++ clang as nvcc; do command -v $tool; done; python -m pip --version;"
+        "id -u; id -g; for tool in gcc cc g++ c++ clang as nvcc uv; do command -v $tool; done; python -m pip --version;"
         "find / -xdev -writable ! -type l ! -path '/proc/*' 2>/dev/null; :"
     )
     lines = run(gift_image, "sh", "-c", script, read_only=False, tmpfs={}).splitlines()

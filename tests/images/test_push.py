@@ -14,23 +14,13 @@ from typer.testing import CliRunner
 
 from gift.config import load_profile
 from pipelines.cli.main import app
-from pipelines.images import build as image_build
-from pipelines.images import describe
+from pipelines.images.build import SBOM
 from pipelines.images.describe import read_image
 from pipelines.kubeflow.compile import compile_pipeline
 from pipelines.machine.docker_engine import docker_engine
 from pipelines.machine.processes import free_ports
 
 BASE = os.environ.get("GIFT_IMAGE_BASE", "python:3.11-slim-bookworm")
-DOCKERFILE = """
-FROM scratch AS sbom
-COPY gift/sbom.cdx.json /
-FROM scratch
-COPY gift/code.py /
-ARG GIT_SHA
-ARG SOURCE_DIGEST
-LABEL org.opencontainers.image.revision=${GIT_SHA} gift.source-digest=${SOURCE_DIGEST}
-"""
 
 
 @pytest.fixture
@@ -54,27 +44,6 @@ def registry(tmp_path: Path, needs_docker: None) -> Iterator[str]:
     finally:
         server.terminate()
         server.wait()
-
-
-@pytest.fixture
-def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A small project with one image."""
-    folder = tmp_path / "checkout"
-    files = {
-        "gift/code.py": f"print('{tmp_path}')",  # an image of its own in every run
-        "gift/sbom.cdx.json": "{}",
-        "images/gift/Dockerfile": DOCKERFILE,
-        "pyproject.toml": "[project]\nname = 'gift'\nversion = '1'\n",
-    }
-    files |= {f"requirements/{name}.txt": "" for name in ("build", "gpu", "models", "torch")}
-    for path, content in files.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(content)
-    subprocess.run(["git", "init", "--quiet", folder], check=True)
-    for module in (describe, image_build):
-        monkeypatch.setattr(module, "CHECKOUT", folder)
-        monkeypatch.setattr(module, "BUILT", folder / "images" / "built")
-    return folder
 
 
 def build(*arguments: str) -> tuple[int, str]:
@@ -108,7 +77,7 @@ def test_a_push_that_fails_is_one_line_and_leaves_no_record(checkout: Path, regi
     assert f"error: pushing 127.0.0.1:{port}/gift:gpu failed: " in output
     assert output.count("\n") == 1
     assert read_image("gift") is None
-    assert not (describe.BUILT / "gift" / image_build.SBOM).exists()
+    assert not (checkout / "images" / "built" / "gift" / SBOM).exists()
     with docker_engine() as engine:
         engine.images.remove(f"127.0.0.1:{port}/gift:gpu")
 

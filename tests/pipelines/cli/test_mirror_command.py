@@ -31,7 +31,7 @@ def test_everything_a_gpu_run_needs_is_pinned(profile):
         assert re.fullmatch(PINS[row["kind"]], row["pin"]), row
     assert len({tuple(row.values()) for row in rows}) == len(rows)
     wheels = {row["name"] for row in rows if row["kind"] == "wheel"}
-    assert {"torch", "vllm", "deepspeed", "kfp", "setuptools", "cyclonedx-bom"} <= wheels
+    assert {"torch", "vllm", "deepspeed", "kfp", "setuptools", "uv", "cyclonedx-bom"} <= wheels
 
 
 def test_models_and_data_sets_are_those_of_the_profile():

@@ -1,15 +1,16 @@
 """What an image is made from, and the faults of the surroundings that a build names; no engine is needed here."""
 
 import subprocess
-import zipfile
 from pathlib import Path
 
 import pytest
+from tiny_wheels import wheel
 from typer.testing import CliRunner
 
 from gift.errors import GiftError
 from pipelines.cli.main import app
 from pipelines.images import build, describe
+from pipelines.install.torch_build import torch_pin
 from pipelines.machine.docker_engine import buildkit_client
 
 
@@ -108,34 +109,13 @@ def test_the_first_client_with_buildkit_is_taken(tmp_path: Path, monkeypatch: py
         buildkit_client()
 
 
-def wheel(folder: Path, version: str) -> None:
-    """The smallest wheel that pip accepts as torch."""
-    folder.mkdir()
-    name = f"torch-{version}"
-    with zipfile.ZipFile(folder / f"{name}-py3-none-any.whl", "w") as archive:
-        archive.writestr(f"{name}.dist-info/METADATA", f"Metadata-Version: 2.1\nName: torch\nVersion: {version}\n")
-        archive.writestr(f"{name}.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        archive.writestr(f"{name}.dist-info/RECORD", "")
-
-
-@pytest.mark.parametrize(("version", "fault"), [("2.13.0+cpu", None), ("2.13.0", "is not the CPU build")])
-def test_only_a_cpu_build_of_torch_gets_into_a_cpu_image(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, fault: str | None
+def test_only_the_cpu_build_of_torch_in_pips_folders_gets_into_a_build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wheel(tmp_path / "found", version)
-    (tmp_path / "wheels").mkdir()
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "found"))
-    if fault is None:
-        build.download_torch(tmp_path / "wheels")
-        assert [path.name for path in (tmp_path / "wheels").iterdir()] == [f"torch-{version}-py3-none-any.whl"]
-    else:
-        with pytest.raises(GiftError, match=fault):
-            build.download_torch(tmp_path / "wheels")
-
-
-def test_pip_that_finds_no_torch_is_quoted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
-    with pytest.raises(GiftError, match=r"pip cannot download torch: .*torch==2\.13\.0"):
-        build.download_torch(tmp_path)
+    version = torch_pin().removeprefix("torch==")
+    monkeypatch.setenv("PIP_FIND_LINKS", f"{tmp_path}/gone {tmp_path}/found https://example.org/wheels")
+    for other in (version, "0.1+cpu"):
+        wheel(tmp_path / "found", "torch", other)
+    assert build.cpu_wheels() == []
+    cpu = wheel(tmp_path / "found", "torch", f"{version}+cpu")
+    assert build.cpu_wheels() == [cpu]
