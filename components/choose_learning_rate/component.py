@@ -9,8 +9,8 @@ from components.image import IMAGE
 def choose_learning_rate(
     config: str, run_id: str, parent_run_id: str, label: str, candidates: dict[str, str], benchmark: str
 ) -> str:
+    from gift.execution.stage import run_stage
     from gift.stages.choose_learning_rate import choose_learning_rate as stage
-    from gift.stages.stage import run_stage
 
     return run_stage(
         stage,

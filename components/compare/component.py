@@ -9,8 +9,8 @@ from components.image import IMAGE
 def compare(
     config: str, run_id: str, parent_run_id: str, plan: str, evaluations: dict[str, str], learning_rates: dict[str, str]
 ) -> str:
+    from gift.execution.stage import run_stage
     from gift.stages.compare import compare as stage
-    from gift.stages.stage import run_stage
 
     return run_stage(
         stage,

@@ -7,8 +7,8 @@ from components.image import IMAGE
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def convert(config: str, run_id: str, parent_run_id: str, label: str, checkpoint: str, model: str) -> str:
+    from gift.execution.stage import run_stage
     from gift.stages.convert import convert as stage
-    from gift.stages.stage import run_stage
 
     return run_stage(
         stage,

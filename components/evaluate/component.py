@@ -7,8 +7,8 @@ from components.image import IMAGE
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def evaluate(config: str, run_id: str, parent_run_id: str, label: str, data: str, model: str) -> str:
+    from gift.execution.stage import run_stage
     from gift.stages.evaluate import evaluate as stage
-    from gift.stages.stage import run_stage
 
     return run_stage(
         stage,

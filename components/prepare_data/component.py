@@ -7,8 +7,8 @@ from components.image import IMAGE
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def prepare_data(config: str, run_id: str, parent_run_id: str, label: str = "") -> str:
+    from gift.execution.stage import run_stage
     from gift.stages.prepare_data import prepare_data as stage
-    from gift.stages.stage import run_stage
 
     return run_stage(
         stage,

@@ -18,8 +18,8 @@ def report(
     model: str,
     version: str,
 ) -> str:
+    from gift.execution.stage import run_stage
     from gift.stages.report import report as stage
-    from gift.stages.stage import run_stage
 
     return run_stage(
         stage,

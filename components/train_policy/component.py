@@ -7,7 +7,7 @@ from components.image import IMAGE
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def train_policy(config: str, run_id: str, parent_run_id: str, data: str, model: str, label: str = "") -> str:
-    from gift.stages.stage import run_stage
+    from gift.execution.stage import run_stage
     from gift.stages.train_policy import train_policy as stage
 
     return run_stage(

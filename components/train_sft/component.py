@@ -7,7 +7,7 @@ from components.image import IMAGE
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def train_sft(config: str, run_id: str, parent_run_id: str, data: str, model: str, label: str = "") -> str:
-    from gift.stages.stage import run_stage
+    from gift.execution.stage import run_stage
     from gift.stages.train_sft import train_sft as stage
 
     return run_stage(

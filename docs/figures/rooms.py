@@ -27,6 +27,7 @@ ROOMS = (
     "pipelines.install",
     "components",
     "gift.stages",
+    "gift.execution",
     "gift.training",
     "gift.conversion",
     "gift.report",

@@ -8,7 +8,7 @@ from gift.config import RunConfig
 from gift.errors import GiftError
 from gift.evaluation.gate import NotComparable
 from gift.evaluation.results import RESULTS_FILE, BenchmarkResult, load_results
-from gift.stages.stage import scratch_folder
+from gift.execution.stage import scratch_folder
 from gift.storage import DirectoryError, download_directory
 
 EVALUATION_TAG = "gift.evaluation"

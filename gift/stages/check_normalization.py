@@ -21,13 +21,13 @@ from gift.algorithms.objective import ScoredGroups
 from gift.config import RunConfig
 from gift.data.problems import read_problems
 from gift.data.tokens import tokenize_prompts
+from gift.execution.output import Output
+from gift.execution.stage import Stage, scratch_folder
 from gift.hub.mirror import with_reward_models
 from gift.models.device import choose_device
 from gift.models.loading import load_model, load_tokenizer
 from gift.rewards import open_scorer
 from gift.rollout.transformers import TransformersEngine
-from gift.stages.output import Output
-from gift.stages.stage import Stage, scratch_folder
 from gift.stages.train_policy import reward_facts
 from gift.training.groups import GroupBatch, score
 from gift.training.order import derived_seed

@@ -2,7 +2,7 @@
 
 from gift.errors import GiftError
 from gift.evaluation.results import RESULTS_FILE, load_results
-from gift.stages.stage import Stage
+from gift.execution.stage import Stage
 
 RATE_TAG = "gift.learning_rate"
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from gift.evaluation.results import RESULTS_FILE, BenchmarkResult, load_results
+from gift.execution.stage import Stage
 from gift.provenance import provenance
 from gift.report.comparison.assemble import Findings, assemble
 from gift.report.comparison.html import render_comparison
@@ -13,7 +14,6 @@ from gift.report.comparison.schema import Comparison, save_comparison
 from gift.report.comparison.table import markdown_page
 from gift.report.comparison.wording import headline
 from gift.report.files import parse_document
-from gift.stages.stage import Stage
 from gift.tracking import stage_records
 
 COMPARISON_FOLDER = "comparison"

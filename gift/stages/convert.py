@@ -6,8 +6,8 @@ What is such a folder already, because nothing was trained, goes on as it is, in
 from pathlib import Path
 
 from gift.config import RunConfig
-from gift.stages.output import Output
-from gift.stages.stage import Stage
+from gift.execution.output import Output
+from gift.execution.stage import Stage
 from gift.storage import read_manifest
 
 

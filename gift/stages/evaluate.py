@@ -5,9 +5,9 @@ from pathlib import Path
 
 from gift.config import RunConfig
 from gift.evaluation.results import RESULTS_FILE, load_results, save_results
+from gift.execution.output import Output
+from gift.execution.stage import Stage
 from gift.progress import Progress
-from gift.stages.output import Output
-from gift.stages.stage import Stage
 
 
 def evaluation_output(config: RunConfig, data: str, model: str) -> Output:

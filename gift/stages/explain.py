@@ -14,13 +14,13 @@ from dataclasses import dataclass
 
 from gift.config import RunConfig
 from gift.errors import GiftError
+from gift.execution.output import Output, address, content_digest
+from gift.execution.stage import scratch_folder
 from gift.hub.mirror import mirrored_data
 from gift.stages.convert import converted_output
 from gift.stages.evaluate import evaluation_output
-from gift.stages.output import Output, address, content_digest
 from gift.stages.prepare_data import data_output
 from gift.stages.prepare_model import base_model_output
-from gift.stages.stage import scratch_folder
 from gift.stages.train_policy import policy_output
 from gift.stages.train_sft import sft_output
 from gift.storage import list_paths, read_manifest

@@ -6,8 +6,8 @@ from gift import registry
 from gift.errors import GiftError
 from gift.evaluation.gate import Opponent, Verdict, decide
 from gift.evaluation.results import RESULTS_FILE, BenchmarkResult, load_results
+from gift.execution.stage import Stage
 from gift.stages.champion import champion_result
-from gift.stages.stage import Stage
 
 VERDICT_FILE = "verdict.json"
 

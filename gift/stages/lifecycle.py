@@ -5,9 +5,9 @@ from contextlib import ExitStack
 
 from gift.config import RunConfig, parse_config
 from gift.errors import GiftError
+from gift.execution.stage import exit_on_fault
 from gift.progress import BANNER
 from gift.stages.champion import warn_if_not_comparable
-from gift.stages.stage import exit_on_fault
 from gift.tracking import StageRecord, finish_parent_run, stage_records, start_parent_run
 from gift.webhook import RunEnd, post_run_end
 
@@ -47,7 +47,7 @@ def finish_run(config: str, run_id: str, state: str) -> None:
     with exit_on_fault(), ExitStack() as whatever_happens:
         parsed = parse_config(config)
         if parsed.compute.nodes > 1:
-            from gift.stages.train_on_nodes import cancel_training  # loads Kubernetes' models
+            from gift.execution.train_on_nodes import cancel_training  # loads Kubernetes' models
 
             whatever_happens.callback(cancel_training, run_id)
         end = RunEnd(

@@ -5,9 +5,9 @@ from pathlib import Path
 from gift.config import RunConfig
 from gift.data.sources import data_settings, write_data
 from gift.data.splits import SPLITS
+from gift.execution.output import Output, content_digest
+from gift.execution.stage import Stage, scratch_folder
 from gift.hub.mirror import mirrored_data
-from gift.stages.output import Output, content_digest
-from gift.stages.stage import Stage, scratch_folder
 
 
 def data_output(config: RunConfig) -> Output:

@@ -4,11 +4,11 @@ from pathlib import Path
 
 from gift.config import FolderModel, PackageModel, RunConfig, ScratchModel
 from gift.data.problems import read_problems
+from gift.execution.output import Output
+from gift.execution.stage import Stage
 from gift.fingerprint.files import sha256_of
 from gift.models.base_model import write_base_model
 from gift.models.sources import model_files, package_file
-from gift.stages.output import Output
-from gift.stages.stage import Stage
 
 
 def base_model_output(config: RunConfig, data: str) -> Output:

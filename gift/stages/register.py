@@ -2,10 +2,10 @@
 
 from gift import registry
 from gift.evaluation.gate import Verdict
+from gift.execution.output import content_digest
+from gift.execution.stage import Stage
 from gift.stages.champion import EVALUATION_TAG
 from gift.stages.gate import read_verdict
-from gift.stages.output import content_digest
-from gift.stages.stage import Stage
 
 NOT_PROMOTED_TAG = "gift.not_promoted"
 """Tag of a model version: why it is not champion although the verdict was for it."""

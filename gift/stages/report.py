@@ -10,6 +10,7 @@ from gift.errors import GiftError
 from gift.evaluation.gate import Verdict
 from gift.evaluation.results import RESULTS_FILE, BenchmarkResult, load_results
 from gift.evaluation.statistics import INTERVAL_CONFIDENCE, PairedDifference, paired_difference
+from gift.execution.stage import Stage
 from gift.provenance import provenance
 from gift.report.html import render_report
 from gift.report.schema import (
@@ -26,7 +27,6 @@ from gift.report.schema import (
 )
 from gift.stages.gate import read_verdict
 from gift.stages.register import NOT_PROMOTED_TAG
-from gift.stages.stage import Stage
 from gift.storage import read_manifest
 from gift.tracking import StageRecord, stage_records
 

@@ -1,11 +1,11 @@
 """Stage: SFT model + prompts → checkpoint of the trained policy (DeepSpeed ranks of `gift.training.rl`)."""
 
 from gift.config import FolderModel, FunctionReward, ModelReward, RewardConfig, RunConfig
+from gift.execution.output import Output
+from gift.execution.stage import Stage
+from gift.execution.train_once import CHECKPOINTS, compute_settings, train_once
 from gift.fingerprint.files import sha256_of
 from gift.fingerprint.own_code import own_code
-from gift.stages.output import Output
-from gift.stages.stage import Stage
-from gift.stages.train_once import CHECKPOINTS, compute_settings, train_once
 
 RANKS = "gift.training.rl"
 

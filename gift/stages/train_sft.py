@@ -4,9 +4,9 @@ With `sft.steps: 0` the base model is the SFT model: it goes on as it is, and no
 """
 
 from gift.config import RunConfig
-from gift.stages.output import Output
-from gift.stages.stage import Stage
-from gift.stages.train_once import CHECKPOINTS, compute_settings, train_once
+from gift.execution.output import Output
+from gift.execution.stage import Stage
+from gift.execution.train_once import CHECKPOINTS, compute_settings, train_once
 
 RANKS = "gift.training.sft"
 

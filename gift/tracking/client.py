@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from gift.tracking.entities import (
-    Experiment,
     Metric,
+    MlflowExperiment,
     ModelVersion,
     RegisteredModel,
     Run,
@@ -38,7 +38,7 @@ class MlflowClient:
 
     # --- experiments and runs ---
 
-    def get_experiment_by_name(self, name: str) -> Experiment | None:
+    def get_experiment_by_name(self, name: str) -> MlflowExperiment | None:
         """None where there is none; a deleted one is found, too."""
         try:
             answer = self.rest.get("experiments/get-by-name", experiment_name=name)["experiment"]
@@ -46,7 +46,7 @@ class MlflowClient:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
             return None
-        return Experiment(answer["experiment_id"], answer["lifecycle_stage"])
+        return MlflowExperiment(answer["experiment_id"], answer["lifecycle_stage"])
 
     def create_experiment(self, name: str) -> None:
         self.rest.post("experiments/create", name=name)

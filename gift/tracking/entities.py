@@ -17,7 +17,7 @@ class Metric:
 
 
 @dataclass(frozen=True)
-class Experiment:
+class MlflowExperiment:
     experiment_id: str
     lifecycle_stage: str
     """active or deleted"""

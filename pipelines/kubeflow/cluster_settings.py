@@ -3,7 +3,7 @@
 All of it is fixed at compile time, because KFP leaves dangling references for limits that are pipeline parameters.
 
 KFP's caching is off for every stage. Stages that make something find it by the digest of all that decides it
-(`gift.stages.stage`), and a tracker, a registry or a champion that has moved on is nothing that KFP's key knows:
+(`gift.execution.stage`), and a tracker, a registry or a champion that has moved on is nothing that KFP's key knows:
 KFP would skip opening the MLflow run, a gate that compares with a new champion, or training a new policy.
 
 The limit of `/work` is the dry run's estimate. It ends a pod that fills it, before others on its node suffer, and

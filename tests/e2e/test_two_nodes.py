@@ -19,9 +19,9 @@ from tiny_jobs import TINY, own_reward, write_inputs
 
 from gift.config import RunConfig, load_profile
 from gift.data.problems import read_problems
+from gift.execution.stage import run_stage
 from gift.models.base_model import write_base_model
 from gift.stages.convert import convert
-from gift.stages.stage import run_stage
 from gift.stages.train_policy import train_policy
 from gift.stages.train_sft import train_sft
 from gift.storage import download_directory, list_paths, upload_directory

@@ -14,12 +14,12 @@ from gift.algorithms.normalization import BETAS, Normalization
 from gift.config import RunConfig, load_profile
 from gift.data.problems import read_problems
 from gift.data.sources import write_data
+from gift.execution.stage import run_stage
 from gift.models.base_model import write_base_model
 from gift.models.loading import load_model
 from gift.rollout.rollouts import Rollouts
 from gift.rollout.transformers import TransformersEngine
 from gift.stages.check_normalization import NORMALIZATION_FILE, PROMPTS, check_normalization
-from gift.stages.stage import run_stage
 from gift.storage import download_directory, read_manifest, upload_directory
 from gift.tracking import start_parent_run
 

@@ -9,9 +9,9 @@ from mlflow import MlflowClient
 from gift.config import RunConfig, load_profile, parse_config
 from gift.errors import GiftError
 from gift.evaluation.results import BenchmarkResult, EvaluationSettings, save_results
+from gift.execution.stage import run_stage
 from gift.stages.choose_learning_rate import choose_learning_rate
 from gift.stages.configure import configure
-from gift.stages.stage import run_stage
 from gift.storage import upload_directory
 from gift.tracking import start_parent_run
 

@@ -9,9 +9,9 @@ import torch
 from gift.config import load_profile
 from gift.data.problems import read_problems
 from gift.data.sources import write_data
+from gift.execution.stage import run_stage
 from gift.models.base_model import write_base_model
 from gift.stages.evaluate import evaluate
-from gift.stages.stage import run_stage
 from gift.storage import upload_directory
 from gift.tracking import start_parent_run
 

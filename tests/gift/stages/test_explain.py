@@ -8,11 +8,11 @@ from typer.testing import CliRunner
 
 from gift.config import RunConfig, load_profile
 from gift.errors import GiftError
+from gift.execution.output import Output, address
+from gift.execution.stage import run_stage
 from gift.stages import evaluate, prepare_data, prepare_model, train_policy, train_sft
 from gift.stages.explain import DecisionChange, explain
-from gift.stages.output import Output, address
 from gift.stages.prepare_data import prepare_data as prepare_data_stage
-from gift.stages.stage import run_stage
 from gift.storage import upload_directory
 from gift.tracking import start_parent_run
 from pipelines.cli.main import app

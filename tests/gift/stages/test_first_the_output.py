@@ -11,9 +11,9 @@ import pytest
 from mlflow import MlflowClient
 
 from gift.config import RunConfig, load_profile
+from gift.execution.stage import Stage, run_stage
 from gift.stages.prepare_data import prepare_data
 from gift.stages.prepare_model import prepare_model
-from gift.stages.stage import Stage, run_stage
 from gift.stages.train_policy import train_policy
 from gift.stages.train_sft import train_sft
 from gift.storage import list_paths

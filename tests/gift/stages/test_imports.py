@@ -67,7 +67,7 @@ def test_every_stage_has_a_ceiling() -> None:
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_starts_light(stage: str) -> None:
     ceiling, forbidden = STAGES[stage]
-    count, chains = _loaded(f"gift.stages.{stage}", "gift.stages.stage")
+    count, chains = _loaded(f"gift.stages.{stage}", "gift.execution.stage")
     assert _culprits(chains, forbidden) == {}
     assert ceiling is None or count <= ceiling, f"gift.stages.{stage} loads {count} modules, {ceiling} are allowed"
 

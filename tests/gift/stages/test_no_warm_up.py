@@ -6,6 +6,7 @@ import pytest
 from tiny_jobs import TINY, write_inputs
 
 from gift.config import RunConfig, load_profile
+from gift.execution.stage import content_digest, run_stage
 from gift.report.schema import load_report
 from gift.stages.convert import convert
 from gift.stages.evaluate import evaluate
@@ -14,7 +15,6 @@ from gift.stages.prepare_data import prepare_data
 from gift.stages.prepare_model import prepare_model
 from gift.stages.register import register
 from gift.stages.report import report
-from gift.stages.stage import content_digest, run_stage
 from gift.stages.train_policy import train_policy
 from gift.stages.train_sft import train_sft
 from gift.storage import download_directory, read_manifest

@@ -13,13 +13,13 @@ from gift.config import RunConfig, load_profile
 from gift.data.splits import SPLITS
 from gift.evaluation.gate import Verdict
 from gift.evaluation.results import RESULTS_FILE, BenchmarkResult, EvaluationSettings, save_results
+from gift.execution.stage import run_stage
 from gift.report.schema import Report, load_report
 from gift.stages.champion import EVALUATION_TAG
 from gift.stages.gate import VERDICT_FILE, gate
 from gift.stages.lifecycle import start_run
 from gift.stages.register import NOT_PROMOTED_TAG, register
 from gift.stages.report import report
-from gift.stages.stage import run_stage
 from gift.storage import delete_directory, download_directory, upload_directory
 from gift.storage.client import connect
 from gift.tracking import start_parent_run

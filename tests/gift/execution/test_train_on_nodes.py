@@ -7,8 +7,8 @@ import pytest
 
 from gift.config import load_profile
 from gift.errors import GiftError
-from gift.stages.stage import Stage
-from gift.stages.train_on_nodes import train_on_nodes
+from gift.execution.stage import Stage
+from gift.execution.train_on_nodes import train_on_nodes
 from gift.storage import upload_directory
 from gift.tracking import StageRun
 

@@ -8,8 +8,8 @@ from mlflow import MlflowClient
 
 from gift.config import RunConfig, load_profile
 from gift.errors import GiftError
-from gift.stages.output import Output, content_digest
-from gift.stages.stage import Stage, run_stage
+from gift.execution.output import Output, content_digest
+from gift.execution.stage import Stage, run_stage
 from gift.storage import read_manifest
 from gift.tracking import start_parent_run
 from gift.tracking.records import stage_records

@@ -4,15 +4,15 @@ import json
 import sys
 from unittest import mock
 
+from gift.execution.stage import run_stage
 from gift.launch.one_node import launch_ranks
-from gift.stages.stage import run_stage
 from gift.stages.train_sft import train_sft
 
 
 def main() -> None:
     arguments = json.loads(sys.argv[1])
     with mock.patch(
-        "gift.stages.train_once.launch_ranks", lambda _module, *rest: launch_ranks("die_in_training", *rest)
+        "gift.execution.train_once.launch_ranks", lambda _module, *rest: launch_ranks("die_in_training", *rest)
     ):
         run_stage(train_sft, **arguments)
 

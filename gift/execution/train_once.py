@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from gift.config import RunConfig
+from gift.execution.output import Output, output_digest
+from gift.execution.stage import Stage, scratch_folder
 from gift.hub.mirror import with_reward_models
 from gift.launch.one_node import launch_ranks
 from gift.launch.rank_job import ResumeSettings, TrainingJob
-from gift.stages.output import Output, output_digest
-from gift.stages.stage import Stage, scratch_folder
 from gift.storage import delete_directory, list_paths
 from gift.tracking import send_late_metrics
 
@@ -40,7 +40,7 @@ def train_once(stage: Stage, module: str, output: Output, metadata: dict[str, st
         return facts
 
     def make_on_nodes() -> tuple[list[str], dict[str, str]]:
-        from gift.stages.train_on_nodes import train_on_nodes  # loads Kubernetes' models
+        from gift.execution.train_on_nodes import train_on_nodes  # loads Kubernetes' models
 
         _name_what_does_not_fit(resumable, digest)
         return train_on_nodes(stage, module, data, model, f"{resumable}/{digest}", f"{nodes}/{digest}"), facts

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from gift.config import load_profile
+from gift.execution.stage import run_stage
 from gift.stages.prepare_data import prepare_data
 from gift.stages.prepare_model import prepare_model
-from gift.stages.stage import run_stage
 from gift.stages.train_sft import train_sft
 from gift.storage import list_paths, read_manifest, upload_directory
 from gift.tracking import start_parent_run

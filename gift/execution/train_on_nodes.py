@@ -12,11 +12,11 @@ import os
 
 from gift.config import digest_of
 from gift.errors import GiftError
+from gift.execution.stage import Stage, scratch_folder
 from gift.launch.node_program import JOB_FILE, NodeJob
 from gift.launch.train_job_api import TrainJobApi
 from gift.launch.train_job_follow import cancel_train_jobs, run_train_job
 from gift.launch.train_job_manifest import train_job
-from gift.stages.stage import Stage, scratch_folder
 from gift.storage import read_manifest, upload_directory
 
 IMAGE_VARIABLE = "GIFT_IMAGE"

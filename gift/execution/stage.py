@@ -3,8 +3,8 @@
 A stage is a plain function `(stage, **inputs) -> str` from URIs to a URI or a word. `run_stage` is the only way in:
 from a KFP component, from the command line and from tests.
 
-The address of an output is the digest of everything that decides it (`gift.stages.output`). So "already made" is a look
-at one manifest, the same on a laptop and on a cluster, for a second run and for a retried task.
+The address of an output is the digest of everything that decides it (`output`). So "already made" is a look at one
+manifest, the same on a laptop and on a cluster, for a second run and for a retried task.
 """
 
 import errno
@@ -18,8 +18,8 @@ from typing import NoReturn
 
 from gift.config import RunConfig, parse_config
 from gift.errors import GiftError
+from gift.execution.output import Output, address, content_digest
 from gift.progress import BANNER
-from gift.stages.output import Output, address, content_digest
 from gift.storage import compose_directory, download_directory, read_manifest, upload_directory
 from gift.tracking import StageRun, stage_run
 from gift.tracking.records import OUTPUT_DIGEST_TAG, OUTPUT_TAG, REUSED_TAG
