@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from gift.config import RunConfig, load_profile
+from gift.execution import output
 from gift.execution.output import Output
 from gift.fingerprint import library as library_source
 from gift.fingerprint import packages
-from gift.stages import convert, evaluate, output, prepare_data, prepare_model, train_policy, train_sft
+from gift.stages import convert, evaluate, prepare_data, prepare_model, train_policy, train_sft
 
 STAGES = ("prepare_data", "prepare_model", "train_sft", "train_policy", "convert", "evaluate")
 
