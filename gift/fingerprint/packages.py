@@ -18,7 +18,7 @@ COMPUTING: dict[str, tuple[str, ...]] = {
 }
 """Module → the distributions behind it."""
 
-IMAGE_VARIABLES = ("GIFT_IMAGE_CONTENT", "GIFT_IMAGE_DIGEST")
+IMAGE_VARIABLES = ("GIFT_IMAGE_FOUNDATION", "GIFT_IMAGE_DIGEST")
 """Our own images say what is in them below our code; of another image only the digest is known."""
 
 

@@ -162,6 +162,7 @@ def _build_command(client: str, name: str, options: BuildOptions, labels: dict[s
         "VARIANT": options.variant,
         "VERSION": tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"],
         "GIT_SHA": labels["org.opencontainers.image.revision"],
+        "FOUNDATION_DIGEST": labels["gift.foundation-digest"],
         "LOCK_DIGEST": labels["gift.lock-digest"],
         "SOURCE_DIGEST": labels["gift.source-digest"],
         "ASKED": str(time.time()),

@@ -89,12 +89,23 @@ def lock_digest(variant: Variant) -> str:
     return files_digest([Path(f"requirements/{name}.txt") for name in names])
 
 
+def foundation_digest(name: str, variant: Variant, base_digest: str) -> str:
+    """sha256 over what an image has below packages and our code: its base and its Dockerfile, with what lies beside it.
+
+    A stage in the image finds it as GIFT_IMAGE_FOUNDATION and counts it among what decides an output, so that an image
+    that was rebuilt for another command trains nothing again.
+    """
+    files = files_digest([path for path in source_files(name) if path.parts[0] == "images"])
+    return hashlib.sha256(f"{base_digest} {variant} {files}".encode()).hexdigest()
+
+
 def expected_labels(name: str, variant: Variant, base_digest: str) -> dict[str, str]:
     """The labels of an image that is up to date with this checkout."""
     return {
         "org.opencontainers.image.revision": git_sha(),
         "org.opencontainers.image.base.digest": base_digest,
         "gift.variant": variant,
+        "gift.foundation-digest": foundation_digest(name, variant, base_digest),
         "gift.lock-digest": lock_digest(variant),
         "gift.source-digest": files_digest(source_files(name)),
     }

@@ -17,12 +17,14 @@ FROM scratch
 COPY gift/code.py wheels* /
 ARG GIT_SHA
 ARG SOURCE_DIGEST
+ARG FOUNDATION_DIGEST
 ARG LOCK_DIGEST
 ARG BASE_DIGEST
 ARG VARIANT
 ARG TORCH
 LABEL org.opencontainers.image.revision=${GIT_SHA} org.opencontainers.image.base.digest=${BASE_DIGEST} \\
-      gift.source-digest=${SOURCE_DIGEST} gift.lock-digest=${LOCK_DIGEST} gift.variant=${VARIANT} gift.torch=${TORCH}
+      gift.foundation-digest=${FOUNDATION_DIGEST} gift.source-digest=${SOURCE_DIGEST} \\
+      gift.lock-digest=${LOCK_DIGEST} gift.variant=${VARIANT} gift.torch=${TORCH}
 """
 
 

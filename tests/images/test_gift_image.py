@@ -44,6 +44,13 @@ def test_its_labels_say_what_it_was_built_from(gift_image: Image) -> None:
     assert labels["org.opencontainers.image.base.digest"].startswith("sha256:") or "@sha256:" in str(labels)
 
 
+def test_a_stage_in_it_finds_what_the_image_is_below_our_code(gift_image: Image) -> None:
+    with docker_engine() as engine:
+        labels = engine.images.get(gift_image.id).labels
+    code = "from gift.fingerprint.packages import surroundings; print(surroundings()['image'])"
+    assert run(gift_image, "python", "-c", code).strip() == labels["gift.foundation-digest"]
+
+
 def test_the_code_in_it_is_the_checkouts_and_knows_its_commit(gift_image: Image) -> None:
     stages = ["gift.stages.train_policy", "gift.stages.evaluate"]
     code = (

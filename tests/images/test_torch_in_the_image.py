@@ -64,6 +64,7 @@ def test_in_a_build_the_real_chooser_answers_with_and_without_the_folder(
     labels = {
         "org.opencontainers.image.base.digest": "",
         "org.opencontainers.image.revision": "",
+        "gift.foundation-digest": "",
         "gift.lock-digest": "",
         "gift.source-digest": "",
     }

@@ -103,7 +103,7 @@ def test_an_image_counts_by_what_is_in_it_below_our_code(monkeypatch: pytest.Mon
     plain = made.decisions_with({})
     monkeypatch.setenv("GIFT_IMAGE_DIGEST", "sha256:one")
     somebodys = made.decisions_with({})
-    monkeypatch.setenv("GIFT_IMAGE_CONTENT", "below")
+    monkeypatch.setenv("GIFT_IMAGE_FOUNDATION", "below")
     ours = made.decisions_with({})
     monkeypatch.setenv("GIFT_IMAGE_DIGEST", "sha256:two")
     rebuilt = made.decisions_with({})

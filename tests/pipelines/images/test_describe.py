@@ -38,6 +38,19 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def test_the_foundation_follows_base_and_dockerfile_but_not_our_code(checkout: Path) -> None:
+    def digest(base: str = "sha256:base") -> str:
+        return describe.foundation_digest("gift", "cpu", base)
+
+    first = digest()
+    (checkout / "gift" / "code.py").write_text("print(2)")
+    (checkout / "requirements" / "cpu.txt").write_text("a==2")
+    (checkout / "images" / "other" / "Dockerfile").write_text("FROM other")
+    assert digest() == first
+    (checkout / "images" / "gift" / "Dockerfile").write_text("FROM other")
+    assert len({first, digest(), digest("sha256:other"), describe.foundation_digest("gift", "gpu", "sha256:base")}) == 4
+
+
 def test_a_build_sees_sources_alone(checkout: Path) -> None:
     expected = ["gift/code.py", "images/gift/Dockerfile", "requirements/cpu.txt"]
     assert [path.as_posix() for path in describe.source_files("gift")] == expected
