@@ -64,7 +64,7 @@ def test_a_stage_that_was_killed_goes_on_when_it_is_started_again(
 
 
 def _train_until_killed(arguments: dict[str, str], scratch: Path) -> int:
-    ranks = HERE.parent / "training" / "ranks"
+    ranks = HERE.parents[1] / "support" / "ranks"
     dying = {"MODULE": "gift.training.sft", "STEP": "2", "CHECKPOINT": "2", "VICTIM": "launcher"}
     environment = os.environ | {f"DIE_{name}": value for name, value in dying.items()} | {"PYTHONPATH": str(ranks)}
     environment["TMPDIR"] = str(scratch)  # a process that is killed leaves its folders behind
