@@ -27,7 +27,13 @@ from pipelines.machine.processes import free_ports
 
 # A test that uses one of these starts servers, containers, ranks or vLLM, and is marked `slow` for it.
 SLOW_FIXTURES = {"services", "needs_docker"}
-SLOW_MODULES = {"tiny_jobs", "tiny_llamas", "gift.launch.one_node", "gift.rollout.vllm_process"}
+SLOW_MODULES = {
+    "tiny_jobs",
+    "tiny_llamas",
+    "gift.launch.one_node",
+    "gift.rollout.vllm_process",
+    "pipelines.local.services",
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

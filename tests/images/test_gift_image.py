@@ -140,7 +140,7 @@ def test_a_failed_build_names_its_log(gift_image: Image) -> None:
         with docker_engine() as engine:
             engine.images.remove("gift-without-pip:test")
     assert failed.returncode == 1
-    assert "building gift:never failed" in failed.stderr
+    assert "looking for torch failed" in failed.stderr
     assert "build.log" in failed.stderr
 
 
