@@ -19,6 +19,7 @@ DOWNLOADING_STAGES = ("prepare-data", "prepare-model", *TRAINING_STAGES)
 """Base model and data; training stages fetch reward models."""
 VLLM_SERVER = "GIFT_VLLM_SERVER"
 VLLM_WEIGHTS = "GIFT_VLLM_WEIGHTS"
+"""A folder that the ranks and a vLLM server see under the same path; needed when they don't share a machine."""
 WEIGHTS_FOLDER = "/weights"
 """Where pods have the volume through which weights reach a vLLM server; the server's own pod, too."""
 

@@ -11,13 +11,14 @@ import torch.distributed as dist
 from torch import nn
 
 from gift.config import RunConfig
+from gift.config.surroundings import VLLM_SERVER
 from gift.errors import GiftError
 from gift.rollout.engine import RolloutEngine
 from gift.rollout.ranks import Ranks, neighbouring_ranks
 from gift.rollout.transformers import TransformersEngine
 from gift.rollout.vllm import VllmEngine
 from gift.rollout.vllm_process import VllmProcess, WorkerSettings, vllm_environment
-from gift.rollout.vllm_server import SERVER_VARIABLE, VllmServer
+from gift.rollout.vllm_server import VllmServer
 from gift.rollout.weights import Weights, whole_weights
 
 
@@ -108,9 +109,9 @@ def _gpus(count: int, device: torch.device) -> list[str] | None:
 def _engine_on_server(
     config: RunConfig, device: torch.device, *, eos: int, pad: int, weights_of: Callable[[nn.Module], Weights]
 ) -> VllmEngine:
-    address = os.environ.get(SERVER_VARIABLE)
+    address = os.environ.get(VLLM_SERVER)
     if not address:
-        raise GiftError(f"rollout.vllm.placement is server, but {SERVER_VARIABLE} does not say where it is")
+        raise GiftError(f"rollout.vllm.placement is server, but {VLLM_SERVER} does not say where it is")
     server = VllmServer(address, temperature=config.rollout.temperature, eos=eos)
     ranks = neighbouring_ranks(dist.get_world_size()) if dist.is_initialized() else Ranks()
     return VllmEngine(

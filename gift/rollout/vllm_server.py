@@ -20,10 +20,10 @@ from typing import Any
 
 import requests
 
+from gift.config.surroundings import VLLM_SERVER
 from gift.errors import GiftError
 from gift.rollout.vllm import Completion
 
-SERVER_VARIABLE = "GIFT_VLLM_SERVER"
 LONGEST_SECONDS = 30 * 60
 REQUESTS_AT_ONCE = 64
 
@@ -83,7 +83,7 @@ class VllmServer:
         except requests.RequestException as error:
             raise GiftError(
                 f"the vLLM server at {self._address} does not answer ({type(error).__name__}); "
-                f"check {SERVER_VARIABLE} and that the server runs"
+                f"check {VLLM_SERVER} and that the server runs"
             ) from error
         if response.status_code == requests.codes.not_found and path != "/v1/completions":
             raise GiftError(f"{self._address} has no {path}; start the vLLM server with VLLM_SERVER_DEV_MODE=1")

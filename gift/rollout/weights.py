@@ -18,11 +18,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from gift.config.surroundings import VLLM_WEIGHTS
 from gift.errors import GiftError
 from gift.rollout.ranks import Ranks
 
-WEIGHTS_VARIABLE = "GIFT_VLLM_WEIGHTS"
-"""A folder that the ranks and a vLLM server see under the same path; needed when they don't share a machine."""
 FILE_BYTES = 512 * 2**20
 """A GPU's weights pass through a rank's memory in files of this size."""
 
@@ -68,14 +67,14 @@ def shared_weights(weights: Weights, dtype: torch.dtype, ranks: Ranks) -> Iterat
 
 def _place(needed: int) -> Path:
     """Shared memory where there is enough of it (containers often have 64 MiB), else the folder for temporary files."""
-    named = os.environ.get(WEIGHTS_VARIABLE)
+    named = os.environ.get(VLLM_WEIGHTS)
     places = [Path(named)] if named else [Path("/dev/shm"), Path(tempfile.gettempdir())]  # noqa: S108
     for place in places:
         if place.is_dir() and shutil.disk_usage(place).free > needed:
             return place
     raise GiftError(
         f"the weights for vLLM need {needed / 2**30:.1f} GiB, which {' and '.join(map(str, places))} do not have; "
-        f"give the container more shared memory or set {WEIGHTS_VARIABLE}"
+        f"give the container more shared memory or set {VLLM_WEIGHTS}"
     )
 
 

@@ -12,11 +12,12 @@ import requests
 import torch
 from transformers import LlamaForCausalLM
 
+from gift.config.surroundings import VLLM_SERVER
 from gift.errors import GiftError
 from gift.launch.one_node import end_with_parent
 from gift.rollout.choose import open_engine
 from gift.rollout.vllm_process import vllm_environment
-from gift.rollout.vllm_server import SERVER_VARIABLE, VllmServer
+from gift.rollout.vllm_server import VllmServer
 from gift.training.engine_check import check_engine, mean_difference
 from pipelines.machine.processes import free_ports
 from tests.gift.rollout.tiny_models import EOS, PAD, vllm_config, write_model
@@ -45,7 +46,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaForCausalLM
             preexec_fn=end_with_parent(os.getpid()),
         )
         try:
-            environment.setenv(SERVER_VARIABLE, f"http://127.0.0.1:{port}")
+            environment.setenv(VLLM_SERVER, f"http://127.0.0.1:{port}")
             wait_until_it_answers(f"http://127.0.0.1:{port}/health", server)
             yield policy
         finally:
@@ -83,7 +84,7 @@ def test_a_server_takes_over_new_weights_and_samples_from_them(model: LlamaForCa
 
 
 def test_a_refused_request_gives_the_servers_reason(model: LlamaForCausalLM) -> None:
-    server = VllmServer(os.environ[SERVER_VARIABLE], temperature=1.0, eos=EOS)
+    server = VllmServer(os.environ[VLLM_SERVER], temperature=1.0, eos=EOS)
     with pytest.raises(
         GiftError, match=r"^the vLLM server at .* refused /v1/completions \(400\): .*maximum context .*$"
     ):
@@ -91,10 +92,10 @@ def test_a_refused_request_gives_the_servers_reason(model: LlamaForCausalLM) -> 
 
 
 def test_without_a_server_the_address_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(SERVER_VARIABLE, raising=False)
+    monkeypatch.delenv(VLLM_SERVER, raising=False)
     with pytest.raises(GiftError, match="GIFT_VLLM_SERVER does not say"):
         open_engine(CONFIG, Path("unused"), CPU, eos=EOS, pad=PAD).__enter__()
     (port,) = free_ports("127.0.0.1", 1)
-    monkeypatch.setenv(SERVER_VARIABLE, f"http://127.0.0.1:{port}")
+    monkeypatch.setenv(VLLM_SERVER, f"http://127.0.0.1:{port}")
     with pytest.raises(GiftError, match=rf"http://127.0.0.1:{port} does not answer \(ConnectionError\)"):
         open_engine(CONFIG, Path("unused"), CPU, eos=EOS, pad=PAD).__enter__()
