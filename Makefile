@@ -6,6 +6,8 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 INSTALLED := .venv/installed
+# In two processes: servers and subprocesses leave much of one core idle.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 .PHONY: run check test lint install lock clean
 
@@ -17,10 +19,10 @@ run: install
 
 # A test that takes longer than the limit is marked `slow`.
 check: lint
-	$(BIN)/python -m pytest -m "not slow" --timeout 20
+	$(PYTEST) -m "not slow" --timeout 20
 
 test: lint
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 lint: install
 	$(BIN)/ruff check .
@@ -33,7 +35,7 @@ install: $(INSTALLED)
 # uv takes packages from where pip is told to look (pipelines/install). vLLM's torchvision, torchaudio and torchcodec stay
 # out: they break it beside a CPU torch.
 UV := $(BIN)/python -m pipelines.install.uv
-INSTALL := $(UV) pip install --quiet --python $(BIN)/python --compile-bytecode
+INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 TOOLS := requirements/uv.txt requirements/build.txt
 LOCKS := requirements/cpu.txt requirements/development.txt requirements/models.txt
 $(INSTALLED): $(TOOLS) $(LOCKS) requirements/torch.txt requirements/gpu.txt pyproject.toml

@@ -37,13 +37,19 @@ SLOW_MODULES = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """`make check` leaves out what is marked `slow`: for what a test or its file uses, or by hand."""
+    """`make check` leaves out what is marked `slow`: for what a test or its file uses, or by hand.
+
+    Where tests run in two processes (`-n 2`), those of a file stay together, as they share what it sets up, and so do all
+    that use the Docker engine, which has one image and one network for them.
+    """
     for item in items:
         if not isinstance(item, pytest.Function):
             continue
         used = {getattr(thing, "__module__", None) for thing in vars(item.module).values()}
         if SLOW_FIXTURES & set(item.fixturenames) or SLOW_MODULES & used:
             item.add_marker(pytest.mark.slow)
+        group = "docker" if "needs_docker" in item.fixturenames else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")

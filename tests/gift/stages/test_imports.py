@@ -35,7 +35,7 @@ STAGES = {
     "compare": (DRAWING, HEAVY - DRAWN_WITH - {"scipy"}),
     "check_normalization": (None, frozenset({"mlflow", "deepspeed", "lm_eval", "vllm"})),
 }
-SHARED = {"stage", "train_once", "train_on_nodes"}
+SHARED = {"champion", "explain"}
 """Modules of the folder that are no stages."""
 
 
