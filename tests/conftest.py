@@ -39,8 +39,8 @@ SLOW_MODULES = {
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """`make check` leaves out what is marked `slow`: for what a test or its file uses, or by hand.
 
-    Where tests run in two processes (`-n 2`), those of a file stay together, as they share what it sets up, and so do all
-    that use the Docker engine, which has one image and one network for them.
+    Where tests run in two processes (`-n 2`), those of a file stay together, as they share what it sets up, and so do
+    all that use the Docker engine, which has one image and one network for them.
     """
     for item in items:
         if not isinstance(item, pytest.Function):

@@ -19,6 +19,7 @@ from gift.tracking import start_parent_run
 from gift.tracking.records import stage_records
 
 HERE = Path(__file__).parent
+ROOT = Path(__file__).parents[3]
 TINY = (
     "model.hidden_size=32",
     "model.intermediate_size=64",
@@ -64,9 +65,13 @@ def test_a_stage_that_was_killed_goes_on_when_it_is_started_again(
 
 
 def _train_until_killed(arguments: dict[str, str], scratch: Path) -> int:
-    ranks = HERE.parents[1] / "support" / "ranks"
+    ranks = ROOT / "tests" / "support" / "ranks"
     dying = {"MODULE": "gift.training.sft", "STEP": "2", "CHECKPOINT": "2", "VICTIM": "launcher"}
-    environment = os.environ | {f"DIE_{name}": value for name, value in dying.items()} | {"PYTHONPATH": str(ranks)}
+    environment = (
+        os.environ
+        | {f"DIE_{name}": value for name, value in dying.items()}
+        | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ranks}"}
+    )
     environment["TMPDIR"] = str(scratch)  # a process that is killed leaves its folders behind
     command = [sys.executable, str(HERE / "killed_training.py"), json.dumps(arguments)]
     return subprocess.run(command, env=environment, check=False).returncode

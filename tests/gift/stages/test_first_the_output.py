@@ -11,6 +11,7 @@ import pytest
 from mlflow import MlflowClient
 
 from gift.config import RunConfig, load_profile
+from gift.execution.output import Output
 from gift.execution.stage import Stage, run_stage
 from gift.stages.prepare_data import prepare_data
 from gift.stages.prepare_model import prepare_model
@@ -116,7 +117,7 @@ def make_once(stage: Stage) -> str:
         (folder / "text.txt").write_text("made")
         return {}
 
-    return stage.make_once("texts", [], [], make)
+    return stage.make_once(Output("texts", __name__, {}, {}), make)
 
 
 def make_for_run(stage: Stage) -> str:
