@@ -29,10 +29,10 @@ from gift.config.surroundings import (
     plain_variables,
     services_of_stage,
 )
-from gift.preflight.disk import TMP_GIB, ResourceKind, work_gib
+from gift.preflight.disk import LARGE_STAGES, TMP_GIB, ResourceKind, work_gib
 from pipelines.post_training import Place
 
-MODEL = ("prepare-model", "convert-sft", "convert-candidate", "evaluate-base", "evaluate-sft", "evaluate-candidate")
+MODEL = tuple(stage for stage in LARGE_STAGES if stage not in TRAINING_STAGES)
 EVALUATION = ("evaluate-base", "evaluate-sft", "evaluate-candidate")
 
 USER = 1000
