@@ -36,6 +36,7 @@ SLOW_MODULES = {
 }
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """`make check` leaves out what is marked `slow`: for what a test or its file uses, or by hand.
 
