@@ -6,8 +6,8 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 INSTALLED := .venv/installed
-# In two processes: servers and subprocesses leave much of one core idle.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
+# In two processes, as servers and subprocesses leave much of one core idle; the tests of a file share what it sets up.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
 .PHONY: run check test lint install lock clean
 

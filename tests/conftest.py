@@ -36,20 +36,14 @@ SLOW_MODULES = {
 }
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """`make check` leaves out what is marked `slow`: for what a test or its file uses, or by hand.
-
-    Where tests run in two processes (`-n 2`), those of a file stay together, as they share what it sets up, and so do
-    all that use the Docker engine, which has one image and one network for them.
-    """
-    functions = [item for item in items if isinstance(item, pytest.Function)]
-    with_docker = {item.path for item in functions if "needs_docker" in item.fixturenames}
-    for item in functions:
+    """`make check` leaves out what is marked `slow`: for what a test or its file uses, or by hand."""
+    for item in items:
+        if not isinstance(item, pytest.Function):
+            continue
         used = {getattr(thing, "__module__", None) for thing in vars(item.module).values()}
         if SLOW_FIXTURES & set(item.fixturenames) or SLOW_MODULES & used:
             item.add_marker(pytest.mark.slow)
-        item.add_marker(pytest.mark.xdist_group("docker" if item.path in with_docker else str(item.path)))
 
 
 @pytest.fixture(scope="session")
