@@ -7,6 +7,7 @@ from mlflow.tracking import MlflowClient
 
 from gift import registry
 from gift.errors import GiftError
+from gift.tracking import client
 from pipelines.machine.processes import free_ports
 
 HOST = "127.0.0.1"
@@ -105,13 +106,13 @@ def test_a_promotion_that_another_one_overtakes_says_so(
     model_name: str, run_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = (registry.register(model_name, f"s3://gift/runs/{i}/model", run_id, {}) for i in (1, 2))
-    move = MlflowClient.set_registered_model_alias
+    move = client.MlflowClient.set_registered_model_alias
 
-    def both_move(client: MlflowClient, name: str, alias: str, version: str) -> None:
-        move(client, name, alias, version)
-        move(client, name, alias, second)
+    def both_move(ours: client.MlflowClient, name: str, alias: str, version: str) -> None:
+        move(ours, name, alias, version)
+        move(ours, name, alias, second)
 
-    monkeypatch.setattr(MlflowClient, "set_registered_model_alias", both_move)
+    monkeypatch.setattr(client.MlflowClient, "set_registered_model_alias", both_move)
     with pytest.raises(
         registry.ChampionChangedError, match=f"version {second} .* at the same moment as version {first}"
     ):

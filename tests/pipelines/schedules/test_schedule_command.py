@@ -195,7 +195,7 @@ def test_a_schedule_that_cannot_be_applied_says_why_and_stops_all(
 def test_another_commit_needs_no_compilation_once_the_version_is_there(
     gift: Gift, server: KfpServer, commit: str, tmp_path: Path
 ) -> None:
-    source = checkout.ROOT / "pipelines" / "checkout.py"
+    source = checkout.ROOT / "pipelines" / "schedules" / "checkout.py"
     source.write_text("changed")
     status, output = gift("plan")
     assert status == 2
