@@ -13,10 +13,14 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.utils import logging as transformers_logging
 
 from gift.config import ScratchModel
 from gift.data.problems import Problem, completion_text, prompt_text
 from gift.data.tokenizer import train_tokenizer
+
+# Bars of a second or less would drown the stage's own lines.
+transformers_logging.disable_progress_bar()
 
 
 def make_from_scratch(
