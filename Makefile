@@ -6,8 +6,9 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 INSTALLED := .venv/installed
-# In two processes, as servers and subprocesses leave much of one core idle; the tests of a file share what it sets up.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+PYTEST := $(BIN)/python -m pytest
+# As servers and subprocesses leave much of one core idle; the tests of a file share what it sets up.
+IN_TWO_PROCESSES := -n 2 --dist loadfile
 
 .PHONY: run check test lint install lock clean
 
@@ -19,10 +20,11 @@ run: install
 
 # A test that takes longer than the limit is marked `slow`.
 check: lint
-	$(PYTEST) -m "not slow" --timeout 20
+	$(PYTEST) $(IN_TWO_PROCESSES) -m "not slow" --timeout 20
 
 test: lint
-	$(PYTEST)
+	$(PYTEST) $(IN_TWO_PROCESSES) -m "not docker"
+	$(PYTEST) -m docker
 
 lint: install
 	$(BIN)/ruff check .

@@ -37,13 +37,16 @@ SLOW_MODULES = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """`make check` leaves out what is marked `slow`: for what a test or its file uses, or by hand."""
-    for item in items:
-        if not isinstance(item, pytest.Function):
-            continue
+    """`make check` leaves out what is marked `slow`: for what a test or its file uses, or by hand. `make test` runs what
+    is marked `docker` one after the other: the engine has one image and one network for all of them."""
+    functions = [item for item in items if isinstance(item, pytest.Function)]
+    with_docker = {item.path for item in functions if "needs_docker" in item.fixturenames}
+    for item in functions:
         used = {getattr(thing, "__module__", None) for thing in vars(item.module).values()}
         if SLOW_FIXTURES & set(item.fixturenames) or SLOW_MODULES & used:
             item.add_marker(pytest.mark.slow)
+        if item.path in with_docker:
+            item.add_marker(pytest.mark.docker)
 
 
 @pytest.fixture(scope="session")
