@@ -37,8 +37,10 @@ SLOW_MODULES = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """`make check` leaves out what is marked `slow`: for what a test or its file uses, or by hand. `make test` runs what
-    is marked `docker` one after the other: the engine has one image and one network for all of them."""
+    """`make check` leaves out what is marked `slow`: for what a test or its file uses, or by hand.
+
+    `make test` runs what is marked `docker` one after the other: the engine has one image and one network for all.
+    """
     functions = [item for item in items if isinstance(item, pytest.Function)]
     with_docker = {item.path for item in functions if "needs_docker" in item.fixturenames}
     for item in functions:

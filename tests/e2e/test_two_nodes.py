@@ -26,7 +26,7 @@ from gift.stages.train_policy import train_policy
 from gift.stages.train_sft import train_sft
 from gift.storage import download_directory, list_paths, upload_directory
 from gift.tracking import start_parent_run
-from pipelines.images.describe import built_image
+from pipelines.images.describe import Image
 from pipelines.local.docker_runner import local_network
 from pipelines.local.services import Services, start_services, stop_services
 from pipelines.machine.docker_engine import docker_engine
@@ -40,8 +40,8 @@ NODES = ("compute.nodes=2", "compute.ranks=2", "compute.zero_stage=3", "compute.
 
 
 @pytest.fixture(scope="module")
-def image() -> str:
-    return built_image("gift").reference
+def image(gift_image: Image) -> str:
+    return gift_image.reference
 
 
 @pytest.fixture(scope="module")
