@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from kfp import compiler
 from mlflow import MlflowClient
+from tiny_settings import TINY_MODEL
 
 from gift.config import load_profile
 from gift.report.schema import load_report
@@ -29,10 +30,7 @@ from pipelines.machine.processes import free_ports
 TINY = (
     "registered_model=gift-docker",
     "experiment=gift-docker",
-    "model.hidden_size=32",
-    "model.intermediate_size=64",
-    "model.layers=1",
-    "model.attention_heads=2",
+    *TINY_MODEL,
     "data.sft=400",
     "data.train=100",
     "data.heldout=8",

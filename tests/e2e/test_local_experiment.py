@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tiny_settings import TINY_MODEL
 
 from gift.report.comparison.schema import Comparison, load_comparison
 from gift.tracking import StageRecord, stage_records, start_parent_run
@@ -14,10 +15,7 @@ from pipelines.local.services import Services
 TINY = (
     "registered_model=gift-e2e-experiment",
     "experiment=gift-e2e-experiment",
-    "model.hidden_size=32",
-    "model.intermediate_size=64",
-    "model.layers=1",
-    "model.attention_heads=2",
+    *TINY_MODEL,
     "data.sft=400",
     "data.train=100",
     "data.heldout=8",

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 from mlflow import MlflowClient
+from tiny_settings import TINY_MODEL
 
 from gift import registry
 from gift.report.schema import load_report
@@ -20,10 +21,7 @@ from pipelines.local.services import Services
 TINY = (
     "registered_model=gift-e2e",
     "experiment=gift-e2e",
-    "model.hidden_size=32",
-    "model.intermediate_size=64",
-    "model.layers=1",
-    "model.attention_heads=2",
+    *TINY_MODEL,
     "data.sft=400",
     "data.train=100",
     "data.heldout=24",

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from mlflow import MlflowClient
 from safetensors.torch import load_file
+from tiny_settings import TINY_MODEL
 
 from gift.config import RunConfig, load_profile
 from gift.conversion.hugging_face import convert_checkpoint
@@ -20,10 +21,7 @@ from gift.models.base_model import write_base_model
 from pipelines.machine.processes import free_ports
 
 TINY = (
-    "model.hidden_size=32",
-    "model.intermediate_size=64",
-    "model.layers=1",
-    "model.attention_heads=2",
+    *TINY_MODEL,
     "data.sft=64",
     "data.train=32",
     "data.heldout=8",

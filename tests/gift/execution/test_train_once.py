@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tiny_settings import TINY_WARM_UP
 
 from gift.config import load_profile
 from gift.execution.stage import run_stage
@@ -20,26 +21,12 @@ from gift.tracking.records import stage_records
 
 HERE = Path(__file__).parent
 ROOT = Path(__file__).parents[3]
-TINY = (
-    "model.hidden_size=32",
-    "model.intermediate_size=64",
-    "model.layers=1",
-    "model.attention_heads=2",
-    "data.sft=64",
-    "data.train=32",
-    "data.heldout=8",
-    "compute.ranks=1",
-    "sft.steps=4",
-    "sft.batch_size=8",
-    "sft.micro_batch_size=4",
-    "sft.checkpoint_every=2",
-)
 
 
 def test_a_stage_that_was_killed_goes_on_when_it_is_started_again(
     bucket_prefix: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    config = load_profile("local", (*TINY, f"storage.uri={bucket_prefix}"))
+    config = load_profile("local", (*TINY_WARM_UP, f"storage.uri={bucket_prefix}"))
     run = {"config": config.model_dump_json(), "run_id": "r", "parent_run_id": start_parent_run(config, bucket_prefix)}
     data = run_stage(prepare_data, **run)
     inputs = {"data": data, "model": run_stage(prepare_model, **run, data=data)}
@@ -60,7 +47,7 @@ def test_a_stage_that_was_killed_goes_on_when_it_is_started_again(
     assert list_paths(resumable) == []
     assert [step for step, _ in stage_records(run["parent_run_id"])["train-sft"].curves["loss"]] == [0, 1, 2, 3]
 
-    rarely = load_profile("local", (*TINY, f"storage.uri={bucket_prefix}", "sft.checkpoint_every=3"))
+    rarely = load_profile("local", (*TINY_WARM_UP, f"storage.uri={bucket_prefix}", "sft.checkpoint_every=3"))
     assert run_stage(train_sft, **run | {"config": rarely.model_dump_json()}, **inputs) == output
 
 

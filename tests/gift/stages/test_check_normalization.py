@@ -9,6 +9,7 @@ import pytest
 import torch
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from tiny_settings import TINY_MODEL
 
 from gift.algorithms.normalization import BETAS, Normalization
 from gift.config import RunConfig, load_profile
@@ -24,10 +25,7 @@ from gift.storage import download_directory, read_manifest, upload_directory
 from gift.tracking import start_parent_run
 
 TINY = (
-    "model.hidden_size=32",
-    "model.intermediate_size=64",
-    "model.layers=1",
-    "model.attention_heads=2",
+    *TINY_MODEL,
     "data.sft=64",
     "data.train=40",
     "data.heldout=8",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny_settings import TINY_MODEL
 
 from gift.config import load_profile
 from gift.data.problems import read_problems
@@ -16,10 +17,7 @@ from gift.storage import upload_directory
 from gift.tracking import start_parent_run
 
 TINY = (
-    "model.hidden_size=32",
-    "model.intermediate_size=64",
-    "model.layers=1",
-    "model.attention_heads=2",
+    *TINY_MODEL,
     "data.sft=64",
     "data.train=8",
     "data.heldout=4",
@@ -62,10 +60,10 @@ def test_cpu_is_obeyed_where_there_is_a_gpu_and_is_part_of_the_outputs_digest(
     assert _evaluate(bucket_prefix, uris, "cpu") == on_cpu
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the GPU that must be missing")
 def test_a_gpu_that_is_not_there_is_one_line_before_anything_is_evaluated(
-    bucket_prefix: str, uris: dict[str, str], capsys: pytest.CaptureFixture[str]
+    bucket_prefix: str, uris: dict[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(SystemExit):
         _evaluate(bucket_prefix, uris, "cuda")
     error = capsys.readouterr().err

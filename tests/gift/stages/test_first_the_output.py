@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from tiny_settings import TINY_WARM_UP
 
 from gift.config import RunConfig, load_profile
 from gift.execution.output import Output
@@ -22,18 +23,7 @@ from gift.tracking import start_parent_run
 
 STAGES = Path(__file__).parents[3] / "gift" / "stages"
 TINY = (
-    "model.hidden_size=32",
-    "model.intermediate_size=64",
-    "model.layers=1",
-    "model.attention_heads=2",
-    "data.sft=64",
-    "data.train=32",
-    "data.heldout=8",
-    "compute.ranks=1",
-    "sft.steps=4",
-    "sft.batch_size=8",
-    "sft.micro_batch_size=4",
-    "sft.checkpoint_every=2",
+    *TINY_WARM_UP,
     "rl.steps=2",
     "rl.prompts_per_step=2",
     "rl.micro_batch_groups=1",
