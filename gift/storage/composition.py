@@ -12,7 +12,7 @@ from s3transfer.manager import TransferManager
 
 from gift.errors import GiftError
 from gift.storage.client import Location, connect, parse_uri, storage_faults
-from gift.storage.manifest import MANIFEST_NAME, Manifest, ManifestFile, read_manifest
+from gift.storage.manifest import MANIFEST_NAME, Manifest, ManifestFile, read_manifest, write_manifest
 from gift.storage.objects import delete_keys, in_parallel, keys_below
 
 
@@ -51,16 +51,9 @@ def compose_directory(
         files = in_parallel(client, copy, sources)
         stale = keys_below(client, location) - {location.key(file.path) for file in files}
         delete_keys(client, location.bucket, sorted(stale))
-        manifest = Manifest(
-            files=tuple(files),
-            step=step,
-            parents=tuple(parents),
-            metadata=dict(metadata or {}),
-            decided_by=dict(decided_by or {}),
+        return write_manifest(
+            client, location, files, step=step, parents=parents, metadata=metadata, decided_by=decided_by
         )
-        body = manifest.model_dump_json(indent=1).encode()
-        client.put_object(Bucket=location.bucket, Key=location.key(MANIFEST_NAME), Body=body)
-    return manifest
 
 
 def delete_directory(uri: str) -> None:

@@ -2,13 +2,17 @@
 
 import hashlib
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from botocore.exceptions import ClientError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from gift.storage.client import DirectoryError, connect, error_code, parse_uri, storage_faults
+from gift.storage.client import DirectoryError, Location, connect, error_code, parse_uri, storage_faults
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 MANIFEST_NAME = "manifest.json"
 
@@ -86,3 +90,26 @@ def read_manifest(uri: str) -> Manifest | None:
         raise DirectoryError(
             f"{uri}/{MANIFEST_NAME} is not valid ({place}: {fault['msg']}): write the directory again"
         ) from error
+
+
+def write_manifest(
+    client: "S3Client",
+    location: Location,
+    files: Iterable[ManifestFile],
+    *,
+    step: int | None,
+    parents: Iterable[str],
+    metadata: Mapping[str, str] | None,
+    decided_by: Mapping[str, str] | None,
+) -> Manifest:
+    """Declare the directory at `location` complete; every one of the `files` must lie there by now."""
+    manifest = Manifest(
+        files=tuple(files),
+        step=step,
+        parents=tuple(parents),
+        metadata=dict(metadata or {}),
+        decided_by=dict(decided_by or {}),
+    )
+    body = manifest.model_dump_json(indent=1).encode()
+    client.put_object(Bucket=location.bucket, Key=location.key(MANIFEST_NAME), Body=body)
+    return manifest

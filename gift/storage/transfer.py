@@ -22,7 +22,7 @@ from s3transfer.manager import TransferManager
 from gift.errors import GiftError
 from gift.fingerprint.files import sha256_of
 from gift.storage.client import DirectoryError, Location, connect, error_code, parse_uri, storage_faults
-from gift.storage.manifest import MANIFEST_NAME, Manifest, ManifestFile, read_manifest
+from gift.storage.manifest import MANIFEST_NAME, Manifest, ManifestFile, read_manifest, write_manifest
 from gift.storage.objects import delete_keys, in_parallel, keys_below
 
 logger = logging.getLogger(__name__)
@@ -57,15 +57,9 @@ def upload_directory(
         client.delete_object(Bucket=location.bucket, Key=location.key(MANIFEST_NAME))
         files = in_parallel(client, lambda transfers, path: _upload_file(transfers, source, path, location), paths)
         delete_keys(client, location.bucket, sorted(stale))
-        manifest = Manifest(
-            files=tuple(files),
-            step=step,
-            parents=tuple(parents),
-            metadata=dict(metadata or {}),
-            decided_by=dict(decided_by or {}),
+        manifest = write_manifest(
+            client, location, files, step=step, parents=parents, metadata=metadata, decided_by=decided_by
         )
-        body = manifest.model_dump_json(indent=1).encode()
-        client.put_object(Bucket=location.bucket, Key=location.key(MANIFEST_NAME), Body=body)
     _log("uploaded", manifest, uri, started)
     return manifest
 
