@@ -1,7 +1,8 @@
 """The user's own code behind an import path such as `my_package.rewards:brevity`.
 
 Followed is the package of the function itself, and whatever lies outside of the folder of installed packages: a file
-beside it, a checkout that is installed editable. Of installed packages that it imports the version counts.
+beside it, a checkout that is installed editable. Of installed packages that it imports the version counts, of this
+library what it can reach, as of a stage.
 """
 
 import importlib.machinery
@@ -9,18 +10,19 @@ import importlib.metadata
 import importlib.util
 import sys
 import sysconfig
+from collections.abc import Iterable
 from pathlib import Path
 
 from gift.errors import GiftError
+from gift.fingerprint.library import reach_in_library
 from gift.fingerprint.modules import reach
-from gift.fingerprint.packages import installed_version
+from gift.fingerprint.packages import computing_packages, installed_version
 
-OURS = ("gift", "components", "pipelines")
-"""Counted by the stage that calls the function."""
+LIBRARY = "gift"
 
 
 def own_code(function: str) -> dict[str, str]:
-    """`code <module>` → digest and `package <name>` → version, for all that `module:function` can reach.
+    """`code <module>` or `source <module>` → digest, `package <name>` → version: all that `module:function` reaches.
 
     Raises:
         GiftError: a file is no Python.
@@ -30,10 +32,15 @@ def own_code(function: str) -> dict[str, str]:
 
     if top in sys.stdlib_module_names:
         return {}  # Python's version says it all
+    if top == LIBRARY:
+        return _of_library([module])
+    library: list[str] = []
 
     def find(name: str) -> Path | None:
         first = name.partition(".")[0]
-        if first in OURS or first in sys.stdlib_module_names:
+        if first == LIBRARY:
+            library.append(name)
+        if first == LIBRARY or first in sys.stdlib_module_names:
             return None
         path = _source(name)
         return path if path is not None and (first == top or not _is_installed(path)) else None
@@ -44,9 +51,19 @@ def own_code(function: str) -> dict[str, str]:
         found = reach([module], find)
     except SyntaxError as error:
         raise GiftError(f"reward {function!r}: {error.filename}, line {error.lineno}, is no Python") from error
-    names = {name for other in found.others - sys.stdlib_module_names - {*OURS} for name in _distributions(other)}
+    names = {name for other in found.others - sys.stdlib_module_names - {LIBRARY} for name in _distributions(other)}
     versions = {f"package {name}": installed_version(name) or "" for name in sorted(names)}
-    return {f"code {name}": digest for name, digest in found.digests.items()} | versions
+    return {f"code {name}": digest for name, digest in found.digests.items()} | versions | _of_library(library)
+
+
+def _of_library(modules: Iterable[str]) -> dict[str, str]:
+    """In the words of `gift.execution.output`, as the stage that calls the function may reach the same modules."""
+    facts: dict[str, str] = {}
+    for module in modules:
+        found = reach_in_library(module)
+        facts |= {f"source {name}": digest for name, digest in found.digests.items()}
+        facts |= {f"package {name}": version for name, version in computing_packages(found.others).items()}
+    return facts
 
 
 def _distributions(module: str) -> list[str]:
@@ -63,11 +80,11 @@ def _source(name: str) -> Path | None:
         spec = importlib.util.find_spec(top)
     except ValueError:  # `__main__`
         return None
-    for depth in range(len(rest)):
+    for part in rest:
         if spec is None or spec.submodule_search_locations is None:
             return None
-        inner = ".".join([top, *rest[: depth + 1]])
-        spec = importlib.machinery.PathFinder.find_spec(inner, list(spec.submodule_search_locations))
+        # Without the names above it: of a namespace package Python asks the imported parent, and nothing is imported.
+        spec = importlib.machinery.PathFinder.find_spec(part, list(spec.submodule_search_locations))
     return Path(spec.origin) if spec is not None and spec.origin is not None else None
 
 

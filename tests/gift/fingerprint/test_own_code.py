@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from gift.errors import GiftError
+from gift.fingerprint.library import reach_in_library
 from gift.fingerprint.own_code import own_code
 
 
@@ -73,3 +74,25 @@ def test_code_that_is_no_python_is_one_line(project: Path) -> None:
     (project / "my_rewards" / "limits.py").write_text("LONGEST = \n")
     with pytest.raises(GiftError, match=r"limits\.py, line 1, is no Python"):
         own_code("my_rewards.short:short")
+
+
+def test_modules_in_folders_without_init_count(project: Path) -> None:
+    nested = project / "my_space" / "deep"
+    nested.mkdir(parents=True)
+    (nested / "words.py").write_text("WORDS = ()\n")
+    (nested / "reward.py").write_text("from my_space.deep import words\nNAMED = 'my_space.deep.named'\n")
+    (nested / "named.py").write_text("X = 1\n")
+    expected = {f"code my_space.deep.{name}" for name in ("reward", "words", "named")}
+    assert own_code("my_space.deep.reward:f").keys() == expected
+    (project / "my_words.py").write_text("from my_space.deep import words\n")
+    assert "code my_space.deep.words" in own_code("my_rewards.short:short")
+
+
+def test_what_it_takes_from_this_library_counts_as_for_a_stage(project: Path) -> None:
+    with (project / "my_words.py").open("a") as code:
+        code.write("def f():\n    from gift.evaluation import scoring\n")
+    found = own_code("my_rewards.short:short")
+    stage = {f"source {name}": digest for name, digest in reach_in_library("gift.evaluation.scoring").digests.items()}
+    assert "source gift.evaluation.scoring" in stage
+    assert stage.items() <= found.items()
+    assert own_code("gift.evaluation.scoring:marked_number").items() >= stage.items()
