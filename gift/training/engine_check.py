@@ -38,7 +38,7 @@ def check_engine(
     limit, temperature = config.vllm.max_difference, config.temperature
     engine.refresh(policy)
     difference = mean_difference(policy, _samples(engine, prompts), temperature)
-    if difference > limit:
+    if not difference <= limit:  # neither is NaN
         raise GiftError(
             f"the engine's log-probabilities are {difference:.3f} nats per token off the trainer's, "
             f"rollout.vllm.max_difference is {limit}; use rollout.engine: transformers, or raise the limit"
@@ -51,13 +51,13 @@ def check_engine(
     difference = mean_difference(policy, rollouts, temperature)
     scale_weights(policy, 2.0)
     engine.refresh(policy)
-    if difference > limit:
+    if not difference <= limit:
         raise GiftError(
             f"the engine kept old weights: after a change of all weights its log-probabilities are {difference:.3f} "
             f"nats per token off the trainer's (limit {limit}); use rollout.engine: transformers for this model"
         )
     change = mean_difference(policy, rollouts, temperature)
-    if change <= limit:
+    if not change > limit:
         raise GiftError(
             f"a change of all weights moves log-probabilities by only {change:.3f} nats per token, so that an engine "
             f"with old weights would go unnoticed; lower rollout.vllm.max_difference ({limit}) below that"
