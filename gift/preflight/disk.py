@@ -5,7 +5,7 @@
 Every count follows what this project's code does, and is the worst case: a base model in float32, whatever the hub has,
 and the last checkpoint written while the one before it is still on its way to the store.
 
-    model             what a stage fetches or makes as a Hugging Face folder
+    model             what a stage fetches or makes as a Hugging Face folder; none where there is no SFT to do
     checkpoint        DeepSpeed's: float32 master weights and two moments, and under ZeRO 1 and 2 the weights as well
     resume            the checkpoint that a training leaves every few steps, or goes on from
     rewards           reward models of the hub
@@ -67,6 +67,7 @@ def estimate_disk(
     parameters = parameter_count(shape)
     base = float(FLOAT32 * parameters)
     converted = float((2 if config.conversion.precision == "bf16" else FLOAT32) * parameters)
+    start = converted if config.sft.steps else base
     whole = checkpoint_bytes(config, parameters)
     rewards = sum(FLOAT32 * parameter_count(s) for r, s in reward_models if isinstance(r.model, HubModel))
     training = {
@@ -77,12 +78,12 @@ def estimate_disk(
     policy = training | _resume(config, parameters, config.rl.checkpoint_every) | _rollout(config, parameters)
     stages: StagesDisk = {
         "prepare-model": {"model": base},
-        "train-sft": {"model": base} | sft,
-        "convert-sft": {"model": base + converted, "checkpoint": whole},
-        "train-policy": {"model": converted} | policy,
-        "convert-candidate": {"model": 2 * converted, "checkpoint": whole},
+        "train-sft": {"model": base} | sft if config.sft.steps else {},
+        "convert-sft": {"model": base + converted, "checkpoint": whole} if config.sft.steps else {},
+        "train-policy": {"model": start} | policy,
+        "convert-candidate": {"model": start + converted, "checkpoint": whole},
         "evaluate-base": {"model": base},
-        "evaluate-sft": {"model": converted},
+        "evaluate-sft": {"model": start},
         "evaluate-candidate": {"model": converted},
     }
     other = {"other": other_bytes(config)}

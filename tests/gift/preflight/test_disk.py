@@ -158,3 +158,13 @@ def test_folders_on_one_disk_share_it(tmp_path: Path, monkeypatch: pytest.Monkey
     check_disks({tmp_path / "not there yet" / "runs": 0.0, tmp_path / "scratch": 6.0 * GIB})
     with pytest.raises(GiftError, match=r"10\.0 GiB are free at .*scratch, a run needs at least 11\.0 GiB there"):
         check_disks({tmp_path / "scratch": 6.0 * GIB, tmp_path / "store": 5.0 * GIB})
+
+
+def test_without_sft_later_stages_hold_the_base_model_as_it_is() -> None:
+    parts = parts_of(load_profile("qwen2.5-7b-gsm8k", ("sft.steps=0",)))
+    base = parts["prepare-model"]["model"]
+    half = parts["evaluate-candidate"]["model"]
+    assert base == 2 * half
+    assert parts["train-policy"]["model"] == parts["evaluate-sft"]["model"] == base
+    assert parts["convert-candidate"]["model"] == base + half
+    assert parts["train-sft"].keys() == parts["convert-sft"].keys() == {"other"}
