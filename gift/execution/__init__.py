@@ -1,6 +1,7 @@
 """How a stage is carried out: its MLflow run, its scratch folder, an output that is made once, a training.
 
-`stage` is what all stages share and the only way in, `output` says what decides an output, `train_once` trains on this
-machine or, with `train_on_nodes`, on several. May import `launch`, `hub`, `tracking`, `storage`, `config`,
-`fingerprint`, `progress` and `errors`.
+`stage` is what all stages share and the only way in, `output` and `reward_facts` say what decides an output,
+`train_once` trains on this machine or, with `train_on_nodes`, on several.
+
+May import `launch`, `hub`, `tracking`, `storage`, `config`, `fingerprint`, `progress` and `errors`.
 """

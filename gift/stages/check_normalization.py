@@ -22,13 +22,13 @@ from gift.config import RunConfig
 from gift.data.problems import read_problems
 from gift.data.tokens import tokenize_prompts
 from gift.execution.output import Output
+from gift.execution.reward_facts import reward_facts, unused_judges
 from gift.execution.stage import Stage, scratch_folder
 from gift.hub.mirror import with_reward_models
 from gift.models.device import choose_device
 from gift.models.loading import load_model, load_tokenizer
 from gift.rewards import open_scorer
 from gift.rollout.transformers import TransformersEngine
-from gift.stages.train_policy import reward_facts
 from gift.training.groups import GroupBatch, score
 from gift.training.order import derived_seed
 from gift.training.policy import response_log_probabilities
@@ -62,7 +62,10 @@ def check_normalization(stage: Stage, data: str, policy: str, reference: str) ->
         "compute.device": config.compute.device,
     }
     inputs = {"data": data, "policy": policy, "reference": reference}
-    uri = stage.make_once(Output("normalization", __name__, settings, inputs, facts=reward_facts(config)), make)
+    output = Output(
+        "normalization", __name__, settings, inputs, facts=reward_facts(config), unused=unused_judges(config)
+    )
+    uri = stage.make_once(output, make)
     with stage.fetched(uri) as (folder,):
         result = Normalization.model_validate_json((folder / NORMALIZATION_FILE).read_text(encoding="utf-8"))
     stage.log_files(uri)
