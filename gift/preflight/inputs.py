@@ -42,6 +42,8 @@ def check_run(
             "set compute.nodes=1, or compile the pipeline for a cluster (--dry-run checks the rest)"
         )
     check_server_address(config, os.environ)
+    for folder in folders:
+        check_folder(folder)
     check_disks(dict.fromkeys(folders, 0.0) | disk_needs(config, scratch, store))
 
 
@@ -79,6 +81,15 @@ def disk_needs(config: RunConfig, scratch: Path | None, store: Path | None) -> d
     return dict(needs)
 
 
+def check_folder(folder: Path) -> None:
+    """Raises: GiftError: `folder` can't be made, or nothing can be written to it."""
+    existing = _existing(folder)
+    if not existing.is_dir():
+        raise GiftError(f"{folder} can't be a folder: {existing} is a file; choose another with --runs or --state-dir")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise GiftError(f"{existing} may not be written to; choose another folder with --runs or --state-dir")
+
+
 def check_disks(needs: Mapping[Path, float]) -> None:
     """Compare what folders take (in bytes) with their disks; folders on one disk share it.
 
@@ -87,7 +98,7 @@ def check_disks(needs: Mapping[Path, float]) -> None:
     """
     disks = defaultdict[int, dict[Path, float]](dict)
     for folder, needed in needs.items():
-        existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+        existing = _existing(folder)
         on_disk = disks[existing.stat().st_dev]
         on_disk[existing] = on_disk.get(existing, 0.0) + needed
     for on_disk in disks.values():
@@ -98,6 +109,11 @@ def check_disks(needs: Mapping[Path, float]) -> None:
                 f"{free / 2**30:.1f} GiB are free at {place}, a run needs at least {needed / 2**30:.1f} GiB there; "
                 "make room, or choose folders on another disk with --runs, --state-dir and TMPDIR"
             )
+
+
+def _existing(folder: Path) -> Path:
+    """The folder itself, or the nearest above it that is there."""
+    return next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
 
 
 def _module_exists(name: str) -> bool:

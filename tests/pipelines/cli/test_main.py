@@ -82,6 +82,18 @@ def test_what_is_missing_is_found_before_the_first_stage(
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize("runs", ["file", "file/below"])
+def test_a_file_where_a_folder_must_be_is_found_before_the_first_stage(
+    gift, services: Services, tmp_path: Path, runs: str
+) -> None:
+    (tmp_path / "file").touch()
+    status, output = gift("run", "--profile", "local", "--runs", runs)
+    assert status == 1
+    assert f"error: {runs} can't be a folder: " in output
+    assert "--runs" in output
+    assert "▶" not in output
+
+
 def test_a_full_disk_is_found_before_the_first_stage(gift, services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gift.preflight.inputs.FREE_BYTES", 2**60)
     status, output = gift("run", "--profile", "local")
