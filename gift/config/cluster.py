@@ -13,6 +13,8 @@ from pydantic import Field, model_validator
 
 from gift.config.section import Count, PositiveFloat, PositiveInt, Section
 
+IMAGE_BY_DIGEST = r"^[a-z0-9][\w./:-]*@sha256:[0-9a-f]{64}$"
+"""What a cluster is told to run: a tag may name another image tomorrow."""
 KubernetesName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
 LabelKey = Annotated[str, Field(pattern=r"^([a-z0-9.-]+/)?[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?$")]
 

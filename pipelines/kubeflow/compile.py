@@ -18,13 +18,12 @@ from pathlib import Path
 from kfp import compiler, dsl
 
 from gift.config import RunConfig
+from gift.config.cluster import IMAGE_BY_DIGEST
 from gift.config.surroundings import check_cluster_services
 from gift.errors import GiftError
 from pipelines.kubeflow.cluster_settings import cluster_placement
 from pipelines.kubeflow.lint import LintSettings, lint
 from pipelines.post_training import NAME, add_stages
-
-_IMAGE = re.compile(r"[a-z0-9][\w./:-]*@sha256:[0-9a-f]{64}")
 
 
 def compile_pipeline(config: RunConfig, image: str) -> str:
@@ -37,7 +36,7 @@ def compile_pipeline(config: RunConfig, image: str) -> str:
         GiftError: the image is not named by its digest, the profile lacks what a cluster needs, or `gift lint` finds
             something; each finding is a line.
     """
-    if not _IMAGE.fullmatch(image):
+    if not re.fullmatch(IMAGE_BY_DIGEST, image):
         raise GiftError(
             f"the image {image} must be named by its digest (registry/name@sha256: and 64 hex digits): a tag may name "
             "another image by the time that a stage starts"

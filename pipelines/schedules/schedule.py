@@ -16,13 +16,12 @@ import yaml
 from pydantic import AwareDatetime, Field, ValidationError, field_validator, model_validator
 
 from gift.config import digest_of
-from gift.config.cluster import KubernetesName
+from gift.config.cluster import IMAGE_BY_DIGEST, KubernetesName
 from gift.config.section import Commit, Section
 from gift.errors import GiftError
 from pipelines.schedules.cron import check_cron
 
 NAME = r"^[A-Za-z0-9][\w.-]*$"
-IMAGE = r"^[a-z0-9][\w.:/-]*@sha256:[0-9a-f]{64}$"
 LONGEST_NAME = 80
 """KFP keeps at most 255 characters of a description, which holds the name."""
 
@@ -38,7 +37,7 @@ class Schedule(Section):
     """`key=value` settings, as `gift run --set` takes them."""
     git_sha: Commit
     """The commit that the pipeline is compiled from."""
-    image: Annotated[str, Field(pattern=IMAGE)]
+    image: Annotated[str, Field(pattern=IMAGE_BY_DIGEST)]
     """The image of all stages, by digest: registry/name@sha256:<64 hex digits>."""
     service_account: KubernetesName | None = None
     """Account of the runs' pods; None leaves it to KFP."""
