@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from gift.config import RunConfig, load_profile
+from gift.config.cluster import IMAGE_BY_DIGEST
 from gift.data.sources import public_data
 from gift.errors import GiftError
 from gift.hub.mirror import hub_models, push
@@ -30,7 +31,6 @@ from pipelines.cli.session import (
 from pipelines.images.describe import read_image
 
 REQUIREMENTS = Path(__file__).resolve().parents[2] / "requirements"
-IMAGE_BY_DIGEST = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
 
 app = typer.Typer(help="Copy what a profile needs from outside into the own store.", no_args_is_help=True)
 
@@ -88,11 +88,12 @@ def push_command(
     mlflow_port: MlflowPort = 5500,
 ) -> None:
     """Copy a profile's models and data sets from the hub (or GIFT_DATA_DIR) into its store, where stages look first."""
-    with one_line_errors(), session_services(state_dir, s3_port, mlflow_port):
+    with one_line_errors("interrupted"):
         config = load_profile(profile, tuple(override or ()))
-        check_storage(config.storage.uri)
-        for uri in push(config):
-            console.print(f"mirrored    {uri}", soft_wrap=True, highlight=False)
+        with session_services(state_dir, s3_port, mlflow_port):
+            check_storage(config.storage.uri)
+            for uri in push(config):
+                console.print(f"mirrored    {uri}", soft_wrap=True, highlight=False)
 
 
 def needs_of(config: RunConfig, image: str | None, variant: str) -> Iterator[Need]:
@@ -102,7 +103,7 @@ def needs_of(config: RunConfig, image: str | None, variant: str) -> Iterator[Nee
         GiftError: the image is not named by digest.
     """
     if image:
-        if not IMAGE_BY_DIGEST.fullmatch(image):
+        if not re.fullmatch(IMAGE_BY_DIGEST, image):
             raise GiftError(f"--image {image} names no digest; a tag may be moved, so give NAME@sha256:…")
         yield Need("image", *image.split("@"))
     for model in hub_models(config):

@@ -77,3 +77,12 @@ def test_an_image_tag_is_refused():
     result = CliRunner().invoke(app, ["mirror", "list", "--profile", "local", "--image", "registry.example/gift:1.0"])
     assert result.exit_code == 1
     assert "names no digest" in result.output
+
+
+def test_a_mistake_in_what_is_to_be_pushed_starts_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    result = CliRunner().invoke(app, ["mirror", "push", "--profile", "nope"])
+    assert result.exit_code == 1
+    assert "profile 'nope' does not exist" in result.output
+    assert list(tmp_path.iterdir()) == []
