@@ -7,6 +7,7 @@ import typer
 from rich.markup import escape
 
 from gift.config import load_profile
+from gift.config.surroundings import services_of_run
 from gift.errors import GiftError
 from pipelines.cli.session import Overrides, Profile, console, one_line_errors
 from pipelines.kubeflow.lint import LintSettings, lint
@@ -32,11 +33,13 @@ def compile_command(
 
         text = compile_pipeline(config, image)
         write_pipeline(text, output)
-        cluster = config.cluster
-        secrets = [cluster.s3_secret, cluster.mlflow_secret, *filter(None, [cluster.webhook_secret])]
+        secrets = dict.fromkeys(service.secret for service in services_of_run(config) if service.secret)
         console.print(f"pipeline    {output} ({len(text.encode()):,} bytes)", soft_wrap=True, highlight=False)
         console.print(f"image       {escape(image)}", soft_wrap=True, highlight=False)
         console.print(f"needs       the Secrets {', '.join(secrets)} in the namespace of its runs", soft_wrap=True)
+        if config.samples_on_server:
+            claim = config.cluster.vllm_weights_claim
+            console.print(f"            and the PersistentVolumeClaim {claim}", soft_wrap=True)
 
 
 def lint_command(

@@ -345,8 +345,26 @@ def test_the_command_writes_a_pipeline_that_lint_passes(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert [path.name for path in output.parent.iterdir()] == ["pipeline.yaml"]
     assert json.loads(parse_pipeline(output.read_text()).defaults["config"])["registered_model"] == "gift-local"
-    assert "gift-s3" in result.output
+    assert "needs       the Secrets gift-s3, gift-mlflow in the namespace" in result.output
     assert CliRunner().invoke(app, ["lint", str(output)]).exit_code == 0
+
+
+def test_the_command_names_everything_that_the_cluster_must_have(tmp_path: Path) -> None:
+    output = tmp_path / "pipeline.yaml"
+    settings = (
+        "rollout.vllm={placement: server}",
+        "cluster.vllm_secret=my-vllm",
+        "cluster.vllm_weights_claim=my-weights",
+        "cluster.hub=true",
+        "cluster.hub_secret=my-hub",
+        "cluster.webhook_secret=my-webhook",
+    )
+    sets = [word for setting in settings for word in ("--set", setting)]
+    arguments = ["compile", "--profile", "qwen2.5-7b-gsm8k", "--image", IMAGE, "-o", str(output), *sets]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert "the Secrets gift-s3, gift-mlflow, my-webhook, my-hub, my-vllm in the namespace" in result.output
+    assert "the PersistentVolumeClaim my-weights" in result.output
 
 
 def test_the_command_writes_nothing_that_lint_refuses(tmp_path: Path) -> None:
