@@ -60,7 +60,8 @@ def session_services(state_dir: Path, s3_port: int, mlflow_port: int, host: str 
         return
     with shared_services(state_dir, host=host, s3_port=s3_port, mlflow_port=mlflow_port) as services:
         os.environ.update(services.environment)
-        os.environ.update({"NO_PROXY": host, "no_proxy": host, "MLFLOW_DISABLE_TELEMETRY": "true"})
+        direct = ",".join(filter(None, (os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), host)))
+        os.environ.update({"NO_PROXY": direct, "no_proxy": direct, "MLFLOW_DISABLE_TELEMETRY": "true"})
         for cloud_identity in ("AWS_SESSION_TOKEN", "AWS_PROFILE"):  # they belong to another S3
             os.environ.pop(cloud_identity, None)
         # `gift up` gives it this address, whatever it was for containers.

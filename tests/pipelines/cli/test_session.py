@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -20,6 +21,23 @@ def test_the_address_of_named_servers_is_shown_without_a_password(
     with session_services(tmp_path / "state", 8333, 5500) as page:
         assert page == "https://mlflow.example:5502/base"
     assert not (tmp_path / "state").exists(), "nothing of our own is started"
+
+
+@pytest.mark.parametrize("name", ["no_proxy", "NO_PROXY"])
+def test_whom_a_user_reaches_without_a_proxy_stays_so(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    @contextmanager
+    def no_servers(*_: Path, **__: object) -> Iterator[SimpleNamespace]:
+        yield SimpleNamespace(environment={}, mlflow_port=5500)
+
+    monkeypatch.setattr("pipelines.cli.session.shared_services", no_servers)
+    for variable in ("no_proxy", "NO_PROXY", "MLFLOW_DISABLE_TELEMETRY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.setenv(variable, "")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv(name, ".internal")
+    with session_services(tmp_path / "state", 8333, 5500, host="172.17.0.1"):
+        assert os.environ["no_proxy"] == os.environ["NO_PROXY"] == ".internal,172.17.0.1"
 
 
 @contextmanager
