@@ -6,6 +6,7 @@ wheels or behind a proxy with its own CA installs with uv through the same. What
 Left out: pip's constraints and its choice between wheels and source, which the lock files decide here.
 """
 
+import math
 import os
 import sys
 from pathlib import Path
@@ -35,7 +36,7 @@ def uv_environment() -> dict[str, str]:
     }
     unless_told = {
         "UV_DEFAULT_INDEX": pip.get("index-url"),
-        "UV_HTTP_TIMEOUT": pip.get("timeout", "").partition(".")[0],  # whole seconds
+        "UV_HTTP_TIMEOUT": _whole_seconds(pip.get("timeout")),
         "UV_INDEX_STRATEGY": "unsafe-best-match",  # as pip does: the best file of all indexes (hashes are checked)
     }
     besides = {
@@ -49,6 +50,14 @@ def uv_environment() -> dict[str, str]:
     for name, (separator, values) in besides.items():
         environment[name] = separator.join(filter(None, [environment.get(name, ""), *values]))
     return {name: value for name, value in environment.items() if value or name in os.environ}
+
+
+def _whole_seconds(timeout: str | None) -> str | None:
+    """uv knows no fractions; what is no number is pip's to refuse."""
+    try:
+        return str(math.ceil(float(timeout))) if timeout else None
+    except ValueError:
+        return None
 
 
 def main() -> None:

@@ -87,3 +87,10 @@ def test_a_machine_that_says_nothing_gets_nothing(monkeypatch: pytest.MonkeyPatc
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
     assert uv_environment() == {"UV_INDEX_STRATEGY": "unsafe-best-match"} | os.environ
+
+
+@pytest.mark.parametrize(("pips", "uvs"), [("20", "20"), ("0.5", "1"), ("1.2", "2"), ("soon", None)])
+def test_a_timeout_in_whole_seconds(pips: str, uvs: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("UV_HTTP_TIMEOUT", raising=False)
+    monkeypatch.setenv("PIP_DEFAULT_TIMEOUT", pips)
+    assert uv_environment().get("UV_HTTP_TIMEOUT") == uvs
