@@ -6,6 +6,7 @@ packages are installed and stay in no layer.
 Left out: other platforms than the engine's own, and signatures.
 """
 
+import configparser
 import fcntl
 import json
 import shutil
@@ -65,6 +66,8 @@ def build_image(name: str, options: BuildOptions, say: Callable[[str], None]) ->
             return _build(name, options, folder, Path(temporary), say)
     except OSError as error:
         raise GiftError(f"cannot build image {name}: {error}") from error
+    except (configparser.Error, UnicodeDecodeError) as error:
+        raise GiftError(f"cannot build image {name}: a configuration file of pip is damaged: {error}") from error
 
 
 def _build(

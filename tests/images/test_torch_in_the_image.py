@@ -86,3 +86,13 @@ def test_in_a_build_the_real_chooser_answers_with_and_without_the_folder(
     cuda = "torch: the registry's build for CUDA, which with its libraries takes"
     assert (kind, lines[0].startswith(cuda)) in {("cuda", True), ("cpu", False)}
     assert kind == "cuda" or lines == ["torch: the CPU build, from PyTorch's index"]
+
+
+def test_a_damaged_configuration_of_pip_is_one_line(
+    checkout: Path, needs_docker: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pip.conf").write_text("index-url = https://packages.example\n")
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
+    built = CliRunner().invoke(app, ["images", "build", "--cpu", "--base", BASE, "--tag", TAG])
+    assert built.exit_code == 1
+    assert "error: cannot build image gift: a configuration file of pip is damaged" in built.output
