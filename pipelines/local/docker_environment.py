@@ -57,7 +57,10 @@ def weights_folder(config: RunConfig) -> Path | None:
 
 
 def _check_address(name: str) -> None:
-    host = urlsplit(os.environ.get(name, "")).hostname or ""
+    try:
+        host = urlsplit(os.environ.get(name, "")).hostname or ""
+    except ValueError as error:
+        raise GiftError(f"{name} is no address: {error}") from None  # its text may hold a password
     if host == "localhost" or host.startswith("127.") or host == "::1":
         raise GiftError(
             f"{name} names {host}, which inside a container is the container itself: name an address of the server"

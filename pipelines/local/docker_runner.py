@@ -42,10 +42,12 @@ def containers(config: RunConfig, run_id: str) -> StageRunner:
     """The runner of one run, in the image that was built last.
 
     Raises:
-        GiftError: no engine, no image of this checkout's sources, or servers that a container cannot reach.
+        GiftError: no engine, no image of this checkout's sources, or servers or files that a container cannot reach.
     """
     servers_are_named = bool(os.environ.get("MLFLOW_TRACKING_URI"))
     check_surroundings(config, servers_are_named=servers_are_named)
+    for path in local_inputs(config):
+        _check_links(path)
     image = built_image("gift")
     leads_out = config.cluster.hub or config.samples_on_server
     network, host = ("bridge", "") if servers_are_named else local_network(hub=leads_out)
@@ -115,6 +117,16 @@ def local_inputs(config: RunConfig) -> list[Path]:
     models = [config.model, *(reward.model for reward in config.rewards if isinstance(reward, ModelReward))]
     paths += [model.path for model in models if isinstance(model, FolderModel)]
     return sorted({path.absolute() for path in paths if path is not None})
+
+
+def _check_links(path: Path) -> None:
+    """Raises: GiftError: a folder has links to files outside of it, as the hub client's cache does."""
+    for link in (inside for inside in path.rglob("*") if inside.is_symlink()):
+        if not link.resolve().is_relative_to(path.resolve()):
+            raise GiftError(
+                f"{link} links out of {path}, which is all a container sees: name a copy without links, as "
+                "`cp -rL` makes one"
+            )
 
 
 def local_network(*, hub: bool) -> tuple[str, str]:

@@ -146,3 +146,25 @@ def test_a_failed_container_that_kfp_took_for_a_finished_one_fails_the_run(servi
     assert run.info.status == "FAILED"
     with pytest.raises(ValueError, match="Tried to get output"):  # without a fault it is our own mistake
         run_stages(pipeline, config, "misled", tmp_path)
+
+
+def test_a_folder_of_links_is_refused_as_a_container_would_find_it_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    blobs, snapshot = tmp_path / "blobs", tmp_path / "snapshots" / "1"
+    blobs.mkdir()
+    snapshot.mkdir(parents=True)
+    (blobs / "0").write_text("{}")
+    (snapshot / "config.json").symlink_to("../../blobs/0")
+    config = load_profile("local", (f"model={{source: folder, path: {snapshot}, context_length: 256}}",))
+    with pytest.raises(GiftError, match=r"config\.json links out of .*/snapshots/1, which is all a container sees"):
+        containers(config, "a-run")
+
+
+def test_an_address_that_is_none_is_refused_without_its_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("GIFT_WEBHOOK_URL", "http://user:hunter2@[::1")
+    with pytest.raises(GiftError, match="GIFT_WEBHOOK_URL is no address: Invalid IPv6 URL") as caught:
+        containers(load_profile("local"), "a-run")
+    assert "hunter2" not in str(caught.value)
