@@ -5,6 +5,9 @@
         ──> "setting rl.steps": "80", "source gift.training.rl": "4be1…", "package torch": "2.13.0", … ──> 16 digits
 
 The manifest of an output keeps these words, so that `gift explain` can name what differs between two of them.
+
+Left out: the kind of CPU or GPU, whose kernels round differently. Whoever changes it, and wants every model of a
+comparison evaluated on the new one, sets `compute.device` or another `storage.uri`.
 """
 
 from collections.abc import Collection, Mapping

@@ -1,6 +1,6 @@
 """The options of commands that talk to a cluster's Kubeflow Pipelines, and the connection that they name.
 
-Left out: the token, which only the environment has (`pipelines.kubeflow.kfp_api`).
+Left out: the token, which only the environment has (`pipelines.kubeflow.kfp_credentials`).
 """
 
 from typing import TYPE_CHECKING, Annotated
