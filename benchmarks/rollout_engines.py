@@ -47,7 +47,7 @@ def main() -> None:
         write_base_model(config, read_problems(data / "sft.jsonl"), folder)
         tokenizer = load_tokenizer(folder)
         problems = read_problems(data / "train.jsonl", config.rl.prompts_per_step // config.compute.ranks)
-        prompts = tokenize_prompts(tokenizer, problems, config.prompt, config.rollout.max_prompt_tokens)
+        prompts = tokenize_prompts(tokenizer, problems, config.prompt_format, config.rollout.max_prompt_tokens)
         policy, device = _policy(config, folder), torch.device("cpu")
         ends = {"eos": tokenizer.eos_token_id, "pad": tokenizer.pad_token_id}
         engines = {

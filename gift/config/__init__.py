@@ -22,6 +22,7 @@ from gift.config.data import (
 from gift.config.evaluation import BenchmarkConfig, BenchmarkTask, ConversionConfig, EvaluationConfig, GateConfig
 from gift.config.models import FolderModel, HubModel, ModelConfig, ModelShape, PackageModel, ScratchModel
 from gift.config.objectives import DpoConfig, GiftConfig, GrpoConfig, GvpoConfig, UnaConfig
+from gift.config.prompt import PromptFormat
 from gift.config.reading import load_profile, parse_config, profile_names
 from gift.config.rewards import AnswerFormat, FunctionReward, Gsm8kReward, MathReward, ModelReward, RewardConfig
 from gift.config.rollout import RolloutConfig, VllmConfig
@@ -60,6 +61,7 @@ __all__ = [
     "ModelShape",
     "OptimizerConfig",
     "PackageModel",
+    "PromptFormat",
     "Resources",
     "RewardConfig",
     "RlConfig",

@@ -11,6 +11,7 @@ from gift.config.data import DapoData, DataConfig, JsonLinesData, UltraFeedbackD
 from gift.config.evaluation import ConversionConfig, EvaluationConfig, GateConfig
 from gift.config.models import ModelConfig
 from gift.config.objectives import Algorithm, DpoConfig, GiftConfig, GrpoConfig, GvpoConfig, UnaConfig, ZeroVariance
+from gift.config.prompt import CHAT, PromptFormat
 from gift.config.rewards import Gsm8kReward, RewardConfig
 from gift.config.rollout import RolloutConfig
 from gift.config.section import Name, Section
@@ -34,7 +35,9 @@ class RunConfig(Section):
     model: ModelConfig
     data: DataConfig
     prompt: str = "Question: {question}\nAnswer:"
-    """What a model is asked, in training and in the held-out benchmark."""
+    """What a model is asked, in training and in the held-out benchmark; `chat` is the model's own chat template."""
+    system: str | None = None
+    """The system message, with `prompt: chat`."""
     rewards: Annotated[tuple[RewardConfig, ...], Field(min_length=1)] = (Gsm8kReward(kind="gsm8k"),)
     compute: ComputeConfig = ComputeConfig()
     sft: SftConfig
@@ -54,8 +57,8 @@ class RunConfig(Section):
     @field_validator("prompt")
     @classmethod
     def prompt_asks_the_question(cls, prompt: str) -> str:
-        if prompt.count("{question}") != 1:
-            raise ValueError("must contain {question} exactly once")
+        if prompt != CHAT and prompt.count("{question}") != 1:
+            raise ValueError(f"must contain {{question}} exactly once, or be {CHAT} (the model's own chat template)")
         return prompt
 
     @field_validator("rewards")
@@ -65,6 +68,14 @@ class RunConfig(Section):
         if len(set(names)) < len(names):
             raise ValueError(f"every reward needs a name of its own, got {', '.join(names)}")
         return rewards
+
+    @model_validator(mode="after")
+    def chats_have_a_template(self) -> Self:
+        if self.system is not None and self.prompt != CHAT:
+            raise ValueError("system is for prompt: chat; write it into the prompt")
+        if self.prompt == CHAT and self.model.source == "scratch":
+            raise ValueError("prompt: chat needs a model with a chat template, which one from scratch does not have")
+        return self
 
     @model_validator(mode="after")
     def batches_divide(self) -> Self:
@@ -145,6 +156,11 @@ class RunConfig(Section):
         if named and not self.samples_on_server:
             raise ValueError(f"cluster.{named[0]} is for a run that samples with rollout.vllm.placement: server")
         return self
+
+    @property
+    def prompt_format(self) -> PromptFormat:
+        """`prompt` and `system` together."""
+        return PromptFormat(template=self.prompt, system=self.system)
 
     @property
     def samples_on_server(self) -> bool:

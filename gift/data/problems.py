@@ -32,7 +32,7 @@ def prompt_text(question: str, template: str) -> str:
 
 
 def completion_text(answer: str) -> str:
-    """What follows the prompt; the end-of-sequence token is added by the tokenization."""
+    """What follows the prompt, unless that is a chat; `gift.data.prompts` adds the token that ends it."""
     return f" {answer}"
 
 

@@ -1,7 +1,7 @@
-"""Problems as token ids, for training.
+"""Problems as token ids, for training, and token ids as texts.
 
-Prompt and completion are tokenized apart, so that SFT trains on exactly the prompt tokens that rollouts and the
-benchmark use. Nothing is ever cut: a sequence that does not fit is refused with its id.
+Prompt and completion are tokenized apart (`gift.data.prompts`), so that SFT trains on exactly the prompt tokens that
+rollouts and the benchmark use. Nothing is ever cut: a sequence that does not fit is refused with its id.
 """
 
 from collections.abc import Sequence
@@ -11,13 +11,15 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from gift.data.problems import Problem, completion_text, prompt_text
+from gift.config import PromptFormat
+from gift.data.problems import Problem
+from gift.data.prompts import answer_ids, asked_text, encode
 from gift.errors import GiftError
 
 
 @dataclass(frozen=True)
 class Demonstration:
-    """Token ids of one SFT sequence; the loss is on the completion (which ends with the end-of-sequence token)."""
+    """Token ids of one SFT sequence; the loss is on the completion (which ends with the token that ends a response)."""
 
     prompt: list[int]
     completion: list[int]
@@ -27,18 +29,15 @@ class Demonstration:
 
 
 def tokenize_demonstrations(
-    tokenizer: PreTrainedTokenizerBase, problems: Sequence[Problem], template: str, context_length: int
+    tokenizer: PreTrainedTokenizerBase, problems: Sequence[Problem], prompt: PromptFormat, context_length: int
 ) -> list[Demonstration]:
     """Raises: GiftError: a demonstration has no answer, or is longer than the context (its id and length are named)."""
     for problem in problems:
         if not problem.answer:
             raise GiftError(f"demonstration {problem.id} has no worked answer; remove it, or set sft.steps to 0")
-    prompts = token_ids(tokenizer, [prompt_text(problem.question, template) for problem in problems])
-    completions = token_ids(tokenizer, [completion_text(problem.answer) for problem in problems], special_tokens=False)
-    demonstrations = [
-        Demonstration(prompt, [*completion, tokenizer.eos_token_id])
-        for prompt, completion in zip(prompts, completions, strict=True)
-    ]
+    prompts = _prompt_ids(tokenizer, problems, prompt)
+    completions = answer_ids(tokenizer, [problem.answer for problem in problems], prompt)
+    demonstrations = [Demonstration(*parts) for parts in zip(prompts, completions, strict=True)]
     for problem, demonstration in zip(problems, demonstrations, strict=True):
         if len(demonstration) > context_length:
             raise GiftError(
@@ -49,27 +48,49 @@ def tokenize_demonstrations(
 
 
 def tokenize_prompts(
-    tokenizer: PreTrainedTokenizerBase, problems: Sequence[Problem], template: str, max_prompt_tokens: int
+    tokenizer: PreTrainedTokenizerBase, problems: Sequence[Problem], prompt: PromptFormat, max_prompt_tokens: int
 ) -> list[list[int]]:
     """Raises: GiftError: a prompt is longer than `rollout.max_prompt_tokens` (its id and length are named)."""
-    prompts = token_ids(tokenizer, [prompt_text(problem.question, template) for problem in problems])
-    for problem, prompt in zip(problems, prompts, strict=True):
-        if len(prompt) > max_prompt_tokens:
+    prompts = _prompt_ids(tokenizer, problems, prompt)
+    for problem, ids in zip(problems, prompts, strict=True):
+        if len(ids) > max_prompt_tokens:
             raise GiftError(
-                f"prompt {problem.id} has {len(prompt)} tokens, rollout.max_prompt_tokens is {max_prompt_tokens}; "
+                f"prompt {problem.id} has {len(ids)} tokens, rollout.max_prompt_tokens is {max_prompt_tokens}; "
                 "remove it or raise the limit"
             )
     return prompts
 
 
-def token_ids(
-    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], *, special_tokens: bool = True
+def _prompt_ids(
+    tokenizer: PreTrainedTokenizerBase, problems: Sequence[Problem], prompt: PromptFormat
 ) -> list[list[int]]:
-    """The token ids of each text; of none, none (transformers' own call fails there)."""
-    if not texts:
-        return []
-    ids: list[list[int]] = tokenizer(list(texts), add_special_tokens=special_tokens)["input_ids"]
-    return ids
+    return encode(tokenizer, [asked_text(tokenizer, problem.question, prompt) for problem in problems], prompt)
+
+
+def is_end(ids: Tensor, ends: Sequence[int]) -> Tensor:
+    """Token ids of any shape → bool of that shape: which are one of `ends`."""
+    return torch.isin(ids, torch.tensor(ends, device=ids.device))
+
+
+def response_mask(response_ids: Tensor, ends: Sequence[int]) -> Tensor:
+    """(B, R) ids → (B, R) bool: true up to and including the first of `ends`."""
+    end = is_end(response_ids, ends)
+    return end.cumsum(dim=1) - end.int() == 0
+
+
+def response_texts(
+    tokenizer: PreTrainedTokenizerBase, response_ids: Tensor, mask: Tensor, ends: Sequence[int]
+) -> list[str]:
+    """What a judge reads of each of (B, R) responses: without the token that ends it, and without special tokens.
+
+    Args:
+        mask: (B, R) bool of `response_mask`.
+    """
+    kept = mask & ~is_end(response_ids, ends)
+    texts: list[str] = tokenizer.batch_decode(
+        [ids[row].tolist() for ids, row in zip(response_ids, kept, strict=True)], skip_special_tokens=True
+    )
+    return texts
 
 
 def pad_right(sequences: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:

@@ -1,35 +1,39 @@
 """Runs lm-eval on a model folder: offline, quiet, and with every problem's score kept.
 
-    problems + task YAML → lm-eval tasks → prompts (refused if too long) → lm-eval's HFLM → BenchmarkResult
+    problems + task YAML → lm-eval tasks → prompts (refused if too long) → our LanguageModel → BenchmarkResult
 
-`gift.evaluation.lm_eval_tasks` knows the tasks. `lm_eval.evaluate` is called rather than `simple_evaluate`, which adds
-only a survey of the machine and a look at the hub, and has one limit for all tasks.
+`gift.evaluation.lm_eval_tasks` knows the tasks, `gift.evaluation.language_model` asks the model. `lm_eval.evaluate` is
+called rather than `simple_evaluate`, which adds only a survey of the machine and a look at the hub, and has one limit
+for all tasks.
 
-Left out: chat templates, several GPUs, and lm-eval's bootstrap (`gift.evaluation.statistics` has the closed forms).
+Left out: several GPUs, and lm-eval's bootstrap (`gift.evaluation.statistics` has the closed forms).
 """
 
 import contextlib
+import functools
 import hashlib
 import importlib.metadata
+import itertools
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any, TextIO
 
 import lm_eval
 import torch
-import transformers
-from lm_eval.models.huggingface import HFLM
+from transformers import PreTrainedTokenizerBase
 
-from gift.config import BenchmarkConfig, EvaluationConfig
+from gift.config import BenchmarkConfig, EvaluationConfig, PromptFormat
+from gift.data.prompts import asked_text
 from gift.errors import GiftError
-from gift.evaluation.lm_eval_tasks import TASKS, LmEvalTask, load_task
+from gift.evaluation.language_model import LanguageModel
+from gift.evaluation.lm_eval_tasks import TASKS, LmEvalTask, asks_as_in_training, load_task
 from gift.evaluation.quiet import quiet_libraries
 from gift.evaluation.results import AnsweredProblem, BenchmarkResult, EvaluationSettings
 from gift.evaluation.statistics import mean_and_stderr
+from gift.models.ends import response_ends
 from gift.models.loading import load_model, load_tokenizer, torch_dtype
 
 Progress = Callable[[str, int, int], None]
@@ -44,7 +48,7 @@ def evaluate_model(
     model: Path,
     benchmarks: Path,
     config: EvaluationConfig,
-    prompt: str,
+    prompt: PromptFormat,
     seed: int,
     device: torch.device,
     progress: Progress,
@@ -53,7 +57,8 @@ def evaluate_model(
 
     Args:
         benchmarks: a folder that `gift.data.sources.write_data` has filled.
-        prompt: the template of the tasks `heldout` and `heldout_sampled`; lm-eval's own tasks have their own.
+        prompt: the run's, for the tasks `heldout` and `heldout_sampled`. lm-eval's own tasks have their own, which a
+            chat asks in the model's chat template.
         seed: draws the samples of `heldout_sampled`; each benchmark starts from it, whatever was run before.
         device: where the model runs.
 
@@ -63,79 +68,92 @@ def evaluate_model(
     torch.set_num_threads(config.threads)
     audible_progress = _audible(progress, sys.stderr)
     with tempfile.TemporaryDirectory(prefix="gift-evaluation-") as scratch, quiet_libraries():
-        language_model = _language_model(model, config, device)
+        tokenizer = load_tokenizer(model)
+        language_model = _language_model(model, tokenizer, config, prompt, device)
+        asked = functools.partial(asked_text, tokenizer, prompt=prompt)
         tasks = [
-            (benchmark, load_task(benchmark, benchmarks, prompt, config.heldout_answers, Path(scratch)))
+            (benchmark, load_task(benchmark, benchmarks, asked, config.heldout_answers, Path(scratch)))
             for benchmark in config.benchmarks
         ]
         # All prompts are checked before the first completion: the last benchmark must not fail after an hour.
         for benchmark, task in tasks:
-            _refuse_long_prompts(language_model, task, benchmark)
+            _refuse_long_prompts(language_model, task, benchmark, prompt)
         return {
-            benchmark.task: _run(language_model, task, benchmark, config, seed, audible_progress)
+            benchmark.task: _run(language_model, task, benchmark, config, prompt, seed, audible_progress)
             for benchmark, task in tasks
         }
 
 
-def _language_model(folder: Path, config: EvaluationConfig, device: torch.device) -> HFLM:
+def _language_model(
+    folder: Path,
+    tokenizer: PreTrainedTokenizerBase,
+    config: EvaluationConfig,
+    prompt: PromptFormat,
+    device: torch.device,
+) -> LanguageModel:
     dtype = torch_dtype(config.precision)
     model = load_model(folder, dtype, dtype, device).to(device)
-    tokenizer = load_tokenizer(folder)
-    ends = model.generation_config.eos_token_id
-    # A model's own sampling habits (repetition penalty, min_p, max_new_tokens) would silently change the benchmark.
-    model.generation_config = transformers.GenerationConfig(
-        eos_token_id=tokenizer.eos_token_id if ends is None else ends, pad_token_id=tokenizer.pad_token_id
-    )
-    return HFLM(pretrained=model, tokenizer=tokenizer, batch_size=config.batch_size)
+    return LanguageModel(model, tokenizer, response_ends(folder, tokenizer, prompt), prompt, config.batch_size)
 
 
-def _refuse_long_prompts(language_model: HFLM, task: Any, benchmark: BenchmarkConfig) -> None:
-    """HFLM would cut the beginning of the prompt off, with no more than a warning."""
-    room = language_model.max_length - benchmark.max_new_tokens
+def _refuse_long_prompts(
+    language_model: LanguageModel, task: Any, benchmark: BenchmarkConfig, prompt: PromptFormat
+) -> None:
+    """Nothing is cut."""
+    language_model.asked_as_in_training = asks_as_in_training(benchmark)
+    room = language_model.context_length - benchmark.max_new_tokens
     task.set_fewshot_seed(_FEWSHOT_SEED)
-    task.build_all_requests(limit=benchmark.limit)
-    for request in task.instances:
-        length = len(language_model.tok_encode(request.args[0]))
-        if length > room:
+    task.build_all_requests(limit=benchmark.limit, **_chat_arguments(language_model, benchmark, prompt))
+    contexts = language_model.token_ids([request.args[0] for request in task.instances])
+    for request, ids in zip(task.instances, contexts, strict=True):
+        if len(ids) > room:
             raise GiftError(
-                f"benchmark {benchmark.task}: the prompt of problem {_name(request.doc, request.doc_id)} has {length} "
-                f"tokens, and only {max(room, 0)} fit (context {language_model.max_length} minus max_new_tokens "
-                f"{benchmark.max_new_tokens}); lower max_new_tokens, or use a model with a longer context"
+                f"benchmark {benchmark.task}: the prompt of problem {_name(request.doc, request.doc_id)} has "
+                f"{len(ids)} tokens, and only {max(room, 0)} fit (context {language_model.context_length} minus "
+                f"max_new_tokens {benchmark.max_new_tokens}); lower max_new_tokens, or use a model with a longer "
+                "context"
             )
 
 
-@dataclass
-class _ProgressHook:
-    """Counts completions. lm-eval tells its cache hook of each one as it happens; here nothing is cached."""
-
-    task: str
-    total: int
-    progress: Progress
-    finished: int = 0
-
-    def add_partial(self, *_completion: Any) -> None:
-        self.finished += 1
-        self.progress(self.task, self.finished, self.total)
+def _chat_arguments(language_model: LanguageModel, benchmark: BenchmarkConfig, prompt: PromptFormat) -> dict[str, Any]:
+    """How lm-eval asks a task of its own in a chat; what is asked as in training is a chat already."""
+    if not prompt.chat or asks_as_in_training(benchmark):
+        return {}
+    return {
+        "system_instruction": prompt.system,
+        "apply_chat_template": True,
+        "chat_template": language_model.apply_chat_template,
+        "tokenizer_name": language_model.tokenizer_name,
+    }
 
 
 def _run(
-    language_model: HFLM,
+    language_model: LanguageModel,
     task: Any,
     benchmark: BenchmarkConfig,
     config: EvaluationConfig,
+    prompt: PromptFormat,
     seed: int,
     progress: Progress,
 ) -> BenchmarkResult:
     problems = len(task.eval_docs)
     total = min(benchmark.limit or problems, problems) * benchmark.samples
-    language_model.set_cache_hook(_ProgressHook(benchmark.task, total, progress))
+    finished = itertools.count(1)
+    language_model.asked_as_in_training = asks_as_in_training(benchmark)
+    language_model.on_completion = lambda: progress(benchmark.task, next(finished), total)
     progress(benchmark.task, 0, total)
     torch.manual_seed(seed)
     # lm-eval builds the prompts again; without this its few-shot generator would go on from where the check left it.
     task.set_fewshot_seed(_FEWSHOT_SEED)
-    source = TASKS[benchmark.task]
+    source, chat = TASKS[benchmark.task], _chat_arguments(language_model, benchmark, prompt)
     output = lm_eval.evaluate(
-        language_model, {"tasks": {source.name: task}}, limit=benchmark.limit, bootstrap_iters=0, log_samples=True
+        language_model,
+        {"tasks": {source.name: task}},
+        limit=benchmark.limit,
+        bootstrap_iters=0,
+        log_samples=True,
+        system_instruction=chat.get("system_instruction"),
+        apply_chat_template=bool(chat),
     )
     samples = output["samples"][source.name]
     primary = [sample for sample in samples if sample["filter"] == source.filter]
@@ -153,6 +171,7 @@ def _run(
             lm_eval_version=importlib.metadata.version("lm_eval"),
             task_version=str(output["versions"][source.name]),
             fewshot_count=output["n-shot"][source.name],
+            asked_in="the model's chat template" if prompt.chat else "plain text",
             samples=benchmark.samples,
             decoding=task.config.generation_kwargs,
             precision=config.precision,

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import datasets
 import yaml
 from lm_eval.tasks import TaskManager
 
 from gift.config import AnswerFormat, BenchmarkConfig, BenchmarkTask
-from gift.data.problems import Problem, prompt_text, read_problems, write_rows
+from gift.data.problems import Problem, read_problems
 
 Row = dict[str, Any]
 
@@ -85,24 +86,36 @@ TASKS: dict[BenchmarkTask, LmEvalTask] = {
 }
 
 
+def asks_as_in_training(benchmark: BenchmarkConfig) -> bool:
+    """Whether the task is one of ours, which asks what the run's prompt asks."""
+    return TASKS[benchmark.task].package == "gift.evaluation"
+
+
 def load_task(
-    benchmark: BenchmarkConfig, benchmarks: Path, prompt: str, heldout_answers: AnswerFormat, scratch: Path
+    benchmark: BenchmarkConfig,
+    benchmarks: Path,
+    asked: Callable[[str], str],
+    heldout_answers: AnswerFormat,
+    scratch: Path,
 ) -> Any:
     """An lm-eval task: its YAML file, and a small one that includes it and adds what depends on the run.
+
+    Args:
+        asked: from a question to what the model is asked, for the tasks that ask as training does.
 
     Raises:
         GiftError: a file of problems is missing, empty or malformed.
     """
     task = TASKS[benchmark.task]
-    ours = task.package == "gift.evaluation"
+    ours = asks_as_in_training(benchmark)
     data_files = {}
     for split, file in task.splits.items():
-        path = scratch / benchmark.task / f"{split}.jsonl"
-        write_rows(path, (_document(task, problem, prompt) for problem in read_problems(benchmarks / file)))
+        path = scratch / benchmark.task / f"{split}.parquet"
+        _write_documents(path, [_document(task, problem, asked) for problem in read_problems(benchmarks / file)])
         data_files[split] = str(path)
     overrides = {
         "include": str(importlib.resources.files(task.package) / task.file),
-        "dataset_path": "json",
+        "dataset_path": "parquet",
         "dataset_name": None,
         "dataset_kwargs": {"data_files": data_files, "cache_dir": str(scratch)},
         "repeats": benchmark.samples,
@@ -113,22 +126,25 @@ def load_task(
     # include_defaults would parse lm-eval's thousands of task files, which takes ten seconds.
     loaded = TaskManager(include_defaults=False).load([str(generated)])["tasks"][task.name]
     # An explicit length: lm-eval's default of 256 tokens cuts longer reasoning off.
-    decoding = {"max_gen_toks": benchmark.max_new_tokens, **({"until": _stop_strings(prompt)} if ours else {})}
+    decoding: dict[str, Any] = {"max_gen_toks": benchmark.max_new_tokens}
+    if ours:  # as in training: an answer ends where the model ends it
+        decoding["until"] = []
     loaded.set_config("generation_kwargs", decoding, update=True)
     return loaded
 
 
-def _document(task: LmEvalTask, problem: Problem, prompt: str) -> Row:
+def _document(task: LmEvalTask, problem: Problem, asked: Callable[[str], str]) -> Row:
     return {
         "id": problem.id,
         "question": problem.question,
         "final_answer": problem.final_answer,
-        "prompt": prompt_text(problem.question, prompt),
+        "prompt": asked(problem.question),
         **task.columns(problem),
     }
 
 
-def _stop_strings(prompt: str) -> list[str]:
-    """What begins the next question: a model that asks one itself has finished its answer."""
-    beginning = prompt.partition("{question}")[0].strip()
-    return [beginning] if beginning else []
+def _write_documents(path: Path, documents: list[Row]) -> None:
+    """Parquet, for its types: in JSON, answers that all look like dates are read as dates."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    texts = datasets.Features({name: datasets.Value("string") for name in documents[0]})
+    datasets.Dataset.from_list(documents, features=texts).to_parquet(path)

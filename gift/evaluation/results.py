@@ -22,6 +22,8 @@ class EvaluationSettings(BaseModel):
     lm_eval_version: str
     task_version: str
     fewshot_count: int
+    asked_in: str = "plain text"
+    """Or the model's chat template."""
     samples: int
     """Completions per problem."""
     decoding: dict[str, Any]

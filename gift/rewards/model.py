@@ -1,9 +1,10 @@
 """The `model` reward: the score of a Hugging Face sequence classification model with one output.
 
 A model whose tokenizer has a chat template reads question and response as a conversation; any other reads the run's
-prompt and the response as one text. The score is divided by √(tokens of the policy), unless told otherwise, so that
-length alone earns nothing (GIFT, arXiv 2510.23868). A text that is too long for the model is refused: cut, it would be
-another response, and counted as 0 it might be a prize, since scores have no zero point.
+prompt and the response as one text, which a run with `prompt: chat` does not have. The score is divided by √(tokens of
+the policy), unless told otherwise, so that length alone earns nothing (GIFT, arXiv 2510.23868). A text that is too long
+for the model is refused: cut, it would be another response, and counted as 0 it might be a prize, since scores have no
+zero point.
 
 Left out: several outputs, value heads of other libraries, and models spread over devices.
 """
@@ -21,15 +22,18 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from gift.config import FolderModel, ModelReward
+from gift.config import FolderModel, ModelReward, PromptFormat
 from gift.data.problems import prompt_text
+from gift.data.prompts import chat_text, encode
 from gift.errors import GiftError
 from gift.models.loading import torch_dtype
 from gift.rewards.reward import Response, Reward
 
+_CHAT = PromptFormat(template="chat")
 
-def load_model_reward(config: ModelReward, prompt: str, device: torch.device) -> Reward:
-    """The reward model on `device`; `prompt` is the template of the run's prompts.
+
+def load_model_reward(config: ModelReward, prompt: PromptFormat, device: torch.device) -> Reward:
+    """The reward model on `device`; `prompt` is the run's.
 
     A model of the hub must be in a folder by now (`gift.hub.mirror.with_reward_models`).
 
@@ -43,6 +47,8 @@ def load_model_reward(config: ModelReward, prompt: str, device: torch.device) ->
     folder = source.path
     model = _load(folder, config).to(device).eval().requires_grad_(False)
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    if prompt.chat and not tokenizer.chat_template:
+        raise GiftError(f"reward {config.name}: prompt is chat, and the model in {folder} has no chat template")
     longest = min(source.context_length, _positions(model), tokenizer.model_max_length)
 
     def reward(responses: Sequence[Response]) -> list[float]:
@@ -87,14 +93,13 @@ def _positions(model: PreTrainedModel) -> int:
     return getattr(model.config.get_text_config(), "max_position_embeddings", None) or 2**31
 
 
-def _token_ids(tokenizer: PreTrainedTokenizerBase, response: Response, prompt: str) -> list[int]:
+def _token_ids(tokenizer: PreTrainedTokenizerBase, response: Response, prompt: PromptFormat) -> list[int]:
     question = response.problem.question
     if tokenizer.chat_template:
         conversation = [{"role": "user", "content": question}, {"role": "assistant", "content": response.text.strip()}]
-        text = tokenizer.apply_chat_template(conversation, tokenize=False)  # with its special tokens
-    else:
-        text = prompt_text(question, prompt) + response.text
-    ids: list[int] = tokenizer(text, add_special_tokens=not tokenizer.chat_template)["input_ids"]
+        return encode(tokenizer, [chat_text(tokenizer, conversation, answer_follows=False)], _CHAT)[0]
+    text = prompt_text(question, prompt.template) + response.text
+    ids: list[int] = tokenizer(text, split_special_tokens=True)["input_ids"]  # with what it puts around a text
     return ids
 
 

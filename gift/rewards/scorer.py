@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gift.config import FunctionReward, Gsm8kReward, MathReward, ModelReward, RewardConfig
+from gift.config import FunctionReward, Gsm8kReward, MathReward, ModelReward, PromptFormat, RewardConfig
 from gift.data.problems import Problem
 from gift.errors import GiftError
 from gift.rewards.function import open_function_reward
@@ -66,12 +66,12 @@ class Scorer:
 
 
 @contextmanager
-def open_scorer(rewards: Sequence[RewardConfig], *, prompt: str, device: "torch.device") -> Iterator[Scorer]:
+def open_scorer(rewards: Sequence[RewardConfig], *, prompt: PromptFormat, device: "torch.device") -> Iterator[Scorer]:
     """Load what the rewards need; worker processes and models are gone when the context ends.
 
     Args:
         rewards: at least one, with distinct names.
-        prompt: template of the run's prompts, for reward models without a chat template.
+        prompt: of the run, for reward models without a chat template.
         device: where reward models run.
 
     Raises:
@@ -81,7 +81,7 @@ def open_scorer(rewards: Sequence[RewardConfig], *, prompt: str, device: "torch.
         yield Scorer([(config, resources.enter_context(_open(config, prompt, device))) for config in rewards])
 
 
-def _open(config: RewardConfig, prompt: str, device: "torch.device") -> AbstractContextManager[Reward]:
+def _open(config: RewardConfig, prompt: PromptFormat, device: "torch.device") -> AbstractContextManager[Reward]:
     match config:
         case Gsm8kReward():
             return nullcontext(lambda responses: [gsm8k_reward(each.text, each.problem) for each in responses])

@@ -2,7 +2,7 @@
 
 import importlib.util
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def open_engine(
     model: Path,
     device: torch.device,
     *,
-    eos: int,
+    ends: Sequence[int],
     pad: int,
     weights_of: Callable[[nn.Module], Weights] = whole_weights,
 ) -> Iterator[RolloutEngine]:
@@ -37,6 +37,7 @@ def open_engine(
     Args:
         model: folder of a model of the policy's shape; vLLM starts from it, whatever its weights.
         device: the rank's.
+        ends: token ids that end a response (`gift.models.ends`).
         weights_of: how an engine with a copy of its own reads a policy whose ranks hold only parts of it.
 
     Raises:
@@ -44,11 +45,11 @@ def open_engine(
     """
     match config.rollout.engine, config.rollout.vllm.placement:
         case "transformers", _:
-            engine: RolloutEngine = TransformersEngine(config.rollout, eos=eos, pad=pad)
+            engine: RolloutEngine = TransformersEngine(config.rollout, ends=ends, pad=pad)
         case _, "beside-rank":
-            engine = _engine_beside_rank(config, model, device, eos=eos, pad=pad, weights_of=weights_of)
+            engine = _engine_beside_rank(config, model, device, ends=ends, pad=pad, weights_of=weights_of)
         case _:
-            engine = _engine_on_server(config, device, eos=eos, pad=pad, weights_of=weights_of)
+            engine = _engine_on_server(config, device, ends=ends, pad=pad, weights_of=weights_of)
     with closing(engine):
         yield engine
 
@@ -58,7 +59,7 @@ def _engine_beside_rank(
     model: Path,
     device: torch.device,
     *,
-    eos: int,
+    ends: Sequence[int],
     pad: int,
     weights_of: Callable[[nn.Module], Weights],
 ) -> VllmEngine:
@@ -75,13 +76,13 @@ def _engine_beside_rank(
     process = None
     if users.leads:
         environment = vllm_environment(os.environ, threads=vllm.threads, gpus=_gpus(vllm.tensor_parallel, device))
-        process = VllmProcess(_worker_settings(config, model, device, eos), environment)
+        process = VllmProcess(_worker_settings(config, model, device, ends), environment)
     return VllmEngine(
         process, config, device, pad=pad, users=users, loads=users.leads, sharers=sharers, weights_of=weights_of
     )
 
 
-def _worker_settings(config: RunConfig, model: Path, device: torch.device, eos: int) -> WorkerSettings:
+def _worker_settings(config: RunConfig, model: Path, device: torch.device, ends: Sequence[int]) -> WorkerSettings:
     rollout, vllm = config.rollout, config.rollout.vllm
     return WorkerSettings(
         model=model,
@@ -89,7 +90,7 @@ def _worker_settings(config: RunConfig, model: Path, device: torch.device, eos: 
         device="cuda" if device.type == "cuda" else "cpu",
         max_tokens=rollout.max_prompt_tokens + rollout.max_new_tokens,
         temperature=rollout.temperature,
-        eos=eos,
+        ends=tuple(ends),
         tensor_parallel=vllm.tensor_parallel,
         gpu_memory_share=vllm.gpu_memory_share,
         cpu_cache_gib=vllm.cpu_cache_gib,
@@ -107,12 +108,17 @@ def _gpus(count: int, device: torch.device) -> list[str] | None:
 
 
 def _engine_on_server(
-    config: RunConfig, device: torch.device, *, eos: int, pad: int, weights_of: Callable[[nn.Module], Weights]
+    config: RunConfig,
+    device: torch.device,
+    *,
+    ends: Sequence[int],
+    pad: int,
+    weights_of: Callable[[nn.Module], Weights],
 ) -> VllmEngine:
     address = os.environ.get(VLLM_SERVER)
     if not address:
         raise GiftError(f"rollout.vllm.placement is server, but {VLLM_SERVER} does not say where it is")
-    server = VllmServer(address, temperature=config.rollout.temperature, eos=eos)
+    server = VllmServer(address, temperature=config.rollout.temperature, ends=ends)
     ranks = neighbouring_ranks(dist.get_world_size()) if dist.is_initialized() else Ranks()
     return VllmEngine(
         server, config, device, pad=pad, users=Ranks(), loads=ranks.leads, sharers=ranks, weights_of=weights_of

@@ -18,7 +18,7 @@ class Rollouts:
     response_ids: Tensor
     """(B, R) int64"""
     response_mask: Tensor
-    """(B, R) bool: tokens up to and including the first end-of-sequence token."""
+    """(B, R) bool: tokens up to and including the first one that ends a response."""
     engine_log_probabilities: Tensor | None = None
     """(B, R) float32 as the engine computed them while sampling, 0 where masked; only to compare with the trainer's."""
 

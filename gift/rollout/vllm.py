@@ -30,7 +30,7 @@ from gift.rollout.weights import Weights, shared_weights
 
 @dataclass(frozen=True)
 class Completion:
-    """One response: T token ids, the end-of-sequence token included, and their log-probabilities as sampled."""
+    """One response: T token ids, the one that ends it included, and their log-probabilities as sampled."""
 
     ids: Sequence[int]
     log_probabilities: Sequence[float]

@@ -44,7 +44,8 @@ class WorkerSettings(Section):
     max_tokens: int
     """Of a prompt and its response."""
     temperature: float
-    eos: int
+    ends: tuple[int, ...]
+    """Token ids that end a response."""
     tensor_parallel: int
     gpu_memory_share: float
     cpu_cache_gib: float

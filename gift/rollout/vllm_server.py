@@ -31,11 +31,11 @@ REQUESTS_AT_ONCE = 64
 class VllmServer:
     """A `VllmClient` of the server at `address`, e.g. http://vllm:8000."""
 
-    def __init__(self, address: str, *, temperature: float, eos: int) -> None:
+    def __init__(self, address: str, *, temperature: float, ends: Sequence[int]) -> None:
         """Raises: GiftError: no vLLM server answers there."""
         self._address = address.rstrip("/")
         self._temperature = temperature
-        self._eos = eos
+        self._ends = list(ends)
         self._model = str(self._answer("GET", "/v1/models")["data"][0]["id"])
 
     def load(self, weights: Path) -> None:
@@ -62,8 +62,8 @@ class VllmServer:
                 "min_p": 0.0,
                 "repetition_penalty": 1.0,
                 "max_tokens": max_new_tokens,
-                "stop_token_ids": [self._eos],
-                "ignore_eos": True,  # only ours counts
+                "stop_token_ids": self._ends,
+                "ignore_eos": True,  # only ours count
                 "logprobs": 0,
                 "return_token_ids": True,
             }

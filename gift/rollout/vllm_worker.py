@@ -74,8 +74,8 @@ class VllmWorker:
                     top_k=0,
                     min_p=0.0,
                     max_tokens=max_new_tokens,
-                    stop_token_ids=[self._settings.eos],
-                    ignore_eos=True,  # only ours counts
+                    stop_token_ids=list(self._settings.ends),
+                    ignore_eos=True,  # only ours count
                     logprobs=0,  # that of the sampled token
                     flat_logprobs=True,
                     detokenize=False,

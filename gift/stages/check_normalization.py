@@ -26,6 +26,7 @@ from gift.execution.reward_facts import reward_facts, unused_judges
 from gift.execution.stage import Stage, scratch_folder
 from gift.hub.mirror import with_reward_models
 from gift.models.device import choose_device
+from gift.models.ends import response_ends
 from gift.models.loading import load_model, load_tokenizer
 from gift.rewards import open_scorer
 from gift.rollout.transformers import TransformersEngine
@@ -56,7 +57,7 @@ def check_normalization(stage: Stage, data: str, policy: str, reference: str) ->
     settings = {
         "rollout": config.rollout,
         "rewards": [reward.model_dump(mode="json") for reward in config.rewards],
-        "prompt": config.prompt,
+        "prompt": config.prompt_format,
         "rl.micro_batch_groups": config.rl.micro_batch_groups,
         "seed": config.seed,
         "compute.device": config.compute.device,
@@ -80,7 +81,9 @@ def _sample_groups(config: RunConfig, data: Path, policy: Path, reference: Path)
     """`PROMPTS` groups, in parts as large as one forward pass of the training, and their `_prompts_of`."""
     device = choose_device(config.compute.device)
     model = _load(policy, device)
-    batches = _sample_batches(config, data, model, load_tokenizer(policy), device)
+    tokenizer = load_tokenizer(policy)
+    ends = response_ends(policy, tokenizer, config.prompt_format)
+    batches = _sample_batches(config, data, model, tokenizer, ends, device)
     of_policy = _log_probabilities(model, batches, config)
     del model  # room for the reference
     of_reference = _log_probabilities(_load(reference, device), batches, config)
@@ -99,19 +102,24 @@ def _sample_groups(config: RunConfig, data: Path, policy: Path, reference: Path)
 
 
 def _sample_batches(
-    config: RunConfig, data: Path, model: nn.Module, tokenizer: PreTrainedTokenizerBase, device: torch.device
+    config: RunConfig,
+    data: Path,
+    model: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    ends: Sequence[int],
+    device: torch.device,
 ) -> list[GroupBatch]:
     problems = read_problems(data / "train.jsonl", PROMPTS)
-    prompts = tokenize_prompts(tokenizer, problems, config.prompt, config.rollout.max_prompt_tokens)
-    engine = TransformersEngine(config.rollout, eos=tokenizer.eos_token_id, pad=tokenizer.pad_token_id)
+    prompts = tokenize_prompts(tokenizer, problems, config.prompt_format, config.rollout.max_prompt_tokens)
+    engine = TransformersEngine(config.rollout, ends=ends, pad=tokenizer.pad_token_id)
     engine.refresh(model)
     batches = []
-    with open_scorer(config.rewards, prompt=config.prompt, device=device) as scorer:
+    with open_scorer(config.rewards, prompt=config.prompt_format, device=device) as scorer:
         for start in range(0, len(problems), config.rl.micro_batch_groups):
             part = slice(start, start + config.rl.micro_batch_groups)
             seed = derived_seed(config.seed, "check-normalization", start)
             rollouts = engine.sample(prompts[part], config.rollout.group_size, seed)
-            batches.append(score(scorer, tokenizer, rollouts, problems[part]))
+            batches.append(score(scorer, tokenizer, rollouts, problems[part], ends))
     engine.close()
     return batches
 

@@ -13,7 +13,7 @@ from gift.progress import Progress
 def evaluation_output(config: RunConfig, data: str, model: str) -> Output:
     settings = {
         "evaluation": config.evaluation,
-        "prompt": config.prompt,
+        "prompt": config.prompt_format,
         "seed": config.seed,
         "compute.device": config.compute.device,
     }
@@ -22,7 +22,7 @@ def evaluation_output(config: RunConfig, data: str, model: str) -> Output:
 
 def evaluate(stage: Stage, data: str, model: str) -> str:
     """Returns: URI of a folder with results.json."""
-    config, prompt, seed = stage.config.evaluation, stage.config.prompt, stage.config.seed
+    config, prompt, seed = stage.config.evaluation, stage.config.prompt_format, stage.config.seed
     setting = stage.config.compute.device
 
     def make(folder: Path) -> dict[str, str]:

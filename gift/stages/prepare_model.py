@@ -12,14 +12,16 @@ from gift.models.sources import model_files, package_file
 
 
 def base_model_output(config: RunConfig, data: str) -> Output:
-    """Of a model from scratch the demonstrations decide its tokenizer; a local model is what its files are."""
+    """Of a model from scratch the demonstrations decide its tokenizer; a local model is what its files are. What a chat
+    asks is tried on the model."""
     from_scratch = isinstance(config.model, ScratchModel)
     exclude = {"architecture", "path"}  # a check, and a place
     return Output(
         "base-models",
         __name__,
         {"model": config.model.model_dump(mode="json", exclude=exclude)}
-        | ({"seed": config.seed, "prompt": config.prompt} if from_scratch else {}),
+        | ({"seed": config.seed} if from_scratch else {})
+        | ({"prompt": config.prompt_format} if from_scratch or config.prompt_format.chat else {}),
         {"data": data} if from_scratch else {},
         facts={f"file {path.name}": sha256_of(path) for path in _local_files(config)},
     )

@@ -19,7 +19,7 @@ def policy_output(config: RunConfig, run_id: str, data: str, model: str) -> Outp
         "rl": config.rl.model_dump(mode="json", exclude={"checkpoint_every"}),
         "rollout": config.rollout.model_dump(mode="json", exclude=set() if uses_vllm else {"vllm"}),
         "rewards": [reward.model_dump(mode="json") for reward in config.rewards],
-        "prompt": config.prompt,
+        "prompt": config.prompt_format,
         "compute": compute_settings(config),
         "seed": config.seed,
     }

@@ -14,7 +14,7 @@ RANKS = "gift.training.sft"
 def sft_output(config: RunConfig, data: str, model: str) -> Output:
     settings = {
         "sft": config.sft.model_dump(mode="json", exclude={"checkpoint_every"}),
-        "prompt": config.prompt,
+        "prompt": config.prompt_format,
         "compute": compute_settings(config),
         "seed": config.seed,
     }

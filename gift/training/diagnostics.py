@@ -7,20 +7,21 @@ counts). What an objective itself reports (for GIFT the correlation of both rewa
 share of groups at the floor) is a mean over the groups that count.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.distributed as dist
 
 from gift.algorithms.objective import active_groups
+from gift.data.tokens import is_end
 from gift.training.groups import GroupBatch
 from gift.training.reduce import sum_over_ranks
 
 
-def batch_sums(batch: GroupBatch, eos: int) -> dict[str, float]:
+def batch_sums(batch: GroupBatch, ends: Sequence[int]) -> dict[str, float]:
     """What this rank's part of a batch looks like, as sums."""
     lengths = batch.rollouts.response_mask.sum(dim=1)
-    ended = ((batch.rollouts.response_ids == eos) & batch.rollouts.response_mask).any(dim=1)
+    ended = (is_end(batch.rollouts.response_ids, ends) & batch.rollouts.response_mask).any(dim=1)
     sums = {
         "groups": float(len(batch.names)),
         "sampled_groups": float(batch.sampled_groups),

@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from gift.data.problems import Problem
+from gift.data.tokens import response_texts
 from gift.rewards import Scorer
 from gift.rollout.rollouts import Rollouts, concatenate
 
@@ -51,18 +52,19 @@ class GroupBatch:
 
 
 def score(
-    scorer: Scorer, tokenizer: PreTrainedTokenizerBase, rollouts: Rollouts, problems: Sequence[Problem]
+    scorer: Scorer,
+    tokenizer: PreTrainedTokenizerBase,
+    rollouts: Rollouts,
+    problems: Sequence[Problem],
+    ends: Sequence[int],
 ) -> GroupBatch:
-    """Rewards of B = G·N rollouts for G problems.
+    """Rewards of B = G·N rollouts for G problems; `ends` are the tokens that end a response, which no judge reads.
 
     Raises:
         GiftError: a reward is no finite number, or fails.
     """
     size = len(rollouts) // len(problems)
-    texts = tokenizer.batch_decode(
-        [ids[mask] for ids, mask in zip(rollouts.response_ids, rollouts.response_mask, strict=True)],
-        skip_special_tokens=True,
-    )
+    texts = response_texts(tokenizer, rollouts.response_ids, rollouts.response_mask, ends)
     repeated = [problem for problem in problems for _ in range(size)]
     scores = scorer.score(texts, repeated, rollouts.response_mask.sum(dim=1).tolist())
 

@@ -43,7 +43,7 @@ def heldout_metrics(sampler: Sampler, heldout: Heldout, batch: GroupBatch, devic
     with sampler.sampling():
         rollouts = sampler.engine.sample(heldout.prompts, 1, seed)  # also without a problem: all ranks sample
     if heldout.problems:
-        scored = score(sampler.scorer, sampler.tokenizer, rollouts, heldout.problems)
+        scored = score(sampler.scorer, sampler.tokenizer, rollouts, heldout.problems, sampler.ends)
         sums = {"heldout": float(scored.by_name[name].sum()), "heldout_count": float(len(rollouts))}
     train = batch.by_name.get(name, batch.rewards)
     totals = sum_over_ranks(sums | {"train": float(train.sum()), "train_count": float(train.numel())}, device)

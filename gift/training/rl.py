@@ -11,7 +11,7 @@ Left out: rollouts that overlap with training.
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from gift.data.problems import read_problems
 from gift.data.scored import read_scored
 from gift.data.tokens import tokenize_prompts
 from gift.launch.rank_job import TrainingJob, read_job
+from gift.models.ends import response_ends
 from gift.models.loading import load_model, load_tokenizer, torch_dtype
 from gift.rewards import open_scorer
 from gift.rollout.choose import open_engine
@@ -58,6 +59,7 @@ def train(job: TrainingJob) -> None:
     config = job.config
     device = initialize_ranks(config.compute)
     tokenizer = load_tokenizer(job.model)
+    ends = response_ends(job.model, tokenizer, config.prompt_format)
     learner = _learner(job, device)
     with ExitStack() as resources:
         checkpoints = resources.enter_context(
@@ -65,7 +67,9 @@ def train(job: TrainingJob) -> None:
         )
         state = checkpoints.start
         sampling = resources.enter_context(ExitStack())
-        sampler = sampling.enter_context(_open_sampler(job, learner, tokenizer, state)) if config.samples else None
+        sampler = (
+            sampling.enter_context(_open_sampler(job, learner, tokenizer, ends, state)) if config.samples else None
+        )
         # Before the weights are restored: the SFT model's groups need its own.
         next_batch = _group_source(job, sampler, tokenizer, state, device)
         if not config.samples_while_training:
@@ -81,7 +85,7 @@ def train(job: TrainingJob) -> None:
             looked = heldout_metrics(sampler, heldout, batch, device) if sampler and heldout and look else {}
             learning_rate = learner.engine.get_lr()[0]
             started = time.monotonic()
-            sums = batch_sums(batch, tokenizer.eos_token_id) | update(learner, batch)
+            sums = batch_sums(batch, ends) | update(learner, batch)
             metrics = step_metrics(
                 sums,
                 grad_norm=gradient_norm(learner.engine) if sums["updates"] else 0.0,
@@ -129,23 +133,28 @@ def _reference(job: TrainingJob, device: torch.device) -> PreTrainedModel:
 
 @contextmanager
 def _open_sampler(
-    job: TrainingJob, learner: Learner, tokenizer: PreTrainedTokenizerBase, state: TrainingState
+    job: TrainingJob,
+    learner: Learner,
+    tokenizer: PreTrainedTokenizerBase,
+    ends: Sequence[int],
+    state: TrainingState,
 ) -> Iterator[Sampler]:
     """The rollout engine, with the policy's weights, and the rewards."""
-    config, device, ends = job.config, learner.device, {"eos": tokenizer.eos_token_id, "pad": tokenizer.pad_token_id}
+    config, device, pad = job.config, learner.device, tokenizer.pad_token_id
     problems = read_problems(job.data / "train.jsonl")
     with (
-        open_engine(config, job.model, device, **ends, weights_of=sharded_weights) as engine,
-        open_scorer(config.rewards, prompt=config.prompt, device=device) as scorer,
+        open_engine(config, job.model, device, ends=ends, pad=pad, weights_of=sharded_weights) as engine,
+        open_scorer(config.rewards, prompt=config.prompt_format, device=device) as scorer,
     ):
         sampler = Sampler(
             config=config,
             policy=learner.engine,
             engine=engine,
             tokenizer=tokenizer,
+            ends=ends,
             scorer=scorer,
             problems=problems,
-            prompts=tokenize_prompts(tokenizer, problems, config.prompt, config.rollout.max_prompt_tokens),
+            prompts=tokenize_prompts(tokenizer, problems, config.prompt_format, config.rollout.max_prompt_tokens),
             order=_order(len(problems), config, state),
         )
         if engine.samples_from_policy:
@@ -184,7 +193,7 @@ def _heldout(job: TrainingJob, tokenizer: PreTrainedTokenizerBase) -> Heldout:
     config = job.config
     problems = read_problems(job.data / "heldout.jsonl", config.rl.heldout_problems)
     mine = problems[dist.get_rank() :: config.compute.ranks]
-    return Heldout(mine, tokenize_prompts(tokenizer, mine, config.prompt, config.rollout.max_prompt_tokens))
+    return Heldout(mine, tokenize_prompts(tokenizer, mine, config.prompt_format, config.rollout.max_prompt_tokens))
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def train(job: TrainingJob) -> None:
     device = initialize_ranks(config.compute)
     tokenizer = load_tokenizer(job.model)
     problems = read_problems(job.data / "sft.jsonl")
-    demonstrations = tokenize_demonstrations(tokenizer, problems, config.prompt, config.model.context_length)
+    demonstrations = tokenize_demonstrations(tokenizer, problems, config.prompt_format, config.model.context_length)
     accumulation = config.sft.batch_size // (config.sft.micro_batch_size * config.compute.ranks)
     engine = build_engine(
         trainable_model(job.model, config.compute, device),

@@ -15,9 +15,10 @@ from transformers import PreTrainedTokenizerBase
 
 from gift.algorithms.objective import active_groups
 from gift.config import RunConfig
-from gift.data.problems import Problem, completion_text
+from gift.data.problems import Problem
+from gift.data.prompts import answer_ids
 from gift.data.scored import ScoredProblem
-from gift.data.tokens import pad_left, pad_right, token_ids, tokenize_prompts
+from gift.data.tokens import pad_left, pad_right, tokenize_prompts
 from gift.errors import GiftError
 from gift.rewards import Scorer
 from gift.rollout.engine import RolloutEngine
@@ -36,6 +37,8 @@ class Sampler:
     policy: DeepSpeedEngine
     engine: RolloutEngine
     tokenizer: PreTrainedTokenizerBase
+    ends: Sequence[int]
+    """Token ids that end a response."""
     scorer: Scorer
     problems: Sequence[Problem]
     prompts: Sequence[Sequence[int]]
@@ -84,7 +87,7 @@ class Sampler:
         seed = derived_seed(self.config.seed, "rollout", step, attempt, dist.get_rank())
         rollouts = self.engine.sample([self.prompts[index] for index in chosen], size, seed)
         problems = [self.problems[index] for index in chosen]
-        return score(self.scorer, self.tokenizer, rollouts, problems) if problems else None
+        return score(self.scorer, self.tokenizer, rollouts, problems, self.ends) if problems else None
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,7 @@ def scored_data(
     """
     limit, size = config.rollout.max_new_tokens, config.rollout.group_size
     problems = [Problem(row.id, row.question, row.answer, row.final_answer) for row in rows]
-    prompts = tokenize_prompts(tokenizer, problems, config.prompt, config.rollout.max_prompt_tokens)
+    prompts = tokenize_prompts(tokenizer, problems, config.prompt_format, config.rollout.max_prompt_tokens)
     batches = []
     for row, prompt in zip(rows, prompts, strict=True):
         if len(row.responses) != size:
@@ -125,8 +128,7 @@ def scored_data(
                 f"scored problem {row.id} has {len(row.responses)} responses, rollout.group_size is {size}; "
                 "all rows need that many"
             )
-        texts = [completion_text(response) for response in row.responses]
-        responses = [[*ids, tokenizer.eos_token_id] for ids in token_ids(tokenizer, texts, special_tokens=False)]
+        responses = answer_ids(tokenizer, row.responses, config.prompt_format)
         longest = max(map(len, responses))
         if longest > limit:
             raise GiftError(

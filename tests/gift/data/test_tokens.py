@@ -3,17 +3,19 @@
 import pytest
 import torch
 
+from gift.config import PromptFormat
 from gift.data.problems import Problem, completion_text, prompt_text
 from gift.data.tokenizer import train_tokenizer
 from gift.data.tokens import pad_left, pad_right, tokenize_demonstrations, tokenize_prompts
 from gift.errors import GiftError
 
-PROMPT = "Question: {question}\nAnswer:"
+TEMPLATE = "Question: {question}\nAnswer:"
+PROMPT = PromptFormat(template=TEMPLATE)
 PROBLEMS = [
     Problem("short", "1 + 1?", "1 + 1 = 2\n#### 2", "2"),
     Problem("long", "What is one and one and one and one?", "It is 4.\n#### 4", "4"),
 ]
-TOKENIZER = train_tokenizer([prompt_text(p.question, PROMPT) + completion_text(p.answer) for p in PROBLEMS], 300)
+TOKENIZER = train_tokenizer([prompt_text(p.question, TEMPLATE) + completion_text(p.answer) for p in PROBLEMS], 300)
 
 
 def test_a_demonstration_is_prompt_completion_and_end_of_sequence() -> None:
@@ -34,7 +36,7 @@ def test_what_does_not_fit_is_refused_by_id() -> None:
 
 
 def test_the_template_is_the_prompt() -> None:
-    template = "Solve {this}: {question} Say {it}."
+    template = PromptFormat(template="Solve {this}: {question} Say {it}.")
     (prompt, *_) = tokenize_prompts(TOKENIZER, PROBLEMS, template, 256)
     assert TOKENIZER.decode(prompt) == "Solve {this}: 1 + 1? Say {it}."
     assert tokenize_demonstrations(TOKENIZER, PROBLEMS, template, 256)[0].prompt == prompt

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from gift.config import EvaluationConfig
+from gift.config import EvaluationConfig, PromptFormat
 from gift.data.problems import Problem, prompt_text
 from gift.data.tokenizer import train_tokenizer
 from gift.data.tokens import pad_right, tokenize_demonstrations
@@ -38,7 +38,7 @@ def evaluation(*benchmarks: dict[str, Any], batch_size: int = 8, precision: str 
 def evaluate(
     model: Path, benchmarks: Path, config: EvaluationConfig, seed: int, progress: Any, prompt: str = PROMPT
 ) -> dict[str, BenchmarkResult]:
-    return evaluate_model(model, benchmarks, config, prompt, seed, torch.device("cpu"), progress)
+    return evaluate_model(model, benchmarks, config, PromptFormat(template=prompt), seed, torch.device("cpu"), progress)
 
 
 def write_rote_model(folder: Path) -> None:
@@ -60,7 +60,7 @@ def write_rote_model(folder: Path) -> None:
             pad_token_id=tokenizer.pad_token_id,
         )
     )
-    demonstrations = tokenize_demonstrations(tokenizer, lessons, PROMPT, CONTEXT)
+    demonstrations = tokenize_demonstrations(tokenizer, lessons, PromptFormat(template=PROMPT), CONTEXT)
     ids, mask = pad_right([d.prompt + d.completion for d in demonstrations], tokenizer.pad_token_id)
     optimizer = torch.optim.AdamW(network.parameters(), lr=5e-3)
     for _ in range(150):

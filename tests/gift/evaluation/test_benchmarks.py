@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lm_eval.models.huggingface import HFLM
 from rote_model import evaluate, evaluation, no_progress
 from transformers import LlamaForCausalLM
 
 from gift.data.problems import Problem, write_problems
+from gift.evaluation.language_model import LanguageModel
 from gift.models.loading import load_tokenizer
 
 GSM8K_TRAIN = [Problem(f"t{i}", f"Train question {i}?", f"Step {i}.\n#### {i}", str(i)) for i in range(12)]
@@ -23,11 +23,11 @@ def test_gsm8k_asks_and_scores_as_lm_evals_own_task(
     write_problems(tmp_path / "gsm8k" / "test.jsonl", GSM8K_TEST)
     requests: list[Any] = []
 
-    def answer(_: HFLM, asked: list[Any]) -> list[str]:
+    def answer(_: LanguageModel, asked: list[Any]) -> list[str]:
         requests.extend(asked)
         return [" so\n#### 1,000.", " The answer is 1001", " #### 7 or #### 1002", " nothing"]
 
-    monkeypatch.setattr(HFLM, "generate_until", answer)
+    monkeypatch.setattr(LanguageModel, "generate_until", answer)
     config = evaluation({"task": "gsm8k", "limit": 4, "max_new_tokens": 31})
     result = evaluate(model, tmp_path, config, 0, no_progress)["gsm8k"]
 
@@ -64,7 +64,7 @@ def test_math500_asks_and_scores_as_lm_evals_own_task(
     write_problems(tmp_path / "math500" / "test.jsonl", MATH500)
     requests: list[Any] = []
 
-    def answer(_: HFLM, asked: list[Any]) -> list[str]:
+    def answer(_: LanguageModel, asked: list[Any]) -> list[str]:
         requests.extend(asked)
         return [
             r" $\boxed{0.5}$.",  # the same number, but not the same text
@@ -73,7 +73,7 @@ def test_math500_asks_and_scores_as_lm_evals_own_task(
             " I don't know",
         ]
 
-    monkeypatch.setattr(HFLM, "generate_until", answer)
+    monkeypatch.setattr(LanguageModel, "generate_until", answer)
     config = evaluation({"task": "math500", "max_new_tokens": 31})
     long_context = LlamaForCausalLM.from_pretrained(model)
     long_context.config.max_position_embeddings = 4096  # for lm-eval's four examples
@@ -104,11 +104,11 @@ def test_aime24_asks_and_scores_as_lm_evals_own_task(
     write_problems(tmp_path / "aime24" / "test.jsonl", AIME24)
     requests: list[Any] = []
 
-    def answer(_: HFLM, asked: list[Any]) -> list[str]:
+    def answer(_: LanguageModel, asked: list[Any]) -> list[str]:
         requests.extend(asked)
         return [r" $\boxed{31}$", "$32$ and $32$ make $32$", "33", r"\boxed{0}"]
 
-    monkeypatch.setattr(HFLM, "generate_until", answer)
+    monkeypatch.setattr(LanguageModel, "generate_until", answer)
     result = evaluate(model, tmp_path, evaluation({"task": "aime24", "max_new_tokens": 31}), 0, no_progress)["aime24"]
     assert requests[0].args[0] == "Question: Find $1 + 30$.\nAnswer:"
     assert requests[0].args[1]["max_gen_toks"] == 31

@@ -5,14 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lm_eval.models.huggingface import HFLM
 from rote_model import COINS, CONTEXT, KEYS, PROMPT, evaluate, evaluation, no_progress
 from transformers import GenerationConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from gift.config import PromptFormat
 from gift.data.problems import Problem, write_problems
 from gift.data.tokenizer import EOS_TOKEN
 from gift.data.tokens import tokenize_prompts
 from gift.errors import GiftError
+from gift.evaluation.language_model import LanguageModel
 from gift.models.loading import load_tokenizer
 from gift.rewards.gsm8k import gsm8k_reward
 
@@ -65,7 +66,7 @@ def test_heldout_scores_the_number_after_the_mark(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, completion: str, score: float
 ) -> None:
     write_problems(tmp_path / "heldout.jsonl", [Problem(f"p{i}", f"{i}?", "#### 1,200", "1200") for i in range(2)])
-    monkeypatch.setattr(HFLM, "generate_until", lambda _, asked: [completion for _ in asked])
+    monkeypatch.setattr(LanguageModel, "generate_until", lambda _, asked: [completion for _ in asked])
     result = evaluate(model, tmp_path, evaluation(GREEDY), 0, no_progress)["heldout"]
     assert result.correct == (score, score)
     assert score == gsm8k_reward(completion, Problem("p", "?", "#### 1,200", "1200"))
@@ -96,27 +97,27 @@ def test_heldout_finds_the_answer_where_the_configuration_says(
     score: float,
 ) -> None:
     write_problems(tmp_path / "heldout.jsonl", [Problem(f"p{i}", f"{i}?", "", final_answer) for i in range(2)])
-    monkeypatch.setattr(HFLM, "generate_until", lambda _, asked: [completion for _ in asked])
+    monkeypatch.setattr(LanguageModel, "generate_until", lambda _, asked: [completion for _ in asked])
     config = evaluation(GREEDY).model_copy(update={"heldout_answers": answers})
     assert evaluate(model, tmp_path, config, 0, no_progress)["heldout"].correct == (score, score)
 
 
-def test_heldout_asks_with_the_prompt_of_the_run_and_stops_where_it_begins_again(
+def test_heldout_asks_with_the_prompt_of_the_run_and_stops_at_no_text(
     model: Path, benchmarks: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prompts: list[str] = []
     stops: list[list[str]] = []
 
-    def answer(_: HFLM, asked: list[Any]) -> list[str]:
+    def answer(_: LanguageModel, asked: list[Any]) -> list[str]:
         prompts.extend(request.args[0] for request in asked)
         stops.extend(request.args[1]["until"] for request in asked)
         return ["" for _ in asked]
 
-    monkeypatch.setattr(HFLM, "generate_until", answer)
+    monkeypatch.setattr(LanguageModel, "generate_until", answer)
     template = "<user>\n{% raw %} {{x}} {question}\n<assistant>"  # nothing in it is taken for a template language
     evaluate(model, benchmarks, evaluation(GREEDY), 0, no_progress, prompt=template)
     assert prompts == [f"<user>\n{{% raw %}} {{{{x}}}} {p.question}\n<assistant>" for p in KEYS]
-    assert stops[0] == ["<user>\n{% raw %} {{x}}"]
+    assert stops[0] == []
 
 
 def test_ids_differ_when_the_question_or_the_answer_behind_a_name_differs(model: Path, benchmarks: Path) -> None:
@@ -189,7 +190,9 @@ def test_the_model_sees_the_same_tokens_as_in_training(
 
     monkeypatch.setattr(LlamaForCausalLM, "generate", record)
     evaluate(folder, benchmarks, evaluation(GREEDY, batch_size=1), 0, no_progress)
-    assert sorted(seen) == sorted(tokenize_prompts(load_tokenizer(folder), KEYS, PROMPT, CONTEXT))
+    assert sorted(seen) == sorted(
+        tokenize_prompts(load_tokenizer(folder), KEYS, PromptFormat(template=PROMPT), CONTEXT)
+    )
     assert all((ids[0] == tokenizer.eos_token_id) == begins_with_token for ids in seen)
 
 

@@ -14,7 +14,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from gift.config import FolderModel, ModelReward
+from gift.config import FolderModel, ModelReward, PromptFormat
 from gift.data.problems import Problem
 from gift.data.tokenizer import train_tokenizer
 from gift.errors import GiftError
@@ -47,7 +47,7 @@ def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Pat
 
 def scores(folder: Path, **settings: object) -> list[float]:
     config = ModelReward(kind="model", model=FolderModel(source="folder", path=folder), **settings)
-    with open_scorer((config,), prompt=PROMPT, device=torch.device("cpu")) as scorer:
+    with open_scorer((config,), prompt=PromptFormat(template=PROMPT), device=torch.device("cpu")) as scorer:
         return scorer.score(TEXTS, PROBLEMS, LENGTHS).by_name["model"]
 
 
@@ -60,7 +60,10 @@ def by_hand(model: PreTrainedModel, ids: list[int]) -> float:
 
 def expected(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> list[float]:
     prompts = [PROMPT.format(question=problem.question) for problem in PROBLEMS]
-    return [by_hand(model, tokenizer(prompt + text)["input_ids"]) for prompt, text in zip(prompts, TEXTS, strict=True)]
+    return [
+        by_hand(model, tokenizer(prompt + text, split_special_tokens=True)["input_ids"])
+        for prompt, text in zip(prompts, TEXTS, strict=True)
+    ]
 
 
 def test_the_score_is_that_of_prompt_and_response(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
@@ -84,11 +87,14 @@ def test_a_chat_template_is_used_with_the_question_alone(tokenizer: PreTrainedTo
     model = llama(tokenizer, LlamaForSequenceClassification)
     folder = save(model, tokenizer, tmp_path)
     (folder / "chat_template.jinja").write_text(CHAT)
-    chats = [
-        f"[user] {problem.question}<|eos|>[assistant] {text.strip()}<|eos|>"
-        for problem, text in zip(PROBLEMS, TEXTS, strict=True)
-    ]
-    by_itself = [by_hand(model, tokenizer(chat)["input_ids"]) for chat in chats]
+
+    def chat_ids(question: str, response: str) -> list[int]:
+        turns = (f"[user] {question}", f"[assistant] {response.strip()}")
+        asked, answered = tokenizer(turns, split_special_tokens=True)["input_ids"]  # "<|eos|>" in a response is text
+        return [*asked, tokenizer.eos_token_id, *answered, tokenizer.eos_token_id]
+
+    chats = [chat_ids(problem.question, text) for problem, text in zip(PROBLEMS, TEXTS, strict=True)]
+    by_itself = [by_hand(model, chat) for chat in chats]
     assert scores(folder, normalise_length=False) == pytest.approx(by_itself, abs=1e-5)
 
 
@@ -108,7 +114,11 @@ def test_an_encoder_works_too(tokenizer: PreTrainedTokenizerFast, tmp_path: Path
     folder = save(model, tokenizer, tmp_path)
     with torch.no_grad():
         by_itself = [
-            model(torch.tensor([tokenizer(PROMPT.format(question=problem.question) + text)["input_ids"]])).logits.item()
+            model(
+                torch.tensor(
+                    [tokenizer(PROMPT.format(question=problem.question) + text, split_special_tokens=True)["input_ids"]]
+                )
+            ).logits.item()
             for problem, text in zip(PROBLEMS, TEXTS, strict=True)
         ]
     assert scores(folder, normalise_length=False) == pytest.approx(by_itself, abs=1e-5)
@@ -125,7 +135,9 @@ def test_a_text_that_is_too_long_is_refused(tokenizer: PreTrainedTokenizerFast, 
     folder = save(llama(tokenizer, LlamaForSequenceClassification), tokenizer, tmp_path)
     model = FolderModel(source="folder", path=folder, context_length=20)
     with (
-        open_scorer([ModelReward(kind="model", model=model)], prompt=PROMPT, device=torch.device("cpu")) as scorer,
+        open_scorer(
+            [ModelReward(kind="model", model=model)], prompt=PromptFormat(template=PROMPT), device=torch.device("cpu")
+        ) as scorer,
         pytest.raises(
             GiftError, match=r"the response to problem p1 has \d+ tokens with its prompt, the model takes 20"
         ),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gift.config import FunctionReward, Gsm8kReward, MathReward
+from gift.config import FunctionReward, Gsm8kReward, MathReward, PromptFormat
 from gift.data.problems import Problem
 from gift.errors import GiftError
 from gift.rewards import open_scorer
@@ -37,7 +37,7 @@ def test_rewards_are_weighted_and_summed_and_errors_are_counted_apart() -> None:
         FunctionReward(kind="function", name="letters", function="own:letters", weight=-0.1),
     )
     completions = ["#### 3", "#### 6/2", "#### 4", "exit"]
-    with open_scorer(rewards, prompt="{question}", device=None) as scorer:
+    with open_scorer(rewards, prompt=PromptFormat(template="{question}"), device=None) as scorer:
         scores = scorer.score(completions, problems("3", "3", "3", "3"), [4, 4, 4, 4])
     assert scores.by_name == {
         "gsm8k": [1.0, 0.0, 0.0, 0.0],
@@ -49,7 +49,9 @@ def test_rewards_are_weighted_and_summed_and_errors_are_counted_apart() -> None:
 
 
 def test_no_responses_have_no_scores() -> None:
-    with open_scorer((Gsm8kReward(kind="gsm8k"), MathReward(kind="math")), prompt="{question}", device=None) as scorer:
+    with open_scorer(
+        (Gsm8kReward(kind="gsm8k"), MathReward(kind="math")), prompt=PromptFormat(template="{question}"), device=None
+    ) as scorer:
         scores = scorer.score([], [], [])
     assert (scores.total, scores.by_name, scores.errors) == ([], {"gsm8k": [], "math": []}, {"gsm8k": 0, "math": 0})
 
@@ -60,7 +62,7 @@ def test_no_responses_have_no_scores() -> None:
 def test_what_is_no_finite_number_is_refused_with_the_reward_and_the_problem(completion: str, given: str) -> None:
     reward = FunctionReward(kind="function", name="mine", function="own:strange")
     with (
-        open_scorer((reward,), prompt="{question}", device=None) as scorer,
+        open_scorer((reward,), prompt=PromptFormat(template="{question}"), device=None) as scorer,
         pytest.raises(GiftError, match=f"reward own:strange gave {given} for problem train-0; it must return a finite"),
     ):
         scorer.score([completion], problems("3"), [1])

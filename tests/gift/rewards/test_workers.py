@@ -22,11 +22,11 @@ def score(completion, problem):
 """
 PARENT = """
 import sys
-from gift.config import FunctionReward
+from gift.config import FunctionReward, PromptFormat
 from gift.data.problems import Problem
 from gift.rewards import open_scorer
 config = FunctionReward(kind="function", function="hanging:score", time_limit=300)
-with open_scorer([config], prompt="{question}", device=None) as scorer:
+with open_scorer([config], prompt=PromptFormat(template="{question}"), device=None) as scorer:
     scorer.score([sys.argv[1]], [Problem("p", "?", "", "1")], [1])
 """
 

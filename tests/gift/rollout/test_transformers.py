@@ -5,8 +5,9 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from gift.config import RolloutConfig
+from gift.data.tokens import response_mask
 from gift.rollout.rollouts import Rollouts
-from gift.rollout.transformers import TransformersEngine, response_mask
+from gift.rollout.transformers import TransformersEngine
 from gift.training.policy import response_log_probabilities
 
 EOS, PAD = 1, 0
@@ -33,7 +34,7 @@ def _config(**changes: float) -> RolloutConfig:
 
 
 def _sample(model: LlamaForCausalLM, prompts: list[list[int]], config: RolloutConfig, seed: int = 0) -> Rollouts:
-    engine = TransformersEngine(config, eos=EOS, pad=PAD)
+    engine = TransformersEngine(config, ends=[EOS], pad=PAD)
     engine.refresh(model)
     return engine.sample(prompts, config.group_size, seed)
 
@@ -58,7 +59,7 @@ def test_the_same_seed_gives_the_same_responses(model: LlamaForCausalLM) -> None
 
 
 def test_responses_may_be_kept_shorter_than_configured(model: LlamaForCausalLM) -> None:
-    engine = TransformersEngine(_config(), eos=EOS, pad=PAD)
+    engine = TransformersEngine(_config(), ends=[EOS], pad=PAD)
     engine.refresh(model)
     assert engine.sample([[5, 6, 7]], 4, seed=0, max_new_tokens=2).response_ids.shape == (4, 2)
 
@@ -85,4 +86,4 @@ def test_a_policy_is_its_own_reference_on_its_rollouts(model: LlamaForCausalLM) 
 
 def test_the_mask_ends_with_the_first_end_of_sequence_token() -> None:
     ids = torch.tensor([[5, EOS, PAD, PAD], [5, 6, 7, 8], [EOS, EOS, 5, EOS]])
-    assert response_mask(ids, EOS).int().tolist() == [[1, 1, 0, 0], [1, 1, 1, 1], [1, 0, 0, 0]]
+    assert response_mask(ids, [EOS]).int().tolist() == [[1, 1, 0, 0], [1, 1, 1, 1], [1, 0, 0, 0]]

@@ -22,7 +22,7 @@ from gift.rollout.engine import RolloutEngine
 from gift.rollout.vllm_process import error_in, vllm_environment
 from gift.rollout.weights import Weights
 from gift.training.engine_check import check_engine, mean_difference
-from tests.gift.rollout.tiny_models import EOS, PAD, vllm_config, write_model
+from tests.gift.rollout.tiny_models import ENDS, PAD, vllm_config, write_model
 
 ROOT = Path(__file__).parents[3]
 CPU = torch.device("cpu")
@@ -44,7 +44,7 @@ def opened(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     tied = request.param == "tied"
     folder = tmp_path_factory.mktemp(request.param)
     model = write_model(folder, tied=tied)
-    with open_engine(CONFIG, folder, CPU, eos=EOS, pad=PAD) as engine:
+    with open_engine(CONFIG, folder, CPU, ends=ENDS, pad=PAD) as engine:
         yield Running(model, engine, tied)
     assert workers() == []
 
@@ -112,7 +112,7 @@ def test_responses_are_the_same_for_the_same_seed_and_differ_within_a_group(runn
     assert len({tuple(row) for row in first.response_ids.tolist()}) == 12
 
 
-def test_a_response_ends_with_its_first_end_of_sequence_token_and_groups_stay_together(running: Running) -> None:
+def test_a_response_ends_with_the_first_token_that_ends_it_and_groups_stay_together(running: Running) -> None:
     rollouts = running.engine.sample(PROMPTS, 64, seed=5)
     assert rollouts.prompt_ids[rollouts.prompt_mask].tolist() == [t for p in PROMPTS for _ in range(64) for t in p]
     lengths = rollouts.response_mask.sum(dim=1)
@@ -123,11 +123,12 @@ def test_a_response_ends_with_its_first_end_of_sequence_token_and_groups_stay_to
     ):
         length = int(mask.sum())
         assert mask[:length].all()
-        assert EOS not in ids[: length - 1].tolist()
-        assert length == 24 or ids[length - 1] == EOS
+        assert not set(ENDS) & set(ids[: length - 1].tolist())
+        assert length == 24 or ids[length - 1] in ENDS
         assert set(ids[length:].tolist()) <= {PAD}
         assert (values[:length] < 0).all()
         assert (values[length:] == 0).all()
+    assert set(ENDS) <= set(rollouts.response_ids[rollouts.response_mask].tolist())
 
 
 def test_nothing_is_cut_from_the_policy(running: Running) -> None:
@@ -166,7 +167,7 @@ def reason(error: pytest.ExceptionInfo[GiftError]) -> str:
 def test_a_vllm_that_can_not_start_gives_its_reason(tmp_path: Path) -> None:
     write_model(tmp_path, tied=True)
     config = vllm_config("rollout.vllm.cpu_cache_gib=0.00001")
-    with pytest.raises(GiftError) as error, open_engine(config, tmp_path, CPU, eos=EOS, pad=PAD):
+    with pytest.raises(GiftError) as error, open_engine(config, tmp_path, CPU, ends=ENDS, pad=PAD):
         pass
     assert reason(error).startswith("vLLM ended while starting: ValueError: No available memory for the cache blocks.")
     assert workers() == []
@@ -176,7 +177,7 @@ def test_a_vllm_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.Monke
     write_model(tmp_path, tied=True)
     monkeypatch.setattr(vllm_process, "LONGEST_SECONDS", 0.1)
     monkeypatch.setattr(vllm_process, "GRACE_SECONDS", 0.1)
-    with pytest.raises(GiftError) as error, open_engine(CONFIG, tmp_path, CPU, eos=EOS, pad=PAD):
+    with pytest.raises(GiftError) as error, open_engine(CONFIG, tmp_path, CPU, ends=ENDS, pad=PAD):
         pass
     assert reason(error) == "vLLM gave no answer for 0.1 s while starting"
     assert workers() == []
@@ -187,7 +188,7 @@ def test_vllm_ends_with_a_rank_that_is_killed(tmp_path: Path) -> None:
     program = (
         "from pathlib import Path; import torch; from gift.rollout.choose import open_engine;"
         "from tests.gift.rollout.tiny_models import vllm_config;"
-        f"open_engine(vllm_config(), Path({str(tmp_path)!r}), torch.device('cpu'), eos=1, pad=0).__enter__()"
+        f"open_engine(vllm_config(), Path({str(tmp_path)!r}), torch.device('cpu'), ends=[1], pad=0).__enter__()"
     )
     environment = os.environ | {"TMPDIR": str(tmp_path)}  # a killed rank leaves vLLM's log
     with subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, env=environment) as rank:

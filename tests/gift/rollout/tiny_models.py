@@ -10,6 +10,8 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from gift.config import RunConfig, load_profile
 
 EOS, PAD = 1, 0
+ENDS = (EOS, 90)
+"""What ends a response in the tests: an instruct model often has an end of its own."""
 
 
 def write_model(folder: Path, *, tied: bool, intermediate_size: int = 96) -> LlamaForCausalLM:

@@ -23,7 +23,7 @@ class Reporting(TransformersEngine):
     """Samples well, and says the log-probabilities that `distort` makes of the policy's."""
 
     def __init__(self, distort: Callable[[torch.Tensor], torch.Tensor]) -> None:
-        super().__init__(CONFIG, eos=1, pad=0)
+        super().__init__(CONFIG, ends=[1], pad=0)
         self._distort = distort
 
     def refresh(self, policy: nn.Module) -> None:

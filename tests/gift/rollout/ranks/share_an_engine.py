@@ -17,7 +17,7 @@ from gift.rollout.weights import Weights
 from gift.training.engine import build_engine, initialize_ranks
 from gift.training.engine_check import check_engine, mean_difference
 from gift.training.shards import sharded_weights
-from tests.gift.rollout.tiny_models import EOS, PAD, vllm_config
+from tests.gift.rollout.tiny_models import ENDS, PAD, vllm_config
 
 PROMPTS = [[5, 6, 7], [8, 9]]
 held: list[int] = []
@@ -34,7 +34,7 @@ def main() -> None:
     model = LlamaForCausalLM.from_pretrained(job["model"])
     trainer = build_engine(model, config.compute, OptimizerConfig(learning_rate=0.01), 1, 1, 1)
     policy, temperature = trainer.module, config.rollout.temperature
-    with open_engine(config, Path(job["model"]), device, eos=EOS, pad=PAD, weights_of=watched_weights) as engine:
+    with open_engine(config, Path(job["model"]), device, ends=ENDS, pad=PAD, weights_of=watched_weights) as engine:
         check_engine(engine, policy, PROMPTS, config.rollout)
         logits = trainer(input_ids=torch.tensor([[5, 6, 7, 8]])).logits
         trainer.backward(logits.square().mean())
