@@ -1,30 +1,17 @@
 """From a profile's name, or a JSON text, to a checked configuration."""
 
+import json
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from gift.config.run import RunConfig
+from gift.config.yaml_text import DEEPEST, parse_yaml, read_yaml
 from gift.errors import GiftError
 
 PROFILES = Path(__file__).resolve().parent.parent.parent / "profiles"
-
-
-class _ProfileLoader(yaml.SafeLoader):
-    """Refuses a key that is there twice, of which YAML's own loaders silently take the last."""
-
-
-def _mapping(loader: _ProfileLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
-    repeated = next((key for index, key in enumerate(keys) if key in keys[:index]), None)
-    if repeated is not None:
-        raise yaml.constructor.ConstructorError(None, None, f"the key {repeated} is there twice", node.start_mark)
-    return loader.construct_mapping(node, deep=True)
-
-
-_ProfileLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+LONGEST_SHOWN = 80
 
 
 def profile_names() -> list[str]:
@@ -39,12 +26,10 @@ def load_profile(name: str, overrides: tuple[str, ...] = ()) -> RunConfig:
         GiftError: the profile does not exist, is not YAML, or a value is not allowed (all are named in one line).
     """
     path = Path(name) if name.endswith((".yaml", ".yml")) else PROFILES / f"{name}.yaml"
-    if not path.is_file():
-        raise GiftError(f"profile {name!r} does not exist; choose one of {', '.join(profile_names())}, or a YAML file")
-    try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_ProfileLoader)  # noqa: S506 (a safe loader)
-    except yaml.YAMLError as error:
-        raise GiftError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if path.parent == PROFILES and path.stem not in profile_names():
+        choices = ", ".join(profile_names())
+        raise GiftError(f"profile {name!r} does not exist; choose one of {choices}, or a file that ends in .yaml")
+    values = read_yaml(path)
     if not isinstance(values, dict):
         raise GiftError(f"{path} must hold a mapping of configuration keys")
     for override in overrides:
@@ -58,24 +43,22 @@ def parse_config(values: Any, where: str = "configuration") -> RunConfig:
     Raises:
         GiftError: with every refused key and what it allows, in one line.
     """
+    text = values if isinstance(values, str) else json.dumps(values)
     try:
-        return RunConfig.model_validate_json(values) if isinstance(values, str) else RunConfig.model_validate(values)
+        return RunConfig.model_validate_json(text)
     except ValidationError as error:
         raise GiftError(f"{where}: " + "; ".join(_explain(fault) for fault in error.errors())) from None
 
 
 def _apply_override(values: dict[str, Any], override: str) -> None:
     key, separator, text = override.partition("=")
-    if not separator or not key:
-        raise GiftError(f"--set takes key=value, for example --set rl.steps=10; got {override!r}")
     *parents, last = key.split(".")
+    if not separator or not all([*parents, last]) or len(parents) >= DEEPEST or not key.isprintable():
+        raise GiftError(f"--set takes key=value, for example --set rl.steps=10; got {_shown(override)}")
     node: Any = values
     for parent in parents:
         node = node.setdefault(parent, {}) if isinstance(node, dict) else _child_of_list(node, parent, key)
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise GiftError(f"--set {key}: {text!r} is not a YAML value") from error
+    value = parse_yaml(text, where=f"the value of --set {key}", comments=False)
     if isinstance(node, dict):
         node[last] = value
     else:
@@ -85,15 +68,26 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
 
 def _child_of_list(node: Any, index: str, key: str) -> Any:
     """`evaluation.benchmarks.0.limit` reaches into a list by position."""
-    if isinstance(node, list) and index.isdigit() and int(index) < len(node):
+    if isinstance(node, list) and index in map(str, range(len(node))):
         return node[int(index)]
-    raise GiftError(f"--set {key}: {index!r} does not name anything in this profile")
+    raise GiftError(f"--set {key}: {index!r} does not name anything in this profile, which has {_shown(node)} there")
 
 
 def _explain(fault: Any) -> str:
     location = ".".join(str(part) for part in fault["loc"]) or "profile"
-    if fault["type"] == "extra_forbidden":
-        return f"{location} is not a known key"
-    message = fault["msg"].removeprefix("Value error, ")
-    given = "" if fault["type"] in ("missing", "value_error") else f" (got {fault['input']!r})"
+    location = location if location.isprintable() else repr(location)
+    match fault["type"]:
+        case "extra_forbidden":
+            return f"{location} is not a known key"
+        case _:
+            message = fault["msg"].removeprefix("Value error, ")
+    given = "" if fault["type"] in ("missing", "value_error") else f" (got {_shown(fault['input'])})"
     return f"{location}: {message[0].lower()}{message[1:]}{given}"
+
+
+def _shown(value: Any) -> str:
+    """The value as YAML has it, in a line that is not too long to read."""
+    text = json.dumps(value, ensure_ascii=False)
+    if not text.isprintable():
+        text = json.dumps(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"

@@ -7,17 +7,18 @@ Everything that decides a run is in the file or fixed by it: the code by `git_sh
 Left out: a time zone per schedule, which KFP does not have (see `pipelines.schedules.cron`), and intervals in seconds.
 """
 
+import json
 import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-import yaml
 from pydantic import AwareDatetime, Field, ValidationError, field_validator, model_validator
 
 from gift.config import digest_of
 from gift.config.cluster import IMAGE_BY_DIGEST, KubernetesName
 from gift.config.section import Commit, Section
+from gift.config.yaml_text import read_yaml
 from gift.errors import GiftError
 from pipelines.schedules.cron import check_cron
 
@@ -57,6 +58,16 @@ class Schedule(Section):
     @classmethod
     def cron_is_what_kfp_takes(cls, cron: str) -> str:
         return check_cron(cron)
+
+    @field_validator("start_time", "end_time", mode="before")
+    @classmethod
+    def times_are_no_seconds_since_1970(cls, time: Any) -> Any:
+        if not isinstance(time, str):
+            return time
+        try:
+            return datetime.fromisoformat(time)
+        except ValueError:
+            raise ValueError(f"must be a time such as 2027-01-01T00:00:00Z (got {time!r})") from None
 
     @field_validator("start_time", "end_time")
     @classmethod
@@ -103,20 +114,18 @@ def load_schedules(folder: Path) -> dict[str, Schedule]:
 def _load(path: Path) -> Schedule:
     if not re.fullmatch(NAME, path.stem) or len(path.stem) > LONGEST_NAME:
         raise GiftError(f"{path}: the name may have at most {LONGEST_NAME} letters, digits, dots and hyphens")
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise GiftError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    values = read_yaml(path)
     if not isinstance(values, dict):
         raise GiftError(f"{path} must hold the keys of a schedule, such as profile, git_sha, image and cron")
     try:
-        return Schedule.model_validate(values)
+        return Schedule.model_validate_json(json.dumps(values))
     except ValidationError as error:
         raise GiftError(f"{path}: " + "; ".join(_explain(fault) for fault in error.errors())) from None
 
 
 def _explain(fault: Any) -> str:
     key = ".".join(str(part) for part in fault["loc"]) or "schedule"
+    key = key if key.isprintable() else repr(key)
     match fault["type"]:
         case "extra_forbidden":
             return f"{key} is not a known key"
