@@ -38,14 +38,15 @@ def load_profile(name: str, overrides: tuple[str, ...] = ()) -> RunConfig:
 
 
 def parse_config(values: Any, where: str = "configuration") -> RunConfig:
-    """Validate plain values (or a JSON text) as a `RunConfig`.
+    """Validate plain values (or a JSON text) as a `RunConfig`; a text for a number, or 10.0 for 10, is refused.
 
     Raises:
         GiftError: with every refused key and what it allows, in one line.
     """
+    # Strict validation takes lists for tuples, and texts for paths, only from JSON.
     text = values if isinstance(values, str) else json.dumps(values)
     try:
-        return RunConfig.model_validate_json(text)
+        return RunConfig.model_validate_json(text, strict=True)
     except ValidationError as error:
         raise GiftError(f"{where}: " + "; ".join(_explain(fault) for fault in error.errors())) from None
 
@@ -79,6 +80,8 @@ def _explain(fault: Any) -> str:
     match fault["type"]:
         case "extra_forbidden":
             return f"{location} is not a known key"
+        case "bool_type":
+            message = "input should be true or false"
         case _:
             message = fault["msg"].removeprefix("Value error, ")
     given = "" if fault["type"] in ("missing", "value_error") else f" (got {_shown(fault['input'])})"

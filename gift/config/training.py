@@ -1,12 +1,18 @@
 """How SFT and reinforcement learning are run: compute, optimizer, batches."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from gift.config.section import Count, NonNegativeFloat, PositiveFloat, PositiveInt, Section, Share
 
 Device = Literal["auto", "cpu", "cuda"]
+
+
+def _whole_number(value: Any) -> Any:
+    if type(value) is not int:  # true and 1.0 equal 1, which is all that a Literal asks
+        raise ValueError(f"must be a whole number, got {value!r}")
+    return value
 
 
 class GpuConfig(Section):
@@ -25,7 +31,7 @@ class ComputeConfig(Section):
     threads_per_rank: PositiveInt = 1
     device: Device = "auto"
     """Of all stages that compute with a model; auto takes a GPU where there is one."""
-    zero_stage: Literal[1, 2, 3] = 2
+    zero_stage: Annotated[Literal[1, 2, 3], BeforeValidator(_whole_number)] = 2
     offload: Literal["none", "cpu"] = "none"
     precision: Literal["fp32", "bf16"] = "fp32"
     activation_checkpointing: bool = False

@@ -118,7 +118,7 @@ def _load(path: Path) -> Schedule:
     if not isinstance(values, dict):
         raise GiftError(f"{path} must hold the keys of a schedule, such as profile, git_sha, image and cron")
     try:
-        return Schedule.model_validate_json(json.dumps(values))
+        return Schedule.model_validate_json(json.dumps(values), strict=True)
     except ValidationError as error:
         raise GiftError(f"{path}: " + "; ".join(_explain(fault) for fault in error.errors())) from None
 
@@ -133,6 +133,8 @@ def _explain(fault: Any) -> str:
             return f"{key} is missing"
         case "string_type":
             return f"{key} must be a text; put it in quotes (got {fault['input']!r})"
+        case "bool_type":
+            return f"{key} must be true or false (got {fault['input']!r})"
     if key == "image":
         return f"image must name a digest, like registry/gift@sha256:<64 hex digits> (got {fault['input']!r})"
     if key == "git_sha":

@@ -50,10 +50,100 @@ def test_a_value_that_is_not_allowed_is_named_in_one_line(override: str, message
     assert "\n" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("override", ["rl.steps", "=3", "evaluation.benchmarks.9.limit=3", "rl.steps={"])
-def test_an_override_that_is_none_is_refused(override: str) -> None:
-    with pytest.raises(GiftError, match="--set"):
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("rl.optimizer.learning_rate=on", 'rl.optimizer.learning_rate: input should be a valid number (got "on")'),
+        ("rl.optimizer.learning_rate=true", "rl.optimizer.learning_rate: input should be a valid number (got true)"),
+        (
+            "rl.optimizer.learning_rate='3e-6'",
+            'rl.optimizer.learning_rate: input should be a valid number (got "3e-6")',
+        ),
+        ("rl.optimizer.learning_rate=.nan", "rl.optimizer.learning_rate: input should be a finite number (got NaN)"),
+        ("rl.optimizer.learning_rate=.inf", "rl.optimizer.learning_rate: input should be a finite number"),
+        ("rl.optimizer.learning_rate=1e999", "rl.optimizer.learning_rate: input should be a finite number"),
+        ("gate.confidence=.nan", "gate.confidence: input should be"),
+        ("gate.min_gain=.nan", "gate.min_gain: input should be"),
+        ("rl.steps=yes", 'rl.steps: input should be a valid integer (got "yes")'),
+        ("rl.steps=true", "rl.steps: input should be a valid integer (got true)"),
+        ("rl.steps='10'", 'rl.steps: input should be a valid integer (got "10")'),
+        ("rl.steps=10.0", "rl.steps: input should be a valid integer (got 10.0)"),
+        ("rl.steps=1e1", "rl.steps: input should be a valid integer (got 10.0)"),
+        ("rl.steps=012", 'rl.steps: input should be a valid integer (got "012")'),
+        ("rl.steps=0o14", 'rl.steps: input should be a valid integer (got "0o14")'),
+        ("rl.steps=0x10", 'rl.steps: input should be a valid integer (got "0x10")'),
+        ("rl.steps=1_000", 'rl.steps: input should be a valid integer (got "1_000")'),
+        ("rl.steps=1:30", 'rl.steps: input should be a valid integer (got "1:30")'),
+        ("seed='0'", 'seed: input should be a valid integer (got "0")'),
+        ("compute.zero_stage=true", "compute.zero_stage: must be a whole number, got True"),
+        ("compute.zero_stage=2.0", "compute.zero_stage: must be a whole number, got 2.0"),
+        ("compute.activation_checkpointing=yes", 'activation_checkpointing: input should be true or false (got "yes")'),
+        ("compute.activation_checkpointing=1", "activation_checkpointing: input should be true or false (got 1)"),
+        ("description=", "description: input should be a valid string (got null)"),
+        ("description=1.10", "description: input should be a valid string (got 1.1)"),
+        ("data.slip_rate=.nan", "data.arithmetic.slip_rate: input should be"),
+    ],
+)
+def test_a_value_of_another_type_is_refused(override: str, message: str) -> None:
+    with pytest.raises(GiftError) as refusal:
         load_profile("local", (override,))
+    assert message in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_whole_number_is_a_number_and_a_date_is_a_text() -> None:
+    config = load_profile("local", ("rollout.temperature=2", "rl.optimizer.learning_rate=3e-6"))
+    assert (config.rollout.temperature, config.rl.optimizer.learning_rate) == (2.0, 3e-6)
+    assert load_profile("local", ("description=2026-01-01",)).description == "2026-01-01"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("rl.steps", "--set takes key=value"),
+        ("=3", "--set takes key=value"),
+        ("rl..steps=3", "--set takes key=value"),
+        (".rl=3", "--set takes key=value"),
+        ("rl.=3", "--set takes key=value"),
+        ("rl.\nsteps=3", "--set takes key=value"),
+        (".".join("a" * 100_000) + "=3", "--set takes key=value"),
+        ("evaluation.benchmarks.9.limit=3", "--set evaluation.benchmarks.9.limit: '9' does not name anything"),
+        ("evaluation.benchmarks.²=3", "'²' does not name anything in this profile"),
+        (f"evaluation.benchmarks.{'9' * 5000}=3", "does not name anything in this profile"),
+        ("rl.steps.more=3", "--set rl.steps.more: 'more' does not name anything in this profile, which has 80 there"),
+        ("rl.steps.more.yet=3", "'more' does not name anything in this profile, which has 80 there"),
+        ("rl.steps={", "the value of --set rl.steps is not YAML: while parsing a flow node"),
+        ("rollout={group_size: 1, group_size: 2}", "--set rollout: the key group_size is there twice"),
+        ("rollout={vllm: {threads: 1, threads: 2}}", "--set rollout: the key threads is there twice"),
+        ("description=Run #3", "--set description: what follows # would be a comment; put the value in quotes"),
+        ("description=\udcff", "--set description is not YAML: the character U+DCFF"),
+        ("rl.steps=!!python/name:os.system", "os.system is not known here"),
+        ('{"a": 1}=3', "is not a known key"),
+    ],
+)
+def test_an_override_that_is_none_is_refused(override: str, message: str) -> None:
+    with pytest.raises(GiftError) as refusal:
+        load_profile("local", (override,))
+    assert message in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_an_override_changes_one_of_two_that_share_an_alias(tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    text = (PROFILES / "local.yaml").read_text()
+    text = text.replace("  training: {", "  training: &pod {").replace(
+        "  model: {cpu: 2, memory_gib: 4}", "  model: *pod"
+    )
+    own.write_text(text)
+    config = load_profile(str(own), ("cluster.model.memory_gib=5",))
+    assert (config.cluster.training.memory_gib, config.cluster.model.memory_gib) == (6, 5)
+
+
+def test_an_override_does_not_reach_into_null(tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text((PROFILES / "local.yaml").read_text() + "dpo:\n")
+    with pytest.raises(GiftError, match=r"--set dpo\.beta: 'beta' does not name anything .* has null there"):
+        load_profile(str(own), ("dpo.beta=1",))
 
 
 @pytest.mark.parametrize(
@@ -95,8 +185,28 @@ def test_a_profile_can_be_a_file(tmp_path: Path) -> None:
     own.write_text("a: [")
     with pytest.raises(GiftError, match="is not YAML"):
         load_profile(str(own))
-    with pytest.raises(GiftError, match="choose one of"):
-        load_profile("missing")
+    for text in ("", "# only a comment\n", "null", "text"):
+        own.write_text(text)
+        with pytest.raises(GiftError, match="must hold a mapping"):
+            load_profile(str(own))
+    with pytest.raises(GiftError, match=r"missing\.yaml can't be read: No such file"):
+        load_profile(str(tmp_path / "missing.yaml"))
+    for name in ("missing", "a" * 300):
+        with pytest.raises(GiftError, match="choose one of"):
+            load_profile(name)
+
+
+def test_a_profile_written_on_windows_is_the_same_profile(tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_bytes(b"\xef\xbb\xbf" + (PROFILES / "local.yaml").read_bytes().replace(b"\n", b"\r\n"))
+    assert load_profile(str(own)) == load_profile("local")
+
+
+def test_keys_that_can_not_be_printed_stay_in_one_line(tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text((PROFILES / "local.yaml").read_text() + '"a\\nb": 1\n')
+    with pytest.raises(GiftError, match=r"'a\\nb' is not a known key"):
+        load_profile(str(own))
 
 
 def test_a_key_that_is_there_twice_is_refused(tmp_path: Path) -> None:

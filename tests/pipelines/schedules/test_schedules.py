@@ -21,7 +21,9 @@ VALID = {
 
 def write(folder: Path, name: str = "nightly.yaml", **keys: str | None) -> Path:
     values = {key: value for key, value in (VALID | keys).items() if value is not None}
-    (folder / name).write_text("".join(f"{key}: {value}\n" for key, value in values.items()))
+    (folder / name).write_text(
+        "".join(f"{key}: {value}\n" for key, value in values.items()), "utf-8", "surrogateescape"
+    )
     return folder
 
 
@@ -42,7 +44,8 @@ def test_a_schedule_is_named_by_its_file(tmp_path: Path) -> None:
         ({"colour": "red"}, "colour is not a known key"),
         ({"profile": None}, "profile is missing"),
         ({"profile": "../other"}, "profile: String should match"),
-        ({"git_sha": "0" * 40}, "git_sha must be a text; put it in quotes"),
+        ({"git_sha": "1" * 40}, "git_sha must be a text; put it in quotes"),
+        ({"git_sha": f"{'1' * 20}e{'1' * 19}"}, "git_sha must be a text; put it in quotes"),
         ({"git_sha": "main"}, "git_sha must be a whole commit, 40 hex digits (got 'main')"),
         ({"image": "gift:latest"}, "image must name a digest"),
         ({"max_concurrency": "11"}, "max_concurrency: Input should be less than or equal to 10"),
@@ -50,6 +53,19 @@ def test_a_schedule_is_named_by_its_file(tmp_path: Path) -> None:
         ({"start_time": "2027-01-01T00:00:00"}, "start_time: Input should have timezone info"),
         ({"start_time": "2027-02-01T00:00:00Z", "end_time": "2027-01-01T00:00:00Z"}, "end_time must be after start"),
         ({"enabled": None}, "enabled is missing"),
+        ({"enabled": "yes"}, "enabled must be true or false (got 'yes')"),
+        ({"enabled": "1"}, "enabled must be true or false (got 1)"),
+        ({"max_concurrency": "'2'"}, "max_concurrency: Input should be a valid integer"),
+        ({"max_concurrency": "true"}, "max_concurrency: Input should be a valid integer"),
+        ({"max_concurrency": "2.0"}, "max_concurrency: Input should be a valid integer"),
+        ({"overrides": "seed=1"}, "overrides: Input should be a valid array"),
+        ({"overrides": "[seed: 1]"}, "overrides.0 must be a text"),
+        ({"start_time": "1800000000"}, "start_time: Input should be a valid datetime"),
+        ({"start_time": '"1800000000"'}, "start_time: must be a time such as 2027-01-01T00:00:00Z"),
+        ({"start_time": '"20270101"'}, "start_time: Input should have timezone info"),
+        ({'"a\\nb"': "1"}, "'a\\nb' is not a known key"),
+        ({"description": "a\nprofile: other"}, "the key profile is there twice, line"),
+        ({"description": "Größe \udcff"}, "is not text in UTF-8; save it as UTF-8"),
     ],
 )
 def test_a_mistake_in_a_file_is_one_line_that_names_file_and_key(
@@ -70,7 +86,7 @@ def test_two_files_with_the_same_name_are_refused(tmp_path: Path) -> None:
         load_schedules(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["a: [", "just words"])
+@pytest.mark.parametrize("text", ["a: [", "just words", "", "- a"])
 def test_a_file_that_is_no_mapping_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "nightly.yaml").write_text(text)
     with pytest.raises(GiftError, match=r"nightly\.yaml (is not YAML|must hold the keys)"):
