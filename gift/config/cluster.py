@@ -15,8 +15,18 @@ from gift.config.section import Count, PositiveFloat, PositiveInt, Section
 
 IMAGE_BY_DIGEST = r"^[a-z0-9][\w./:-]*@sha256:[0-9a-f]{64}$"
 """What a cluster is told to run: a tag may name another image tomorrow."""
-KubernetesName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
-LabelKey = Annotated[str, Field(pattern=r"^([a-z0-9.-]+/)?[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?$")]
+_DNS_LABEL = "[a-z0-9]([a-z0-9-]*[a-z0-9])?"
+_SUBDOMAIN = rf"{_DNS_LABEL}(\.{_DNS_LABEL})*"
+_WORD = "[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
+KubernetesName = Annotated[str, Field(pattern=f"^{_SUBDOMAIN}$", max_length=253)]
+"""A DNS subdomain of RFC 1123, which Kubernetes asks of the names of most objects."""
+QueueName = Annotated[str, Field(pattern=f"^{_SUBDOMAIN}$", max_length=63)]
+"""The same in a label, as Kueue reads it."""
+LabelKey = Annotated[str, Field(pattern=f"^({_SUBDOMAIN}/)?{_WORD}$", max_length=200)]
+"""Kubernetes takes 317 characters; MLflow 250 of a parameter's name, in which a node selector's key is a part."""
+LabelValue = Annotated[str, Field(pattern=f"^({_WORD})?$")]
+ResourceName = Annotated[str, Field(pattern=f"^{_SUBDOMAIN}/{_WORD}$", max_length=253)]
+"""An extended resource always names its vendor's domain."""
 
 
 class Resources(Section):
@@ -33,8 +43,14 @@ class Toleration(Section):
 
     key: LabelKey
     operator: Literal["Exists", "Equal"] = "Exists"
-    value: str | None = None
+    value: LabelValue | None = None
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+
+    @model_validator(mode="after")
+    def exists_whatever_its_value(self) -> Self:
+        if self.operator == "Exists" and self.value:
+            raise ValueError(f"operator: Exists takes no value; for the value {self.value} write operator: Equal")
+        return self
 
 
 class ClusterConfig(Section):
@@ -46,13 +62,13 @@ class ClusterConfig(Section):
     """Stages that hold one model in memory: base model, conversion, evaluation."""
     training: Resources = Resources(cpu=8, memory_gib=48)
     """A training stage; with several nodes, each of them."""
-    gpu_resource: LabelKey = "nvidia.com/gpu"
+    gpu_resource: ResourceName = "nvidia.com/gpu"
     """The extended resource that counts GPUs; how many follows from `compute` (a profile with `compute.gpu`)."""
     shared_memory_gib: PositiveFloat = 8
     """`/dev/shm` of stages with ranks or vLLM; it counts as memory of the container."""
     work_storage_class: KubernetesName | None = None
     """StorageClass of a volume of its own for each pod's `/work`; None for the node's disk, which KFP can't reserve."""
-    node_selector: dict[LabelKey, str] = Field(default_factory=dict)
+    node_selector: dict[LabelKey, LabelValue] = Field(default_factory=dict)
     """For stages with GPUs."""
     tolerations: tuple[Toleration, ...] = ()
     """For stages with GPUs."""
@@ -81,7 +97,7 @@ class ClusterConfig(Section):
     KFP's persistence agent must be told, too (docs/operations.md)."""
     hub: bool = False
     """Whether stages may download models and data sets; else they are offline and everything comes from S3."""
-    queue: KubernetesName | None = None
+    queue: QueueName | None = None
     """Kueue LocalQueue of a training on several nodes."""
     runtime: KubernetesName = "gift-deepspeed"
     """ClusterTrainingRuntime of a training on several nodes."""

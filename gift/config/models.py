@@ -7,6 +7,10 @@ from pydantic import Field, model_validator
 
 from gift.config.section import Commit, PositiveFloat, PositiveInt, Section
 
+_HUB_WORD = "[A-Za-z0-9_]+([.-][A-Za-z0-9_]+)*"
+HubName = Annotated[str, Field(pattern=f"^({_HUB_WORD}/)?{_HUB_WORD}$", max_length=96)]
+"""`organisation/model`, as the hub allows it; a part of the mirror's addresses in S3."""
+
 
 class ModelShape(Section):
     """The architecture of a decoder of the Llama family (Llama, Qwen2, DeepSeek LLM, SmolLM), in its config's words."""
@@ -60,7 +64,7 @@ class HubModel(Section):
     """A model of the Hugging Face hub, pinned to a commit."""
 
     source: Literal["hub"]
-    name: str
+    name: HubName
     revision: Commit
     context_length: PositiveInt = 4096
     architecture: ModelShape | None = None

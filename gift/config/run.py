@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, Field, field_validator, model_validator
@@ -17,17 +18,44 @@ from gift.config.rollout import RolloutConfig
 from gift.config.section import Name, Section
 from gift.config.training import ComputeConfig, RlConfig, SftConfig
 
+BUCKET = re.compile(r"[a-z0-9]+((\.|-+)[a-z0-9]+)*")
+IP_ADDRESS = re.compile(r"\d+(\.\d+){3}")
+PREFIX_PART = re.compile(r"(?!\.+$)[A-Za-z0-9_.-]+")
+LONGEST_PREFIX = 200
+"""Of the 1024 bytes of a key; and MLflow has 500 for the address of a registered model."""
+LONGEST_TAG = 8000  # mlflow.utils.validation.MAX_TAG_VAL_LENGTH
+
 
 class StorageConfig(Section):
     """The S3 prefix that owns everything this project writes."""
 
-    uri: Annotated[str, Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^/]+)*$")] = "s3://gift"
+    uri: str = "s3://gift"
+
+    @field_validator("uri")
+    @classmethod
+    def bucket_and_prefix_need_no_quoting(cls, uri: str) -> str:
+        scheme, _, rest = uri.partition("://")
+        bucket, _, prefix = rest.partition("/")
+        if scheme != "s3" or rest.endswith("/"):
+            raise ValueError("must be s3://bucket or s3://bucket/prefix, without a slash at its end")
+        if not 3 <= len(bucket) <= 63 or not BUCKET.fullmatch(bucket) or IP_ADDRESS.fullmatch(bucket):
+            raise ValueError(
+                "a bucket has 3 to 63 lowercase letters, digits, hyphens and single dots, begins and ends with a "
+                "letter or digit, and is no IP address"
+            )
+        parts = prefix.split("/") if prefix else []
+        if len(prefix) > LONGEST_PREFIX or not all(PREFIX_PART.fullmatch(part) for part in parts):
+            raise ValueError(
+                f"a prefix has at most {LONGEST_PREFIX} characters of A-Z, a-z, 0-9, '.', '_' and '-', in parts "
+                "between single slashes that are not dots alone"
+            )
+        return uri
 
 
 class RunConfig(Section):
     """A whole run, from data to report."""
 
-    description: str
+    description: Annotated[str, Field(max_length=LONGEST_TAG)]
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     experiment: Name = "gift"
     registered_model: Name

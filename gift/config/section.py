@@ -4,8 +4,12 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")]
-"""A name that MLflow takes for an experiment or a registered model, and that needs no quoting anywhere."""
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=200)]
+"""A name that needs no quoting anywhere and that Unicode does not write in two ways.
+
+MLflow's tables hold 256 characters of an experiment's or a registered model's, and 250 of a metric's, in which a
+reward's name is a part.
+"""
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 """A whole git commit of the hub, so that a branch that moves can't change a run."""
 ImportPath = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]

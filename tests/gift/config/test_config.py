@@ -40,7 +40,7 @@ def test_every_profile_is_valid() -> None:
         ("prompt=Answer", "must contain {question} exactly once"),
         ("rewards=[{kind: gsm8k}, {kind: gsm8k}]", "every reward needs a name of its own"),
         ("model.attention_heads=7", "attention_heads must divide hidden_size"),
-        ("storage.uri=/tmp/x", "storage.uri: string should match pattern"),
+        ("storage.uri=/tmp/x", "storage.uri: must be s3://bucket or s3://bucket/prefix"),
     ],
 )
 def test_a_value_that_is_not_allowed_is_named_in_one_line(override: str, message: str) -> None:
@@ -144,6 +144,128 @@ def test_an_override_does_not_reach_into_null(tmp_path: Path) -> None:
     own.write_text((PROFILES / "local.yaml").read_text() + "dpo:\n")
     with pytest.raises(GiftError, match=r"--set dpo\.beta: 'beta' does not name anything .* has null there"):
         load_profile(str(own), ("dpo.beta=1",))
+
+
+@pytest.mark.parametrize(
+    "bucket",
+    ["ab", "a" * 64, "a..b", "a.-b", "a-.b", "-ab", "ab-", "a_b", "Gift", "192.168.1.1", "größe", "a b", "'ab'", ""],
+)
+def test_a_bucket_that_s3_refuses_is_refused_at_the_start(bucket: str) -> None:
+    for prefix in ("", "/team"):
+        with pytest.raises(GiftError, match=r"storage\.uri: a bucket has 3 to 63 lowercase letters"):
+            load_profile("local", (f'storage.uri="s3://{bucket}{prefix}"',))
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        *(
+            "it's",
+            "a b",
+            r"a\\b",
+            "a?b",
+            "a#b",
+            "a%20b",
+            "a*",
+            "größe",
+            "..",
+            ".",
+            "...",
+            "a/../b",
+            "a//b",
+            "/a",
+            "a:b",
+        ),
+        *(
+            r"a\tb",
+            r"a\nb",
+            "(a)",
+            "a!",
+            "a&b",
+            "a=b",
+            "a@b",
+            "a,b",
+            "{a}",
+            "$a",
+            "~a",
+            "a|b",
+            "a" * 201,
+            "a/" * 100 + "b",
+        ),
+    ],
+)
+def test_a_prefix_that_needs_quoting_anywhere_is_refused_at_the_start(prefix: str) -> None:
+    with pytest.raises(GiftError, match=r"storage\.uri: a prefix has at most 200 characters of A-Z, a-z, 0-9"):
+        load_profile("local", (f'storage.uri="s3://gift/{prefix}"',))
+
+
+@pytest.mark.parametrize("uri", ["s3://gift/", "s3://gift/a/", "S3://gift", "gs://gift", "gift", "https://gift/a"])
+def test_an_address_that_is_none_of_s3_is_refused_at_the_start(uri: str) -> None:
+    with pytest.raises(GiftError, match=r"storage\.uri: must be s3://bucket or s3://bucket/prefix, without a slash"):
+        load_profile("local", (f"storage.uri={uri}",))
+
+
+@pytest.mark.parametrize("uri", ["s3://abc", "s3://a--b.c-d/Team_1/v1.0/.x/a-b", f"s3://{'a' * 63}/{'b' * 200}"])
+def test_an_address_of_s3_is_taken_as_it_is(uri: str) -> None:
+    assert load_profile("local", (f"storage.uri={uri}",)).storage.uri == uri
+
+
+@pytest.mark.parametrize("key", ["experiment", "registered_model", "rewards.0.name"])
+def test_a_name_that_mlflow_refuses_is_refused_at_the_start(key: str) -> None:
+    rewards = "rewards=[{kind: gsm8k}]"
+    load_profile("local", (rewards, f"{key}={'a' * 200}"))
+    for name in ("a" * 201, "a" * 600):
+        with pytest.raises(GiftError, match=rf"{key.replace('0.', '0.gsm8k.')}: .* at most 200 characters"):
+            load_profile("local", (rewards, f"{key}={name}"))
+    for name in ("größe", "a b", "a/b", "a:b", "-a", '"a\\n"', "''"):
+        with pytest.raises(GiftError, match=f"{key.replace('0.', '0.gsm8k.')}: string should match"):
+            load_profile("local", (rewards, f"{key}={name}"))
+
+
+def test_a_description_fits_into_mlflows_note() -> None:
+    assert len(load_profile("local", (f"description={'a' * 8000}",)).description) == 8000
+    with pytest.raises(GiftError, match="description: string should have at most 8000 characters"):
+        load_profile("local", (f"description={'a' * 8001}",))
+
+
+@pytest.mark.parametrize(
+    "name", ["a..b", "a.-b", "a-.b", ".a", "a.", "-a", "a-", "A", "a_b", "a/b", "ä", "a" * 254, "''"]
+)
+@pytest.mark.parametrize(
+    "key",
+    ["s3_secret", "mlflow_secret", "webhook_secret", "service_account", "work_storage_class", "queue", "runtime"],
+)
+def test_a_name_that_kubernetes_refuses_is_refused_at_the_start(key: str, name: str) -> None:
+    with pytest.raises(GiftError, match=rf"cluster\.{key}: string should"):
+        load_profile("local", (f"cluster.{key}={name}",))
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (f"cluster.queue={'a' * 64}", "cluster.queue: string should have at most 63 characters"),
+        ("cluster.node_selector={gpu: größe}", "cluster.node_selector.gpu: string should match"),
+        (f"cluster.node_selector={{gpu: {'a' * 64}}}", "cluster.node_selector.gpu: string should match"),
+        ("cluster.node_selector={gpu: true}", "cluster.node_selector.gpu: input should be a valid string (got true)"),
+        ("cluster.node_selector={größe: a}", "cluster.node_selector.größe.[key]: string should match"),
+        ("cluster.node_selector={a..b/c: a}", "cluster.node_selector.a..b/c.[key]: string should match"),
+        (f"cluster.node_selector={{{'a' * 190}/{'b' * 30}: a}}", "string should have at most 200 characters"),
+        ("cluster.tolerations=[{key: gpu, value: 'a b', operator: Equal}]", "tolerations.0.value: string should match"),
+        ("cluster.tolerations=[{key: gpu, value: a}]", "operator: Exists takes no value; for the value a write"),
+        ("cluster.gpu_resource=gpu", "cluster.gpu_resource: string should match"),
+        ("model={source: hub, name: ../x, revision: main}", "model.hub.name: string should match"),
+        ("model={source: hub, name: größe/x, revision: main}", "model.hub.name: string should match"),
+        ("model={source: hub, name: a--b, revision: main}", "model.hub.name: string should match"),
+        ("model={source: hub, name: a/b/c, revision: main}", "model.hub.name: string should match"),
+        ("model={source: hub, name: 'a b', revision: main}", "model.hub.name: string should match"),
+        (f"model={{source: hub, name: {'a' * 97}, revision: main}}", "name: string should have at most 96 characters"),
+    ],
+)
+def test_what_somebody_else_would_refuse_later_is_refused_at_the_start(override: str, message: str) -> None:
+    with pytest.raises(GiftError) as refusal:
+        load_profile("local", (override,))
+    assert message in str(refusal.value)
+    assert "\n" not in str(refusal.value)
 
 
 @pytest.mark.parametrize(
