@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from gift.data.answers import without_thousands_commas
 from gift.errors import GiftError
 
 ANSWER_MARK = "#### "
@@ -78,7 +79,7 @@ def final_answer_after_mark(answer: str, where: str) -> str:
     _, mark, final_answer = answer.rpartition(ANSWER_MARK)
     if not mark or not final_answer.strip():
         raise GiftError(f"{where}: the answer does not end in '#### <final answer>'")
-    return final_answer.strip().replace(",", "")
+    return without_thousands_commas(final_answer.strip())
 
 
 def read_problems(path: Path, limit: int | None = None) -> list[Problem]:

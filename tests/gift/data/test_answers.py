@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gift.data.answers import clean_answer, final_answer, last_boxed
+from gift.data.answers import clean_answer, final_answer, last_boxed, normalise_number, without_thousands_commas
 
 
 @pytest.mark.parametrize(
@@ -83,10 +83,61 @@ def test_formats_are_tried_in_their_order() -> None:
         ("$$ 3 $$", "3"),
         ("$", "$"),
         (r"\frac{7}{5} + \frac{1}{5} i.", r"\frac{7}{5} + \frac{1}{5} i"),
+        (r"\dfrac{1}{29,\!322,\!216}", r"\dfrac{1}{29322216}"),
+        (r"11,\! 111,\! 100", "11111100"),
+        (r"(1{,}234, 5)", "(1234, 5)"),
+        (r"(1{,}2)", "(1{,}2)"),
+        (r"0{,}123", "0{,}123"),  # a decimal comma
+        (r"1{,}2345", "1{,}2345"),
+        (r"12,\!34", r"12,\!34"),
+        (r"1{,}23{,}456", "1{,}23{,}456"),
     ],
 )
 def test_an_answer_is_bare(raw: str, clean: str) -> None:
     assert clean_answer(raw) == clean
+
+
+@pytest.mark.parametrize(
+    ("written", "number"),
+    [
+        ("1,234", "1234"),
+        ("-1,234,567.50", "-1234567.50"),
+        ("+1,234", "+1234"),
+        ("−1,234", "−1234"),
+        ("$1,200", "$1200"),
+        ("-$1,200", "-$1200"),
+        (r"\$1,200", r"\$1200"),
+        ("1,200%", "1200%"),
+        ("1,234.", "1234."),
+    ],
+)
+def test_a_comma_that_parts_the_digits_of_one_number_in_threes_is_left_out(written: str, number: str) -> None:
+    assert without_thousands_commas(written) == number
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *("(1,2)", "(1,234)", "[0,5]", "{1,200}", "0,1", "1,2", "12,34", "1,23,456", "1234,567", "1,2345", "1,,234"),
+        *("0,123", "1, 234", "1,234, 5", "1,234 apples", "1,234/5", "x,123", "1,234,", "a,b", ","),
+    ],
+)
+def test_any_other_comma_is_part_of_the_answer(answer: str) -> None:
+    assert without_thousands_commas(answer) == answer
+    assert clean_answer(answer.rstrip(",")) == answer.rstrip(",")
+
+
+@given(text=st.text("0123456789,.-$% ()[]"))
+def test_leaving_commas_out_changes_nothing_else_and_only_once(text: str) -> None:
+    bare = without_thousands_commas(text)
+    assert bare in (text, text.replace(",", ""))
+    assert without_thousands_commas(bare) == bare
+
+
+@given(number=st.integers(1000, 10**15))
+def test_a_number_with_commas_is_that_number_and_no_pair_is(number: int) -> None:
+    assert normalise_number(f"{number:,}") == str(number)
+    assert normalise_number(f"({number:,})") != normalise_number(f"({number})")
 
 
 @given(content=st.recursive(st.text("ab\\ ", max_size=3), lambda inner: inner.map(lambda text: "{" + text + "}")))

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gift.data.answers import normalise_number
 from gift.data.problems import Problem
-from gift.rewards.gsm8k import gsm8k_reward, normalise_number
+from gift.rewards.gsm8k import gsm8k_reward
 
 PROBLEM = Problem("p", "How many?", "2 + 2 = 1200\n#### 1200", "1200")
 
@@ -27,6 +28,29 @@ PROBLEM = Problem("p", "How many?", "2 + 2 = 1200\n#### 1200", "1200")
 )
 def test_gsm8k_reward(completion: str, reward: float) -> None:
     assert gsm8k_reward(completion, PROBLEM) == reward
+
+
+@pytest.mark.parametrize(
+    ("completion", "answer", "reward"),
+    [
+        ("#### 0,1", "0,1", 1.0),
+        ("#### 01", "0,1", 0.0),
+        ("#### 1,2", "12", 0.0),
+        ("#### 12", "1,2", 0.0),
+        ("#### 1,2", "1,2", 1.0),
+        ("#### 12,34", "1234", 0.0),
+        ("#### 1,23,456", "123456", 0.0),
+        ("#### 12", "(1,2)", 0.0),
+        ("#### 05", "[0,5]", 0.0),
+        ("#### 1200", "$1,200", 1.0),
+        ("#### 1,200, as they say", "1200", 1.0),
+        ("#### -1,234,567.50", "-1234567.50", 1.0),
+        ("#### ,", "", 0.0),
+        ("#### .", "", 0.0),
+    ],
+)
+def test_a_comma_counts_unless_it_parts_thousands(completion: str, answer: str, reward: float) -> None:
+    assert gsm8k_reward(completion, Problem("p", "?", "", answer)) == reward
 
 
 @given(number=st.integers(-(10**12), 10**12))
