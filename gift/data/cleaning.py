@@ -13,7 +13,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TypeVar
 
 from gift.data.problems import Problem
+from gift.data.scored import ScoredProblem
 from gift.errors import GiftError
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 class Question(Protocol):
@@ -54,6 +57,23 @@ def refuse_heldout(rows: Sequence[Question], heldout: Iterable[Problem], split: 
     shared = [row.id for row in rows if normalised(row.question) in taken]
     if shared:
         raise GiftError(f"data: {len(shared)} questions of split {split} are also held out, the first is {shared[0]}")
+
+
+def refuse_control_characters(rows: Iterable[Problem | ScoredProblem], where: str) -> None:
+    r"""JSON reads `\frac` and `\boxed` with one backslash as a form feed or a backspace, and the rest of the word.
+
+    For your own files only: DAPO has such questions.
+
+    Raises:
+        GiftError: a text has a control character other than a tab or the end of a line.
+    """
+    for row in rows:
+        for text in (row.question, row.answer, row.final_answer, *getattr(row, "responses", ())):
+            if found := _CONTROL.search(text):
+                raise GiftError(
+                    f"{where}: problem {row.id} has the control character {found.group()!r} before "
+                    f"{text[found.end() :][:20]!r}; remove it, or write two backslashes where a LaTeX command begins"
+                )
 
 
 def cleaned(problems: Sequence[Problem], heldout: Sequence[Problem]) -> tuple[list[Problem], dict[str, int]]:

@@ -6,15 +6,24 @@ verifiable reward needs a final answer; each may be empty where nothing asks for
 
 import gzip
 import json
+import math
+import re
+import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from gift.data.answers import without_thousands_commas
 from gift.errors import GiftError
 
 ANSWER_MARK = "#### "
+# Without form feeds and their like: one before `rac{1}{2}` is what JSON makes of `\frac{1}{2}`, and must be seen.
+_WHITE_SPACE = "\t\r\n" + "".join(sign for sign in map(chr, range(0xA0, 0x3001)) if sign.isspace()) + " "
+_NO_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # control characters and line separators
+_ESCAPED_SURROGATE = re.compile(r"(?i)\\ud[89a-f]")
+_WHAT_IS_READ = "a data file is JSON Lines in UTF-8: each line one JSON object, and no array, CSV or Parquet"
 
 
 @dataclass(frozen=True)
@@ -43,31 +52,77 @@ def problem_from_row(row: Any, where: str, default_id: str) -> Problem:
     Raises:
         GiftError: `question` is missing or empty, a value is no text, or nothing says what the final answer is.
     """
-    question = text_in(row, "question", where)
-    if not question:
-        raise GiftError(f"{where}: the row has no question; every row needs a non-empty question")
-    answer = text_in(row, "answer", where)
+    question, answer = question_in(row, where), answer_in(row, "answer", where)
     if "final_answer" in row:
-        final_answer = text_in(row, "final_answer", where)
+        final_answer = answer_in(row, "final_answer", where)
     elif answer:
         final_answer = final_answer_after_mark(answer, where)
     else:
-        raise GiftError(f"{where}: the row has no answer; every row needs an answer or a final_answer")
-    return Problem(str(row.get("id", default_id)), question, answer, final_answer)
+        raise GiftError(f"{where}: the row has no answer; every row needs an answer or a final_answer ({_keys(row)})")
+    return Problem(id_in(row, "id", where, default_id), question, answer, final_answer)
+
+
+def question_in(row: Any, where: str) -> str:
+    """The question that every row of one's own data has.
+
+    Raises:
+        GiftError: it is missing, empty or no text.
+    """
+    question = text_in(row, "question", where)
+    if not question:
+        raise GiftError(f"{where}: the row has no question; every row needs a non-empty question ({_keys(row)})")
+    return question
+
+
+def answer_in(row: Any, key: str, where: str) -> str:
+    """`row[key]` as text; a whole number is its digits, and a fraction has too many ways to be written.
+
+    Raises:
+        GiftError: the value is neither.
+    """
+    value = row.get(key)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return text_in(row, key, where)
+
+
+def id_in(row: Any, key: str, where: str, default_id: str) -> str:
+    """`row[key]`, or `default_id` where the key is missing; ids need not be unique.
+
+    Raises:
+        GiftError: the id is neither a number nor one line of text, so that nobody could find it in a message.
+    """
+    value = row.get(key, default_id)
+    is_number = isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+    is_line = isinstance(value, str) and value.strip() != "" and not _NO_LINE.search(value)
+    if isinstance(value, bool) or not (is_number or is_line):
+        raise GiftError(f"{where}: the {key} must be one line of text or a number, not {shown(value)}; or leave it out")
+    return str(value)
 
 
 def text_in(row: Any, key: str, where: str) -> str:
     """`row[key]` without white space around it; empty where the key is missing.
 
     Raises:
-        GiftError: the row is no object, or the value is no text.
+        GiftError: the value is no text.
     """
-    if not isinstance(row, dict):
-        raise GiftError(f"{where}: a row must be a JSON object with question and answer")
     value = row.get(key, "")
     if not isinstance(value, str):
-        raise GiftError(f"{where}: the row has no {key} that is text, but {value!r:.40}")
-    return value.strip()
+        raise GiftError(f"{where}: the row has no {key} that is text, but {shown(value)}; write it as text")
+    return value.strip(_WHITE_SPACE)
+
+
+def shown(value: object) -> str:
+    """A JSON value in a message."""
+    match value:
+        case None:
+            return "null"
+        case list():
+            return "a list"
+        case dict():
+            return "an object"
+        case _:
+            return f"{value!r:.40}"
 
 
 def final_answer_after_mark(answer: str, where: str) -> str:
@@ -78,7 +133,9 @@ def final_answer_after_mark(answer: str, where: str) -> str:
     """
     _, mark, final_answer = answer.rpartition(ANSWER_MARK)
     if not mark or not final_answer.strip():
-        raise GiftError(f"{where}: the answer does not end in '#### <final answer>'")
+        raise GiftError(
+            f"{where}: the answer does not end in '#### <final answer>'; end it so, or state the final_answer apart"
+        )
     return without_thousands_commas(final_answer.strip())
 
 
@@ -103,19 +160,17 @@ def write_problems(path: Path, problems: Iterable[Problem]) -> None:
     write_rows(path, (asdict(problem) for problem in problems))
 
 
-def read_rows(path: Path) -> Iterator[tuple[int, Any]]:
-    """(line number, value) of a JSON Lines file; empty lines are skipped.
+def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line number, row) of a JSON Lines file; empty lines are skipped.
 
     Raises:
-        GiftError: the file is missing or not JSON Lines in UTF-8 (the line is named).
+        GiftError: the file is missing or damaged, or a line is no JSON object in UTF-8 (it is named).
     """
     for number, line in enumerate(_lines(path), start=1):
-        if not line.strip():
-            continue
-        try:
-            yield number, json.loads(line)
-        except json.JSONDecodeError as error:
-            raise GiftError(f"{path}, line {number}: not JSON ({error.msg})") from error
+        where = f"{path}, line {number}"
+        text = _decoded(line, where)
+        if text.strip():
+            yield number, _row(text, where)
 
 
 def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:
@@ -126,11 +181,61 @@ def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
-def _lines(path: Path) -> Iterator[str]:
-    if not path.is_file():
-        raise GiftError(f"data file {path} does not exist")
+def refuse_unreadable(path: Path, way_out: str) -> None:
+    """Raises: GiftError: no file can be opened there."""
     try:
-        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
-            yield from file
-    except (gzip.BadGzipFile, UnicodeDecodeError) as error:
-        raise GiftError(f"{path} can't be read as UTF-8 text: {error}") from error
+        _opened(path).close()
+    except OSError as error:
+        raise GiftError(_unreadable(path, error, way_out)) from error
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """Only a line feed ends a line: texts hold other line separators of Unicode."""
+    try:
+        with _opened(path) as file, gzip.open(file) if path.suffix == ".gz" else nullcontext(file) as lines:
+            yield from lines
+    except (OSError, EOFError, zlib.error) as error:  # a damaged gzip file raises each of them
+        raise GiftError(_unreadable(path, error, "correct the path, or make the file anew")) from error
+
+
+def _opened(path: Path) -> BinaryIO:
+    if path.exists() and not path.is_file():  # a pipe would be empty when it is read again
+        raise OSError("it is no regular file")
+    return path.open("rb")
+
+
+def _unreadable(path: Path, error: Exception, way_out: str) -> str:
+    if isinstance(error, FileNotFoundError):
+        return f"data file {path} does not exist; {way_out}"
+    return f"data file {path} can't be read ({getattr(error, 'strerror', None) or error}); {way_out}"
+
+
+def _decoded(line: bytes, where: str) -> str:
+    try:
+        return line.decode("utf-8-sig")  # Windows begins files with a mark
+    except UnicodeDecodeError as error:
+        raise GiftError(f"{where}: can't be read as UTF-8 text ({error.reason}); {_WHAT_IS_READ}") from error
+
+
+def _row(text: str, where: str) -> dict[str, Any]:
+    try:
+        row = json.loads(text)
+        if _ESCAPED_SURROGATE.search(text):
+            json.dumps(row, ensure_ascii=False).encode()
+    except json.JSONDecodeError as error:
+        raise GiftError(f"{where}: not JSON ({error.msg}); {_WHAT_IS_READ}") from error
+    except UnicodeEncodeError as error:
+        raise GiftError(
+            f"{where}: the row has half a character (a lone surrogate such as \\ud800); remove it"
+        ) from error
+    except ValueError as error:  # Python reads no longer ones
+        raise GiftError(f"{where}: the row has a number of more than 4300 digits; write it as text") from error
+    except RecursionError as error:
+        raise GiftError(f"{where}: the row is nested too deeply; {_WHAT_IS_READ}") from error
+    if not isinstance(row, dict):
+        raise GiftError(f"{where}: a row must be a JSON object, not {shown(row)}; {_WHAT_IS_READ}")
+    return row
+
+
+def _keys(row: dict[str, Any]) -> str:
+    return f"its keys are {', '.join(row)!r:.100}"

@@ -4,13 +4,14 @@ A folder with local copies (`<name>.jsonl` or `<name>.jsonl.gz`) comes before th
 commits, so that nothing changes under a run. Left out: any choice between rows; see `gift.data.cleaning`.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from gift.data.answers import last_boxed
-from gift.data.problems import Problem, problem_from_row, read_rows, text_in
+from gift.data.problems import Problem, answer_in, id_in, problem_from_row, read_rows, shown, text_in
 from gift.errors import GiftError
 
 RowReader = Callable[[Any, str, str], Problem]
@@ -88,15 +89,16 @@ def _hub_rows(data: PublicData) -> Any:
 
 def _math_problem(row: Any, where: str, default_id: str) -> Problem:
     question, solution = _required(row, "problem", where), _required(row, "solution", where)
-    return Problem(str(row.get("unique_id", default_id)), question, solution, (last_boxed(solution) or "").strip())
+    name = id_in(row, "unique_id", where, default_id)
+    return Problem(name, question, solution, (last_boxed(solution) or "").strip())
 
 
 def _aime_problem(row: Any, where: str, default_id: str) -> Problem:
-    answer = str(row.get("answer", "")) if isinstance(row, dict) else ""
-    if not answer.isdigit():
-        raise GiftError(f"{where}: the answer of an AIME problem is an integer from 0 to 999, not {answer!r}")
+    answer = answer_in(row, "answer", where)
+    if not re.fullmatch("[0-9]{1,3}", answer):
+        raise GiftError(f"{where}: the answer of an AIME problem is an integer from 0 to 999, not {shown(answer)}")
     return Problem(
-        str(row.get("id", default_id)),
+        id_in(row, "id", where, default_id),
         _required(row, "problem", where),
         text_in(row, "solution", where),
         str(int(answer)),  # "033" is 33
@@ -104,12 +106,15 @@ def _aime_problem(row: Any, where: str, default_id: str) -> Problem:
 
 
 def _dapo_problem(row: Any, where: str, default_id: str) -> Problem:
-    return Problem(default_id, _required(row, "problem", where), "", _required(row, "answer", where))
+    answer = answer_in(row, "answer", where)
+    if not answer:
+        raise GiftError(f"{where}: the row has no answer")
+    return Problem(default_id, _required(row, "problem", where), "", answer)
 
 
 def _ultrafeedback_problem(row: Any, where: str, default_id: str) -> Problem:
     question, chosen, _ = preference(row, where)
-    return Problem(str(row.get("prompt_id", default_id)), question, chosen, "")
+    return Problem(id_in(row, "prompt_id", where, default_id), question, chosen, "")
 
 
 def preference(row: Any, where: str) -> tuple[str, str, str]:

@@ -5,13 +5,13 @@ scores 1 and 0. `answer` and `final_answer` are optional. Left out: choosing pai
 responses are one group.
 """
 
-import math
+import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from gift.data.problems import read_rows, text_in, write_rows
+from gift.data.problems import answer_in, id_in, question_in, read_rows, shown, text_in, write_rows
 from gift.errors import GiftError
 
 
@@ -48,15 +48,13 @@ def write_scored(path: Path, rows: Iterable[ScoredProblem]) -> None:
 
 
 def _scored_problem(row: Any, where: str, default_id: str) -> ScoredProblem:
-    question = text_in(row, "question", where)
-    if not question:
-        raise GiftError(f"{where}: the row has no question; every row needs a non-empty question")
+    question = question_in(row, where)
     responses, scores = _pair(row, where) if "chosen" in row else _group(row, where)
     return ScoredProblem(
-        str(row.get("id", default_id)),
+        id_in(row, "id", where, default_id),
         question,
-        text_in(row, "answer", where),
-        text_in(row, "final_answer", where),
+        answer_in(row, "answer", where),
+        answer_in(row, "final_answer", where),
         responses,
         scores,
     )
@@ -79,9 +77,9 @@ def _group(row: dict[str, Any], where: str) -> tuple[tuple[str, ...], tuple[floa
         )
     for response in responses:
         if not isinstance(response, str):
-            raise GiftError(f"{where}: a response must be text, not {response!r:.40}")
+            raise GiftError(f"{where}: a response must be text, not {shown(response)}")
     for score in scores:
-        # bool is an int; NaN and Infinity are accepted by Python's JSON reader.
-        if isinstance(score, bool) or not isinstance(score, int | float) or not math.isfinite(score):
-            raise GiftError(f"{where}: a score must be a finite number, not {score!r:.40}")
+        # bool is an int; Python's JSON reader accepts NaN and Infinity, and integers that no float can hold.
+        if isinstance(score, bool) or not isinstance(score, int | float) or not abs(score) <= sys.float_info.max:
+            raise GiftError(f"{where}: a score must be a finite number, not {shown(score)}")
     return tuple(responses), tuple(float(score) for score in scores)

@@ -12,7 +12,7 @@ from typing import Any
 
 from gift.config import ArithmeticData, JsonLinesData, RunConfig, data_folder
 from gift.data import public
-from gift.data.problems import write_problems
+from gift.data.problems import refuse_unreadable, write_problems
 from gift.data.public import PublicData, local_file, read_public
 from gift.data.scored import write_scored
 from gift.data.splits import SPLITS, Splits, make_splits, training_data
@@ -110,6 +110,6 @@ def _own_files(config: RunConfig) -> dict[str, Path | None]:
         return {}
     files: dict[str, Path | None] = {name: getattr(config.data, name) for name in OWN_FILES}
     for name, path in files.items():
-        if path is not None and not path.is_file():
-            raise GiftError(f"data file {path} does not exist; correct data.{name}")
+        if path is not None:
+            refuse_unreadable(path, f"correct data.{name}")
     return files

@@ -19,7 +19,7 @@ from gift.config import (
     data_folder,
 )
 from gift.data import arithmetic, public
-from gift.data.cleaning import cleaned, refuse_heldout, without_heldout
+from gift.data.cleaning import cleaned, refuse_control_characters, refuse_heldout, without_heldout
 from gift.data.problems import Problem, read_problems
 from gift.data.public import PublicData, read_public
 from gift.data.scored import ScoredProblem, read_scored
@@ -76,6 +76,8 @@ def make_splits(data: DataConfig, seed: int, tested: Sequence[Problem]) -> Split
         case JsonLinesData():
             train, heldout = read_problems(data.train_file), read_problems(data.heldout_file, data.heldout)
             scored = read_scored(data.scored_file) if data.scored_file else []
+            for split, rows in (("train", train), ("heldout", heldout), ("scored", scored)):
+                refuse_control_characters(rows, f"data, split {split}")
             return _checked(Splits(train[: data.sft], train[: data.train], heldout, scored), tested)
         case MathData():
             return _math(data, folder, tested)

@@ -41,6 +41,14 @@ def test_groups_and_pairs_are_read(tmp_path: Path) -> None:
         (ROW | {"scores": [1, float("nan")]}, "line 2: a score must be a finite number, not nan"),
         (ROW | {"scores": [1, True]}, "line 2: a score must be a finite number, not True"),
         (ROW | {"scores": [1, "high"]}, "line 2: a score must be a finite number, not 'high'"),
+        (ROW | {"scores": [1, 10**400]}, "line 2: a score must be a finite number, not 1000"),
+        (ROW | {"scores": [1, None]}, "line 2: a score must be a finite number, not null"),
+        (ROW | {"responses": ["2", ["3"]]}, "line 2: a response must be text, not a list"),
+        (ROW | {"responses": ["2", "\ud800"]}, "line 2: the row has half a character"),
+        (ROW | {"id": None}, "line 2: the id must be one line of text or a number, not null"),
+        (ROW | {"final_answer": 0.5}, "line 2: the row has no final_answer that is text, but 0.5"),
+        ({"prompt": "?", "chosen": "yes", "rejected": "no"}, "its keys are 'prompt, chosen, rejected'"),
+        ({"question": "?", "chosen": [{"role": "user"}], "rejected": "no"}, "no chosen that is text, but a list"),
         ({"question": "?", "chosen": "yes", "rejected": ""}, "line 2: a pair needs a non-empty chosen"),
         ([1], "line 2: a row must be a JSON object"),
     ],
@@ -49,6 +57,10 @@ def test_a_bad_row_is_named(tmp_path: Path, row: Any, message: str) -> None:
     with pytest.raises(GiftError) as refusal:
         read_scored(_write(tmp_path / "s.jsonl", ROW, row))
     assert message in str(refusal.value)
+
+
+def test_a_whole_number_is_a_final_answer_here_too(tmp_path: Path) -> None:
+    assert read_scored(_write(tmp_path / "s.jsonl", ROW | {"final_answer": 2, "id": 7}))[0].final_answer == "2"
 
 
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:
