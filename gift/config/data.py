@@ -84,6 +84,9 @@ class JsonLinesData(Section):
     heldout_file: Path
     scored_file: Path | None = None
     """For `rl.groups: dataset`: a question with `responses` and their `scores`, or with `chosen` and `rejected`."""
+    unearnable: Literal["refuse", "drop"] = "refuse"
+    """Problems whose final answer no response can earn, as `72 apples` where a number is read: refuse the files, or
+    leave these problems out of `train` and `heldout`, and count them."""
     sft: PositiveInt = 1_000_000
     train: PositiveInt = 1_000_000
     heldout: PositiveInt = 1_000_000

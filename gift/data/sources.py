@@ -7,11 +7,13 @@ scored.jsonl          scored responses, where the data has them
 <task>/<split>.jsonl  what lm-eval's own tasks among `evaluation.benchmarks` ask, as problems
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from gift.config import ArithmeticData, JsonLinesData, RunConfig, data_folder
 from gift.data import public
+from gift.data.earnable import only_earnable, refuse_unearnable, verifiers_by_split
 from gift.data.problems import refuse_unreadable, write_problems
 from gift.data.public import PublicData, local_file, read_public
 from gift.data.scored import write_scored
@@ -55,7 +57,9 @@ def data_settings(config: RunConfig) -> dict[str, Any]:
         "seed": config.seed if isinstance(config.data, ArithmeticData) else None,
         "benchmarks": _lm_eval_tasks(config),
         "needs demonstrations": config.sft.steps > 0,
-        "needs final answers": _verifies_answers(config),
+        "final answers": {
+            split: [rule.reads for rule in verifiers] for split, verifiers in verifiers_by_split(config).items()
+        },
         "file": {name: sha256_of(path) for name, path in (copies | _own_files(config)).items() if path},
     }
 
@@ -73,8 +77,9 @@ def write_data(config: RunConfig, destination: Path) -> dict[str, int]:
         for split, data in BENCHMARK_DATA[task].items()
     }
     tested = [problem for (_, split), problems in benchmarks.items() if split == "test" for problem in problems]
-    splits = make_splits(config.data, config.seed, tested)
-    _require_answers(config, splits)
+    splits = _earnable(config, make_splits(config.data, config.seed, tested))
+    if config.sft.steps and not splits.sft:
+        raise GiftError("data: there are no demonstrations; set sft.steps to 0, or data.sft to how many to take")
     for (task, split), problems in benchmarks.items():
         write_problems(destination / task / f"{split}.jsonl", problems)
     for name in SPLITS:
@@ -87,17 +92,27 @@ def write_data(config: RunConfig, destination: Path) -> dict[str, int]:
     }
 
 
-def _require_answers(config: RunConfig, splits: Splits) -> None:
-    """Raises: GiftError: there are no demonstrations for the warm-up, or a verifier has nothing to compare with."""
-    if config.sft.steps and not splits.sft:
-        raise GiftError("data: there are no demonstrations; set sft.steps to 0, or data.sft to how many to take")
-    without = next((problem.id for problem in splits.train if not problem.final_answer), None)
-    if _verifies_answers(config) and without:
-        raise GiftError(f"data: problem {without} has no final answer, which the rewards compare with; remove it")
+def _earnable(config: RunConfig, splits: Splits) -> Splits:
+    """Refuse problems that no response can earn, or leave them out where that harms nothing.
 
+    Of public data, training problems are left out like their other flaws, and a benchmark is never made smaller.
 
-def _verifies_answers(config: RunConfig) -> bool:
-    return any(reward.kind in ("gsm8k", "math") for reward in config.rewards)
+    Raises:
+        GiftError: a final answer can't be earned, and is not to be left out; or nothing would be left.
+    """
+    own = isinstance(config.data, JsonLinesData)
+    drops = getattr(config.data, "unearnable", "drop") == "drop"
+    for split, verifiers in verifiers_by_split(config).items():
+        problems = getattr(splits, split)
+        kept = only_earnable(problems, verifiers)
+        if kept and drops and (own or split == "train"):
+            dropped = splits.dropped | {f"{split}.unearnable": len(problems) - len(kept)}
+            changed: dict[str, Any] = {split: kept, "dropped": dropped}
+            splits = replace(splits, **changed)
+        else:
+            way_out = "or what reads them" + (", or set data.unearnable to drop" if own and not drops else "")
+            refuse_unearnable(problems, verifiers, split, way_out)
+    return splits
 
 
 def _lm_eval_tasks(config: RunConfig) -> list[str]:

@@ -29,6 +29,13 @@ def _config(data: dict[str, Any], **changes: Any) -> RunConfig:
     return parse_config(values)
 
 
+BOXED = {
+    "rewards": [{"kind": "math"}],
+    "evaluation": {"benchmarks": [{"task": "heldout"}], "heldout_answers": "boxed"},
+    "gate": {"benchmark": "heldout"},
+}
+
+
 def _benchmarks(*tasks: str) -> dict[str, Any]:
     return {"evaluation": {"benchmarks": [{"task": task} for task in tasks]}, "gate": {"benchmark": tasks[0]}}
 
@@ -117,7 +124,7 @@ def test_math_leaves_out_and_counts_what_must_not_be_trained_on(
     math_folder: Path, tmp_path: Path, train_set: str, questions: list[str], heldout_dropped: int
 ) -> None:
     data = {"source": "math", "folder": str(math_folder), "train_set": train_set}
-    counts = write_data(_config(data), tmp_path / "out")
+    counts = write_data(_config(data, **BOXED), tmp_path / "out")
     train = read_problems(tmp_path / "out" / "train.jsonl")
     assert [problem.question for problem in train] == questions
     assert train[1].final_answer == r"\frac{1}{2}"
@@ -221,14 +228,98 @@ def test_a_question_that_is_trained_on_and_held_out_is_refused(tmp_path: Path, s
         write_data(_config(data), tmp_path / "out")
 
 
-def test_a_final_answer_that_the_reward_needs_is_missed_before_training(tmp_path: Path) -> None:
-    _rows(tmp_path / "train.jsonl", [{"id": "bare", "question": "Why?", "answer": "So.", "final_answer": ""}])
-    _questions(tmp_path / "test.jsonl", ["x?"])
-    train, heldout = (str(tmp_path / f"{name}.jsonl") for name in ("train", "test"))
-    data = {"source": "jsonl", "train_file": train, "heldout_file": heldout}
-    with pytest.raises(GiftError, match="problem bare has no final answer, which the rewards compare with"):
+def _own(tmp_path: Path, train: list[Any], heldout: list[Any], **options: Any) -> dict[str, Any]:
+    """Files whose rows have these final answers."""
+    for split, answers in (("train", train), ("heldout", heldout)):
+        rows = [
+            {"id": f"{split}-{i}", "question": f"{split} {i}?", "answer": "So.", "final_answer": answer}
+            for i, answer in enumerate(answers)
+        ]
+        _rows(tmp_path / f"{split}.jsonl", rows)
+    files = {f"{split}_file": str(tmp_path / f"{split}.jsonl") for split in ("train", "heldout")}
+    return {"source": "jsonl", **files, **options}
+
+
+@pytest.mark.parametrize("answer", ["", "72 apples", "$72", "1/2", "−5", "50%", "+5", "yes", "(1,2)"])
+@pytest.mark.parametrize("split", ["train", "heldout"])
+def test_a_final_answer_that_no_response_can_earn_is_refused(tmp_path: Path, split: str, answer: str) -> None:
+    answers = {"train": [1, 2], "heldout": [3]} | {split: [5, answer, answer]}
+    data = _own(tmp_path, **answers)
+    with pytest.raises(GiftError) as refusal:
         write_data(_config(data), tmp_path / "out")
-    write_data(_config(data, rewards=[RM]), tmp_path / "out")
+    (line,) = str(refusal.value).splitlines()
+    shown = repr(answer) if answer else "empty"
+    assert f"2 of 3 problems of split {split}, the first is {shown} of problem {split}-1; " in line
+    assert "reads a number after ####" in line
+    assert "set data.unearnable to drop" in line
+
+
+def test_nothing_asks_whether_answers_can_be_earned_where_nothing_compares_with_them(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIFT_DATA_DIR", str(folder))
+    config = _config(_own(tmp_path, ["", "yes"], ["no", ""]), rewards=[RM], **_benchmarks("gsm8k"))
+    assert write_data(config, tmp_path / "out") == {"rows.sft": 2, "rows.train": 2, "rows.heldout": 2}
+
+
+def test_answers_in_words_are_fine_where_texts_are_compared(tmp_path: Path) -> None:
+    config = _config(_own(tmp_path, ["1/2", "yes", "72 apples"], ["$72", "no"]), **BOXED)
+    assert write_data(config, tmp_path / "out") == {"rows.sft": 3, "rows.train": 3, "rows.heldout": 2}
+
+
+def test_answers_that_can_not_be_earned_are_left_out_and_counted_where_the_profile_says_so(tmp_path: Path) -> None:
+    data = _own(tmp_path, [1, "72 apples", "", "1,200"], ["yes", 4], unearnable="drop")
+    counts = write_data(_config(data), tmp_path / "out")
+    dropped = {"dropped.train.unearnable": 2, "dropped.heldout.unearnable": 1}
+    assert counts == {"rows.sft": 4, "rows.train": 2, "rows.heldout": 1} | dropped
+    assert [p.final_answer for p in read_problems(tmp_path / "out" / "train.jsonl")] == ["1", "1,200"]
+
+
+def test_leaving_out_all_problems_is_refused(tmp_path: Path) -> None:
+    data = _own(tmp_path, ["yes", "no"], [4], unearnable="drop")
+    with pytest.raises(GiftError, match="2 of 2 problems of split train"):
+        write_data(_config(data), tmp_path / "out")
+
+
+def test_of_public_data_training_problems_are_left_out_and_a_benchmark_is_not_made_smaller(
+    math_folder: Path, tmp_path: Path
+) -> None:
+    config = {"source": "math", "folder": str(math_folder)}
+    counts = write_data(_config(config), tmp_path / "out")  # whose reward reads numbers: \\frac{1}{2} is none
+    assert (counts["rows.train"], counts["dropped.train.unearnable"]) == (1, 1)
+    _rows(math_folder / "math500.jsonl", [_math("One?", "1"), _math("Half?", r"\frac{1}{2}", name="half")])
+    with pytest.raises(
+        GiftError, match=r"1 of 2 problems of split heldout, .* of problem half; evaluation\.heldout_ans"
+    ):
+        write_data(_config(config), tmp_path / "out")
+    assert write_data(_config(config, **BOXED), tmp_path / "out")["rows.heldout"] == 2
+
+
+def test_the_rule_that_judges_answers_is_part_of_the_identity(tmp_path: Path) -> None:
+    data = _own(tmp_path, [1], [2])
+    configs = [_config(data), _config(data, **BOXED), _config(data | {"unearnable": "drop"})]
+    assert len({json.dumps(data_settings(config)) for config in configs}) == 3
+
+
+@pytest.mark.parametrize("before", ["", "Find "])
+@pytest.mark.parametrize("split", ["train", "heldout", "scored"])
+def test_a_latex_command_that_json_has_read_as_a_control_character_is_refused(
+    tmp_path: Path, split: str, before: str
+) -> None:
+    data = _own(tmp_path, [1], [2]) | {"scored_file": str(tmp_path / "scored.jsonl")}
+    _rows(tmp_path / "scored.jsonl", [{"question": "c?", "chosen": "good", "rejected": "bad"}])
+    spoiled = tmp_path / f"{split}.jsonl"
+    typed = rf'"question": "{before}\frac{{1}}{{2}}? '
+    spoiled.write_text(spoiled.read_text().replace('"question": "', typed, 1))
+    with pytest.raises(GiftError, match=rf"split {split}: problem \S+ has the control character '\\x0c' before 'rac"):
+        write_data(_config(data), tmp_path / "out")
+
+
+def test_so_is_one_with_which_a_final_answer_begins(tmp_path: Path) -> None:
+    data = _own(tmp_path, [1], ["HALF"])
+    (tmp_path / "heldout.jsonl").write_text((tmp_path / "heldout.jsonl").read_text().replace("HALF", r"\frac{1}{2}"))
+    with pytest.raises(GiftError, match=r"split heldout: problem heldout-0 has the control character '\\x0c' before"):
+        write_data(_config(data, **BOXED), tmp_path / "out")
 
 
 class _Hub:
@@ -277,8 +368,12 @@ def test_missing_folders_and_files_are_found_before_a_run(folder: Path, tmp_path
     (folder / "gsm8k_test.jsonl").unlink()
     with pytest.raises(GiftError, match=r"has neither gsm8k_test\.jsonl\.gz nor gsm8k_test\.jsonl"):
         check_data(_config({"source": "gsm8k", "folder": str(folder)}))
-    with pytest.raises(GiftError, match=r"data file a does not exist"):
+    with pytest.raises(GiftError, match=r"data file a does not exist; correct data\.train_file"):
         check_data(_config({"source": "jsonl", "train_file": "a", "heldout_file": "b"}))
+    with pytest.raises(
+        GiftError, match=r"data file / can't be read \(it is no regular file\); correct data\.train_file"
+    ):
+        check_data(_config({"source": "jsonl", "train_file": "/", "heldout_file": "b"}))
 
 
 def test_a_row_that_is_no_problem_is_named(math_folder: Path, tmp_path: Path) -> None:

@@ -1,0 +1,72 @@
+r"""The held-out benchmarks count what the rewards count, and an answer that states the reference is always right."""
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from gift.data.answers import clean_answer
+from gift.data.earnable import heldout_verifier
+from gift.data.problems import Problem
+from gift.evaluation.scoring import answer_line, boxed_answer, marked_number
+from gift.rewards.gsm8k import gsm8k_reward
+
+ANSWERS = st.one_of(st.text("0123456789,.-$()# "), st.text())
+SCORES = {"gsm8k": marked_number, "boxed": boxed_answer, "answer": answer_line}
+STATED = {"gsm8k": "#### {}", "boxed": r"\boxed{{{}}}", "answer": "Answer: {}"}
+
+
+@given(text=ANSWERS, marked=ANSWERS, final_answer=ANSWERS)
+@example(text="", marked="0,1", final_answer="01")
+@example(text="", marked="5,", final_answer="5")
+@example(text="", marked=",", final_answer="")
+@example(text="", marked="no number", final_answer="[none]")
+@example(text="", marked="5", final_answer="5\x00")
+def test_the_reward_and_the_benchmark_agree_on_every_text(text: str, marked: str, final_answer: str) -> None:
+    completion = f"{text}#### {marked}"
+    for answer in (final_answer, marked):
+        reward = gsm8k_reward(completion, Problem("p", "?", "", answer))
+        assert (
+            marked_number({"final_answer": answer}, [[completion, text]])["exact_match"]
+            == (reward + gsm8k_reward(text, Problem("p", "?", "", answer))) / 2
+        )
+
+
+@pytest.mark.parametrize("answers", ["boxed", "answer"])
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "yes",
+        "Tuesday",
+        "(1,2)",
+        "0,1",
+        "72 apples",
+        "$72",
+        "50%",
+        "−5",
+        r"05\!:\!00",
+        r"11,\! 111,\! 100",
+        "1" * 5000,
+        "x =",
+    ],
+)
+def test_a_response_that_states_the_reference_is_right_whatever_math_verify_makes_of_it(
+    answers: str, reference: str
+) -> None:
+    assert heldout_verifier(answers).can_be_earned(reference)
+    completion = f"so {STATED[answers].format(reference)}"
+    assert SCORES[answers]({"final_answer": reference}, [[completion]]) == {"exact_match": 1.0}
+
+
+@pytest.mark.parametrize(("reference", "other"), [("(1,2)", "(12)"), ("0,1", "01"), ("[0,5]", "[05]"), ("yes", "no")])
+@pytest.mark.parametrize("answers", ["boxed", "answer"])
+def test_another_answer_stays_wrong(answers: str, reference: str, other: str) -> None:
+    completions = [STATED[answers].format(other), STATED[answers].format(reference)]
+    assert SCORES[answers]({"final_answer": reference}, [completions]) == {"exact_match": 0.5}
+
+
+@pytest.mark.parametrize("answers", ["gsm8k", "boxed", "answer"])
+@given(reference=st.text("yes12,.-$%{}\\\n#: "))
+def test_what_can_be_earned_before_a_run_is_counted_after_it(answers: str, reference: str) -> None:
+    stated = {STATED[answers].format(text) for text in (reference, clean_answer(reference))}
+    counted = any(SCORES[answers]({"final_answer": reference}, [[text]])["exact_match"] for text in stated)
+    assert counted or not heldout_verifier(answers).can_be_earned(reference)
