@@ -1,11 +1,13 @@
-"""`gift check`: experiments that must come out the same way on every machine, whatever the training achieves."""
+"""`gift check`: a file of data alone, and experiments that must come out the same way on every machine."""
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 
 from gift.config import load_profile
+from gift.data.survey import DataSurvey, survey_file
 from pipelines.cli.session import (
     MlflowPort,
     Overrides,
@@ -19,7 +21,7 @@ from pipelines.cli.session import (
     session_services,
 )
 
-app = typer.Typer(help="Check what the algorithm rests on, with real models.", no_args_is_help=True)
+app = typer.Typer(help="Check your data, or with real models what the algorithm rests on.", no_args_is_help=True)
 
 
 @app.command()
@@ -50,3 +52,29 @@ def normalization(
             local.run_stages(check_normalization, config, run_id, folder)
         console.print(f"log         {folder / 'run.log'}", soft_wrap=True)
         console.print(f"MLflow UI   {escape(mlflow_page)}", soft_wrap=True)
+
+
+@app.command("data")
+def data_command(
+    path: Annotated[Path, typer.Argument(help="JSON Lines: problems, or questions with scored responses.")],
+) -> None:
+    """Read a file of your own data: what is in it, and which final answers can be earned where they are looked for."""
+    with one_line_errors("interrupted"):
+        for line in _lines(survey_file(path)):
+            console.print(escape(line), soft_wrap=True, highlight=False)
+
+
+def _lines(found: DataSurvey) -> list[str]:
+    rows = "questions with scored responses" if found.scored else "problems"
+    return [
+        f"{found.rows} {rows}; {found.repeated_questions} repeat a question, and {found.repeated_ids} an id",
+        f"{found.worked_answers} worked answers, {found.final_answers} final answers",
+        f"longest: question {found.longest_question} characters, answer {found.longest_answer}",
+        *(
+            f"{len(lost)} final answers can't be earned with {reads}; the first is {lost[0].final_answer!r:.60} of "
+            f"problem {lost[0].id}"
+            if lost
+            else f"every final answer can be earned with {reads}"
+            for reads, lost in found.unearnable.items()
+        ),
+    ]
