@@ -6,14 +6,15 @@ from pathlib import Path
 from gift.config import FolderModel, ModelConfig, PackageModel
 from gift.errors import GiftError
 from gift.hub.download import MODEL_FILES
+from gift.models.folder_check import check_model_folder
 
 
 def check_model(config: ModelConfig) -> None:
-    """Raises: GiftError: the package, its file or the folder of the base model does not exist."""
+    """Raises: GiftError: the package or its file does not exist, or the folder of the base model is not whole."""
     if isinstance(config, PackageModel):
         package_file(config)
-    if isinstance(config, FolderModel) and not (config.path / "config.json").is_file():
-        raise GiftError(f"model folder {config.path} has no config.json; correct model.path")
+    if isinstance(config, FolderModel):
+        check_model_folder(config.path)
 
 
 def package_file(config: PackageModel) -> Path:

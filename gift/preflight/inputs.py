@@ -15,6 +15,7 @@ from gift.config import FolderModel, FunctionReward, ModelReward, RewardConfig, 
 from gift.config.surroundings import check_server_address
 from gift.data.sources import check_data
 from gift.errors import GiftError
+from gift.models.folder_check import check_model_folder
 from gift.models.sources import check_model
 from gift.preflight.disk import estimate_disk, known_shapes, store_bytes
 
@@ -56,7 +57,7 @@ def check_inputs(config: RunConfig) -> None:
 
 
 def check_reward(config: RewardConfig) -> None:
-    """Raises: GiftError: the module of a function, or the folder of a reward model, can't be found."""
+    """Raises: GiftError: the module of a function can't be found, or the folder of a reward model is not whole."""
     match config:
         case FunctionReward(function=function):
             module = function.partition(":")[0]
@@ -64,8 +65,11 @@ def check_reward(config: RewardConfig) -> None:
                 raise GiftError(
                     f"reward {function!r}: there is no module {module}; it must be importable from where gift runs"
                 )
-        case ModelReward(model=FolderModel(path=path)) if not (path / "config.json").is_file():
-            raise GiftError(f"reward {config.name}: model folder {path} has no config.json; correct its model.path")
+        case ModelReward(model=FolderModel(path=path)):
+            try:
+                check_model_folder(path)
+            except GiftError as error:
+                raise GiftError(f"reward {config.name}: {error}") from error
 
 
 def disk_needs(config: RunConfig, scratch: Path | None, store: Path | None) -> dict[Path, float]:
