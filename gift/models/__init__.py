@@ -1,5 +1,6 @@
 """Models as folders: what they are made of, where they come from, how they are loaded.
 
-`sources` and `architecture` load no torch, so that the command line may ask them. May import `hub`, `data`, `config`
-and `errors`.
+`sources`, `architecture`, `stored_weights` and `folder_check` load no torch, so that the command line may ask them. All
+weights come through `reading`, which refuses those that are missing, foreign or of another shape. May import `hub`,
+`data`, `config` and `errors`.
 """

@@ -2,7 +2,8 @@
 
 Whatever the source, the folder that later stages read holds safetensors, config.json, generation_config.json and a
 tokenizer with an end-of-sequence and a padding token. Code of the model's repository is never run, and no pickle is
-read. Left out: reading such a folder (`gift.models.loading`). Imports no torch: only a model that is made needs it.
+read. Left out: reading such a folder (`gift.models.loading`). Imports no torch before there is a
+model to make or to check.
 """
 
 import shutil
@@ -23,7 +24,8 @@ def write_base_model(config: RunConfig, demonstrations: list[Problem], destinati
         demonstrations: the texts, in the run's prompt, that a new tokenizer is trained on.
 
     Raises:
-        GiftError: the model is not to be had, or its architecture is not the one that the configuration states.
+        GiftError: the model is not to be had, its architecture is not the one that the configuration states, or what
+            was written is not a whole language model with a tokenizer.
     """
     match config.model:
         case ScratchModel() as model:
@@ -40,4 +42,7 @@ def write_base_model(config: RunConfig, demonstrations: list[Problem], destinati
             check_model(model)
             for path in model_files(model):
                 shutil.copy(path, destination)
+    from gift.models.deep_check import check_model_loads
+
+    check_model_loads(destination)
     check_architecture(config.model, destination)

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from gift.errors import GiftError
 from gift.models.attention import GROUPED_ATTENTION
+from gift.models.reading import read_language_model
 
 # Bars of a second or less would drown the stage's own lines.
 transformers_logging.disable_progress_bar()
@@ -29,16 +30,12 @@ def load_model(folder: Path, weights: torch.dtype, computes_in: torch.dtype, dev
         weights: number format of the parameters.
         computes_in: number format of its forward passes, where the caller changes the weights' later (DeepSpeed does).
         device: where it will run.
+
+    Raises:
+        GiftError: the folder does not hold exactly the weights of a causal language model.
     """
     grouped = device.type == "cpu" and computes_in is torch.bfloat16  # where it is the fastest
-    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
-        folder,
-        dtype=weights,
-        trust_remote_code=False,
-        use_safetensors=True,
-        attn_implementation=GROUPED_ATTENTION if grouped else "sdpa",
-    )
-    return model
+    return read_language_model(folder, dtype=weights, attn_implementation=GROUPED_ATTENTION if grouped else "sdpa")
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:

@@ -18,6 +18,7 @@ from transformers.utils import logging as transformers_logging
 from gift.config import ScratchModel
 from gift.data.problems import Problem, completion_text, prompt_text
 from gift.data.tokenizer import train_tokenizer
+from gift.models.reading import read_weights, refused_in_one_line
 
 # Bars of a second or less would drown the stage's own lines.
 transformers_logging.disable_progress_bar()
@@ -50,9 +51,14 @@ def make_from_scratch(
 
 
 def make_from_gguf(file: Path, destination: Path) -> None:
-    """Write the model and the tokenizer in `file`, de-quantised to fp32."""
-    quantised = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
-    tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+    """Write the model and the tokenizer in `file`, de-quantised to fp32.
+
+    Raises:
+        GiftError: the file is damaged, or does not have exactly the weights of its model.
+    """
+    quantised = read_weights(AutoModelForCausalLM, file.parent, gguf_file=file.name, dtype=torch.float32)
+    with refused_in_one_line(f"the tokenizer in {file}"):
+        tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
     # A de-quantised GGUF model refuses to be saved; a fresh model of the same configuration does not.
     config = AutoConfig.for_model(**{**quantised.config.to_dict(), "quantization_config": None})
     model = AutoModelForCausalLM.from_config(config)

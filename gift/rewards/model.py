@@ -27,6 +27,7 @@ from gift.data.problems import prompt_text
 from gift.data.prompts import chat_text, encode
 from gift.errors import GiftError
 from gift.models.loading import torch_dtype
+from gift.models.reading import read_weights, refused_in_one_line
 from gift.rewards.reward import Response, Reward
 
 _CHAT = PromptFormat(template="chat")
@@ -38,17 +39,16 @@ def load_model_reward(config: ModelReward, prompt: PromptFormat, device: torch.d
     A model of the hub must be in a folder by now (`gift.hub.mirror.with_reward_models`).
 
     Raises:
-        GiftError: the model can't be loaded, has more than one output, or weights are missing. When it scores: a text
-            is too long.
+        GiftError: the model or its tokenizer can't be loaded, it has more than one output, or not exactly its weights.
+            When it scores: a text is too long.
     """
     source = config.model
     if not isinstance(source, FolderModel):
         raise TypeError(f"reward {config.name}: {source.name} was not fetched before the ranks were started")
-    folder = source.path
-    model = _load(folder, config).to(device).eval().requires_grad_(False)
-    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    model, tokenizer = _load(source.path, config)
+    model.to(device).eval().requires_grad_(False)
     if prompt.chat and not tokenizer.chat_template:
-        raise GiftError(f"reward {config.name}: prompt is chat, and the model in {folder} has no chat template")
+        raise GiftError(f"reward {config.name}: prompt is chat, and the model in {source.path} has no chat template")
     longest = min(source.context_length, _positions(model), tokenizer.model_max_length)
 
     def reward(responses: Sequence[Response]) -> list[float]:
@@ -67,25 +67,18 @@ def load_model_reward(config: ModelReward, prompt: PromptFormat, device: torch.d
     return reward
 
 
-def _load(folder: Path, config: ModelReward) -> PreTrainedModel:
+def _load(folder: Path, config: ModelReward) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     try:
-        model_config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        with refused_in_one_line(f"the model in {folder}"):
+            model_config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         if (outputs := model_config.num_labels) != 1:
-            raise GiftError(f"reward {config.name}: the model in {folder} has {outputs} outputs; a reward model has 1")
-        model, loading = AutoModelForSequenceClassification.from_pretrained(
-            folder,
-            config=model_config,
-            dtype=torch_dtype(config.precision),
-            trust_remote_code=False,
-            use_safetensors=True,
-            output_loading_info=True,
-        )
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise GiftError(f"reward {config.name}: the model in {folder} can't be loaded: {reason}") from error
-    if loading["missing_keys"]:  # transformers would make them up
-        raise GiftError(f"reward {config.name}: the model in {folder} has no weights {sorted(loading['missing_keys'])}")
-    return model
+            raise GiftError(f"the model in {folder} has {outputs} outputs; a reward model has 1")
+        kind, dtype = AutoModelForSequenceClassification, torch_dtype(config.precision)
+        model = read_weights(kind, folder, config=model_config, dtype=dtype)
+        with refused_in_one_line(f"the tokenizer in {folder}"):
+            return model, AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except GiftError as error:
+        raise GiftError(f"reward {config.name}: {error}") from error
 
 
 def _positions(model: PreTrainedModel) -> int:

@@ -1,5 +1,6 @@
 """Reward models: their score is what transformers computes for the text alone, whatever is in the batch beside it."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -153,8 +154,30 @@ def test_a_model_with_several_outputs_is_refused(tokenizer: PreTrainedTokenizerF
 
 def test_a_language_model_without_the_head_is_refused(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
     folder = save(llama(tokenizer, LlamaForCausalLM), tokenizer, tmp_path)
-    with pytest.raises(GiftError, match=r"has no weights \['score.weight'\]"):
+    with pytest.raises(
+        GiftError, match=r"reward model: .* missing: score\.weight; without a place in it: lm_head\.weight; "
+    ):
         scores(folder)
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_another_number_of_layers_is_refused(tokenizer: PreTrainedTokenizerFast, tmp_path: Path, layers: int) -> None:
+    folder = save(llama(tokenizer, LlamaForSequenceClassification), tokenizer, tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": layers}))
+    with pytest.raises(GiftError, match=rf"reward model: .* model\.layers\.{min(layers, 2)}\."):
+        scores(folder)
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json"])
+def test_a_broken_file_is_one_line_with_the_reward_s_name(
+    tokenizer: PreTrainedTokenizerFast, tmp_path: Path, name: str
+) -> None:
+    folder = save(llama(tokenizer, LlamaForSequenceClassification), tokenizer, tmp_path)
+    (folder / name).write_text("{")
+    with pytest.raises(GiftError, match=r"reward model: the (model|tokenizer) in .* can't be loaded") as refusal:
+        scores(folder)
+    assert "\n" not in str(refusal.value)
 
 
 def test_pickled_weights_are_refused(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
