@@ -1,4 +1,4 @@
-"""`gift check`: a file of data alone, and experiments that must come out the same way on every machine."""
+"""`gift check`: a model or a file of data alone, and experiments that come out the same way on every machine."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +8,7 @@ from rich.markup import escape
 
 from gift.config import load_profile
 from gift.data.survey import DataSurvey, survey_file
+from gift.models.folder_check import check_model_folder
 from pipelines.cli.session import (
     MlflowPort,
     Overrides,
@@ -21,7 +22,31 @@ from pipelines.cli.session import (
     session_services,
 )
 
-app = typer.Typer(help="Check your data, or with real models what the algorithm rests on.", no_args_is_help=True)
+app = typer.Typer(help="Check your model or data, or what the algorithm rests on.", no_args_is_help=True)
+
+
+PRECISIONS = {"F32": "fp32", "BF16": "bf16", "F16": "fp16", "F64": "fp64"}
+"""What safetensors calls number formats, in the words of the configuration."""
+
+
+@app.command()
+def model(
+    folder: Annotated[Path, typer.Argument(help="A folder with safetensors, config.json and a tokenizer.")],
+) -> None:
+    """Check that a model folder is whole and loads as it was saved, without reading its weights."""
+    with one_line_errors("interrupted"):
+        check_model_folder(folder)
+        # torch and transformers take seconds to import; a damaged folder is answered before that.
+        from gift.models.deep_check import check_model_loads
+
+        facts = check_model_loads(folder)
+        tied = "tied to the head" if facts.tied else "the head is separate"
+        precisions = ", ".join(PRECISIONS.get(name, name) for name in facts.precisions)
+        console.print(f"model       {facts.architecture}, {facts.parameters:,} parameters, {facts.layers} layers")
+        console.print(f"vocabulary  {facts.tokens:,} tokens, {facts.embedding_rows:,} rows of embeddings, {tied}")
+        console.print(f"template    {'for chats' if facts.chat_template else 'none'}")
+        console.print(f"precision   {precisions}")
+        console.print(f"[green]ok[/green]          {escape(str(folder))}", soft_wrap=True)
 
 
 @app.command()
