@@ -24,6 +24,8 @@ from gift.models.stored_weights import stored_tensors
 
 SHOWN = 3
 """Names of weights that a message has room for."""
+BROKEN = (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError, StrictDataclassError)
+"""What transformers and safetensors raise where files are broken, or of a kind that they don't know."""
 MARKED_AS_ENCODERS = ("gpt_neox", "gpt_neox_japanese")
 """Families of decoders whose config has `is_decoder: false`, which they don't read."""
 
@@ -70,16 +72,21 @@ def refused_in_one_line(what: str) -> Iterator[None]:
     """What libraries raise where `what` (in a folder) is broken or unknown becomes a `GiftError`."""
     try:
         yield
-    except (
-        *(OSError, ValueError, KeyError, ImportError, RuntimeError),
-        *(SafetensorError, StrictDataclassError),
-    ) as error:
-        if "trust_remote_code" in str(error):
-            raise GiftError(
-                f"{what} needs code of its repository, which is never run; use one of a family that transformers knows"
-            ) from error
-        reason = textwrap.shorten(str(error), 300, placeholder=" …")
-        raise GiftError(f"{what} can't be loaded ({type(error).__name__}): {reason}") from error
+    except BROKEN as error:
+        raise _refusal(what, error) from error
+    except Exception as error:
+        if type(error) is not Exception:  # tokenizers raises that very class where it can't parse, and has no other
+            raise
+        raise _refusal(what, error) from error
+
+
+def _refusal(what: str, error: Exception) -> GiftError:
+    if "trust_remote_code" in str(error):
+        return GiftError(
+            f"{what} needs code of its repository, which is never run; use one of a family that transformers knows"
+        )
+    reason = textwrap.shorten(str(error), 300, placeholder=" …")
+    return GiftError(f"{what} can't be loaded ({type(error).__name__}): {reason}")
 
 
 def _whole_model(kind: Any, source: Path | None, place: Path, **options: Any) -> PreTrainedModel:

@@ -125,6 +125,30 @@ def test_a_tokenizer_that_can_not_be_used_is_one_line(tmp_path: Path, values: di
         check_model_loads(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"model": {"type": "BPE", "vocab": {"a": 0}}},
+        {"pre_tokenizer": {"type": "unknown"}},
+        {"added_tokens": [{"id": 0, "content": "a"}]},
+    ],
+)
+def test_a_tokenizer_json_that_can_not_be_parsed_is_one_line(tmp_path: Path, values: dict[str, Any]) -> None:
+    save(llama(), tmp_path)
+    change_json(tmp_path, "tokenizer.json", **values)
+    with pytest.raises(GiftError, match=r"the tokenizer in .* can't be loaded \(Exception\): "):
+        check_model_loads(tmp_path)
+
+
+def test_a_tokenizer_model_that_can_not_be_converted_is_one_line(tmp_path: Path) -> None:
+    save(llama(), tmp_path)
+    (tmp_path / "tokenizer.json").unlink()
+    (tmp_path / "tokenizer.model").write_bytes(b"not a model")
+    with pytest.raises(GiftError, match=r", which has no tokenizer\.json, can't be loaded \(") as refusal:
+        check_model_loads(tmp_path)
+    assert "\n" not in str(refusal.value)
+
+
 def test_a_base_model_with_missing_weights_is_refused_before_any_training(tmp_path: Path) -> None:
     source, destination = save(llama(), tmp_path / "source"), tmp_path / "destination"
     destination.mkdir()
