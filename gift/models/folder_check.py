@@ -4,6 +4,7 @@ Imports neither torch nor transformers, so that the command line can ask in mill
 transformers knows, above all which tensors an architecture needs (`gift.models.deep_check`).
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ EMBEDDINGS = (
 HEADS = ("lm_head.weight", "embed_out.weight")
 VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
 """Each is enough for a tokenizer, with its tokenizer_config.json."""
+OF_OTHER_SENSES = re.compile("image|audio|video|vision")
+"""In the text of a token that stands for no text; the tokenizer of a text model may keep such (Gemma 3's does)."""
 LFS_POINTER = b"version https://git-lfs"
 SPECIAL_TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id")
 
@@ -44,6 +47,16 @@ def check_model_folder(folder: Path) -> None:
     tensors = stored_tensors(folder)
     _check_tokens(folder, config, tensors)
     check_head(folder, tied=config.get("tie_word_embeddings") is True)
+
+
+def check_chat_template(folder: Path) -> None:
+    """Raises: GiftError: the tokenizer has no chat template."""
+    apart = any((folder / name).is_file() for name in ("chat_template.jinja", "chat_template.json"))
+    if not apart and not read_json_object(folder / "tokenizer_config.json").get("chat_template"):
+        raise GiftError(
+            f"prompt is chat, but the model in {folder} has no chat template; set prompt to a text with {{question}}, "
+            "or use an instruct model"
+        )
 
 
 def check_head(folder: Path, *, tied: bool) -> None:
@@ -132,7 +145,7 @@ def _special_tokens(values: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
 
 
 def _vocabulary(file: Path) -> list[tuple[int, str]]:
-    """The ids and texts of all tokens in a tokenizer.json."""
+    """The ids and texts of all tokens in a tokenizer.json that a text may come to."""
     values = read_json_object(file)
     match values.get("model"):
         case {"vocab": dict(vocabulary)}:
@@ -144,6 +157,6 @@ def _vocabulary(file: Path) -> list[tuple[int, str]]:
     added = values.get("added_tokens") or []
     try:
         tokens += [(token["id"], token["content"]) for token in added]
-        return sorted((int(token), str(text)) for token, text in tokens)
+        return sorted((int(token), str(text)) for token, text in tokens if not OF_OTHER_SENSES.search(str(text)))
     except (KeyError, TypeError, ValueError) as error:
         raise GiftError(f"{file} has a token without an id; save the tokenizer again") from error

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, PretrainedConfig, PreTrainedModel
 from transformers.modeling_utils import str_to_torch_dtype
 
 from gift.errors import GiftError
@@ -36,7 +36,11 @@ def read_language_model(folder: Path, **options: Any) -> PreTrainedModel:
     Raises:
         GiftError: the model is of another kind, quantised, or does not have exactly the weights of its config.json.
     """
-    return read_weights(AutoModelForCausalLM, folder, config=_read_config(folder), **options)
+    # In place of the model's own, which has no say here and may not pass transformers' checks.
+    generation = GenerationConfig()
+    return read_weights(
+        AutoModelForCausalLM, folder, config=_read_config(folder), generation_config=generation, **options
+    )
 
 
 def count_language_model(folder: Path) -> PreTrainedModel:

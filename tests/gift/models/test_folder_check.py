@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerFast
 
 from gift.config import FolderModel, load_profile
 from gift.errors import GiftError
+from gift.models.deep_check import check_model_loads
 from gift.models.folder_check import check_model_folder
 from gift.models.sources import check_model
 from gift.preflight.inputs import check_inputs
@@ -116,6 +117,15 @@ def test_the_vocabulary_of_a_unigram_model_counts_too(folder: Path) -> None:
     tokens = [("<unk>", 0.0), *((f"t{number}", -1.0) for number in range(VOCABULARY))]
     PreTrainedTokenizerFast(tokenizer_object=Tokenizer(Unigram(tokens, 0)), eos_token="t1").save_pretrained(folder)
     assert f"of tokenizer.json has the id {VOCABULARY}, but" in _refusal(folder)
+
+
+def test_a_token_that_stands_for_an_image_needs_no_embedding(tmp_path: Path) -> None:
+    folder = save(llama(), tmp_path)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<image_soft_token>"]})
+    tokenizer.save_pretrained(folder)
+    check_model_folder(folder)
+    check_model_loads(folder)
 
 
 @pytest.mark.parametrize("name", ["config.json", "generation_config.json"])
