@@ -2,8 +2,8 @@
 
 Whatever the source, the folder that later stages read holds safetensors, config.json, generation_config.json and a
 tokenizer with an end-of-sequence and a padding token. Code of the model's repository is never run, and no pickle is
-read. Left out: reading such a folder (`gift.models.loading`). Imports no torch before there is a
-model to make or to check.
+read. Left out: reading such a folder (`gift.models.loading`). Imports no torch before there is a model to make or to
+check.
 """
 
 import shutil
@@ -25,7 +25,7 @@ def write_base_model(config: RunConfig, demonstrations: list[Problem], destinati
 
     Raises:
         GiftError: the model is not to be had, its architecture is not the one that the configuration states, or what
-            was written is not a whole language model with a tokenizer.
+            was written is not a whole language model with a tokenizer, or can't be asked with its prompt.
     """
     match config.model:
         case ScratchModel() as model:
@@ -42,7 +42,8 @@ def write_base_model(config: RunConfig, demonstrations: list[Problem], destinati
             check_model(model)
             for path in model_files(model):
                 shutil.copy(path, destination)
-    from gift.models.deep_check import check_model_loads
+    from gift.models.deep_check import check_model_answers, check_model_loads
 
     check_model_loads(destination)
+    check_model_answers(destination, config.prompt_format)
     check_architecture(config.model, destination)

@@ -10,10 +10,15 @@ from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
-from gift.models.folder_check import check_model_folder, check_token
+from gift.config import PromptFormat
+from gift.data.prompts import asked_text
+from gift.models.ends import response_ends
+from gift.models.folder_check import OF_OTHER_SENSES, check_model_folder, check_token
 from gift.models.loading import load_tokenizer
 from gift.models.reading import count_language_model, refused_in_one_line
 from gift.models.stored_weights import stored_tensors
+
+_PLAIN = PromptFormat(template="{question}")
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,8 @@ class ModelFacts:
     tokens: int
     embedding_rows: int
     tied: bool
+    ends: tuple[str, ...]
+    """The tokens that end a response."""
     chat_template: bool
     precisions: tuple[str, ...]
     """Number formats of the stored weights, the commonest first."""
@@ -35,8 +42,8 @@ def check_model_loads(folder: Path) -> ModelFacts:
     """Check a folder with a causal language model and its tokenizer, first by itself and then with transformers.
 
     Raises:
-        GiftError: what `check_model_folder` and `count_language_model` refuse; or the tokenizer can't be loaded, has no
-            end-of-sequence token, or has a token without an embedding.
+        GiftError: what `check_model_folder` and `count_language_model` refuse; the tokenizer can't be loaded, has no
+            end-of-sequence token, or has a token without an embedding; or an end of responses is no token.
     """
     check_model_folder(folder)
     model = count_language_model(folder)
@@ -53,6 +60,7 @@ def check_model_loads(folder: Path) -> ModelFacts:
         tokens=len(tokenizer),
         embedding_rows=rows,
         tied=bool(getattr(config, "tie_word_embeddings", False)),
+        ends=tuple(tokenizer.convert_ids_to_tokens(response_ends(folder, tokenizer, _PLAIN))),
         chat_template=bool(tokenizer.chat_template),
         precisions=tuple(
             dtype for dtype, _ in Counter(tensor.dtype for tensor in stored_tensors(folder).values()).most_common()
@@ -60,6 +68,14 @@ def check_model_loads(folder: Path) -> ModelFacts:
     )
 
 
+def check_model_answers(folder: Path, prompt: PromptFormat) -> None:
+    """Raises: GiftError: the model can't be asked with `prompt`: it is a chat, and there is no template that works."""
+    tokenizer = load_tokenizer(folder)
+    asked_text(tokenizer, "2 + 2?", prompt)
+    response_ends(folder, tokenizer, prompt)
+
+
 def _check_vocabulary(folder: Path, tokenizer: PreTrainedTokenizerBase, rows: int) -> None:
-    text, token = max(tokenizer.get_vocab().items(), key=lambda item: item[1])
+    tokens = [(token, text) for text, token in tokenizer.get_vocab().items() if not OF_OTHER_SENSES.search(text)]
+    token, text = max(tokens)
     check_token(folder, token, f"the token {text!r} of the tokenizer", {"the embeddings have rows for": rows})

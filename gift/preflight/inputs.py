@@ -15,7 +15,7 @@ from gift.config import FolderModel, FunctionReward, ModelReward, RewardConfig, 
 from gift.config.surroundings import check_server_address
 from gift.data.sources import check_data
 from gift.errors import GiftError
-from gift.models.folder_check import check_model_folder
+from gift.models.folder_check import check_chat_template, check_model_folder
 from gift.models.sources import check_model
 from gift.preflight.disk import estimate_disk, known_shapes, store_bytes
 
@@ -52,6 +52,8 @@ def check_inputs(config: RunConfig) -> None:
     """What a run reads is there, as far as it is on this machine; raises as `check_run` does."""
     check_data(config)
     check_model(config.model)
+    if config.prompt_format.chat and isinstance(config.model, FolderModel):
+        check_chat_template(config.model.path)
     for reward in config.rewards:
         check_reward(reward)
 

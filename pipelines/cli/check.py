@@ -44,6 +44,7 @@ def model(
         precisions = ", ".join(PRECISIONS.get(name, name) for name in facts.precisions)
         console.print(f"model       {facts.architecture}, {facts.parameters:,} parameters, {facts.layers} layers")
         console.print(f"vocabulary  {facts.tokens:,} tokens, {facts.embedding_rows:,} rows of embeddings, {tied}")
+        console.print(f"ends with   {escape(', '.join(facts.ends))}", soft_wrap=True)
         console.print(f"template    {'for chats' if facts.chat_template else 'none'}")
         console.print(f"precision   {precisions}")
         console.print(f"[green]ok[/green]          {escape(str(folder))}", soft_wrap=True)

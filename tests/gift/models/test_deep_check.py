@@ -14,10 +14,10 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from gift.config import load_profile
+from gift.config import PromptFormat, load_profile
 from gift.errors import GiftError
 from gift.models.base_model import write_base_model
-from gift.models.deep_check import ModelFacts, check_model_loads
+from gift.models.deep_check import ModelFacts, check_model_answers, check_model_loads
 from gift.models.making import make_from_gguf
 
 
@@ -26,7 +26,11 @@ def test_the_facts_are_those_of_the_model(tmp_path: Path) -> None:
     rows = len(TOKENIZER)
     parameters = 2 * rows * 16 + 2 * (4 * 16 * 16 + 3 * 16 * 32 + 2 * 16) + 16
     assert check_model_loads(tmp_path) == ModelFacts(
-        "LlamaForCausalLM", parameters, 2, rows, rows, tied=False, chat_template=False, precisions=("BF16",)
+        *("LlamaForCausalLM", parameters, 2, rows, rows),
+        tied=False,
+        ends=("<|eos|>",),
+        chat_template=False,
+        precisions=("BF16",),
     )
 
 
@@ -42,6 +46,19 @@ def test_a_chat_template_and_mixed_precisions_are_seen(tmp_path: Path) -> None:
     facts = check_model_loads(tmp_path)
     assert facts.chat_template
     assert facts.precisions == ("F32", "F16")
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [(None, "has no chat template"), ("{{ raise_exception('no system role') }}", "refuses the messages: no system")],
+)
+def test_a_model_that_can_not_chat_is_no_model_for_a_chat(tmp_path: Path, template: str | None, message: str) -> None:
+    save(llama(), tmp_path)
+    if template:
+        (tmp_path / "chat_template.jinja").write_text(template)
+    check_model_answers(tmp_path, PromptFormat(template="{question}"))
+    with pytest.raises(GiftError, match=message):
+        check_model_answers(tmp_path, PromptFormat(template="chat", system="Be brief."))
 
 
 def test_no_weight_is_read(tmp_path: Path) -> None:
