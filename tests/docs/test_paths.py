@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ("README.md", "CONTRIBUTING.md", "docs/architecture.md")
+PAGES = ("README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/models-and-data.md")
 FOLDERS = {path.name for path in ROOT.iterdir() if path.is_dir()} - {"runs"}
 """A name that begins with one of these is a path; `runs/` is what a run leaves behind."""
 SUFFIXES = "py|md|yaml|svg|html|json|toml|txt|in|jinja"
