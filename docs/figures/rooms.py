@@ -49,6 +49,7 @@ ROOMS = (
     "gift.webhook",
     "gift.progress",
     "gift.end_with_parent",
+    "gift.lean_imports",
     "gift.errors",
 )
 """Upper rooms may use lower ones, never the other way round."""

@@ -4,6 +4,7 @@ It ties the rank's life to its launcher's, and leaves the reason of a failure wh
 """
 
 import atexit
+import importlib
 import os
 import runpy
 import sys
@@ -14,7 +15,10 @@ from torch.distributed.elastic.multiprocessing.errors import record
 
 from gift.end_with_parent import end_with_parent
 from gift.errors import GiftError
+from gift.lean_imports import lean_imports
 from gift.models.device import choose_device
+
+TRAINS_WITH = ("transformers.generation.utils", "deepspeed")
 
 
 def main() -> None:
@@ -23,6 +27,9 @@ def main() -> None:
     os.dup2(sys.stdout.fileno(), sys.stderr.fileno())  # stderr is the agent's, whose log nobody reads unless it fails
     # What "auto" means. DeepSpeed reads it when it is imported; left alone it would also pick other devices.
     os.environ.setdefault("DS_ACCELERATOR", choose_device("auto").type)
+    with lean_imports():
+        for name in TRAINS_WITH:
+            importlib.import_module(name)
     sys.argv = sys.argv[1:]
     try:
         _run_recorded(sys.argv[0])

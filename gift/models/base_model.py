@@ -12,6 +12,7 @@ from pathlib import Path
 from gift.config import FolderModel, HubModel, PackageModel, RunConfig, ScratchModel
 from gift.data.problems import Problem
 from gift.hub.mirror import fetch_model
+from gift.lean_imports import lean_imports
 from gift.models.architecture import check_architecture
 from gift.models.sources import check_model, model_files, package_file
 
@@ -29,12 +30,12 @@ def write_base_model(config: RunConfig, demonstrations: list[Problem], destinati
     """
     match config.model:
         case ScratchModel() as model:
-            from gift.models.making import make_from_scratch  # torch and transformers take seconds to load
-
+            with lean_imports():
+                from gift.models.making import make_from_scratch  # torch and transformers take seconds to load
             make_from_scratch(model, demonstrations, config.prompt, config.seed, destination)
         case PackageModel() as model:
-            from gift.models.making import make_from_gguf
-
+            with lean_imports():
+                from gift.models.making import make_from_gguf
             make_from_gguf(package_file(model), destination)
         case HubModel() as model:
             fetch_model(config, model, destination)
@@ -42,7 +43,8 @@ def write_base_model(config: RunConfig, demonstrations: list[Problem], destinati
             check_model(model)
             for path in model_files(model):
                 shutil.copy(path, destination)
-    from gift.models.deep_check import check_model_answers, check_model_loads
+    with lean_imports():
+        from gift.models.deep_check import check_model_answers, check_model_loads
 
     check_model_loads(destination)
     check_model_answers(destination, config.prompt_format)

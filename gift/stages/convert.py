@@ -8,6 +8,7 @@ from pathlib import Path
 from gift.config import RunConfig
 from gift.execution.output import Output
 from gift.execution.stage import Stage
+from gift.lean_imports import lean_imports
 from gift.storage import read_manifest
 
 
@@ -23,9 +24,8 @@ def convert(stage: Stage, checkpoint: str, model: str) -> str:
         return stage.hand_through(checkpoint, "this is a model already, so nothing is converted")
 
     def make(folder: Path) -> dict[str, str]:
-        from gift.conversion.hugging_face import (
-            convert_checkpoint,  # takes seconds, which a reused output need not wait
-        )
+        with lean_imports():  # takes seconds, which a reused output need not wait
+            from gift.conversion.hugging_face import convert_checkpoint
 
         with stage.fetched(checkpoint, model) as (checkpoint_folder, template):
             convert_checkpoint(

@@ -1,0 +1,45 @@
+"""A rank starts without what nobody in it uses, and its owner's code may use it all the same."""
+
+import subprocess
+import sys
+from types import ModuleType
+
+import pytest
+
+from gift.launch.rank_program import TRAINS_WITH
+from gift.lean_imports import UNUSED, lean_imports
+
+LEAN = f"""
+import importlib, sys
+from gift.lean_imports import UNUSED, lean_imports
+with lean_imports():
+    for name in {TRAINS_WITH!r}:
+        importlib.import_module(name)
+import gift.training.rl, gift.training.sft
+"""
+
+
+def _python(code: str) -> str:
+    environment = {"DS_ACCELERATOR": "cpu", "PATH": "/usr/bin:/bin"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    return done.stdout.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_training_loads_nothing_that_it_does_not_use_and_leaves_it_to_others() -> None:
+    left_out = "print([name for name in UNUSED if name in sys.modules], end=' ')\n"
+    assert _python(LEAN + left_out + "import pandas, sklearn.metrics; print(pandas.__name__)") == "[] pandas"
+
+
+@pytest.mark.slow
+def test_the_packages_are_there_to_be_left_out() -> None:
+    loaded = _python("import sys, deepspeed, transformers.generation.utils\nprint(list(sys.modules))")
+    assert all(f"'{name}'" in loaded for name in UNUSED), "nothing imports it in passing any more: take it out"
+
+
+def test_what_is_loaded_already_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = ModuleType("pandas")
+    monkeypatch.setitem(sys.modules, "pandas", here)
+    with lean_imports():
+        assert sys.modules["pandas"] is here
+    assert sys.modules["pandas"] is here
