@@ -1,14 +1,16 @@
 """How we reach S3: the URI of a directory, a boto3 client with time limits, and its failures in plain words."""
 
+import functools
 import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
@@ -75,9 +77,17 @@ def connect() -> "S3Client":
     )
     try:
         # a session of its own: boto3's default one would keep the first credentials it saw
-        return boto3.session.Session().client("s3", config=config)
+        session = botocore.session.Session()
+        session.register_component("data_loader", _service_descriptions())
+        return boto3.session.Session(botocore_session=session).client("s3", config=config)
     except (BotoCoreError, ValueError) as error:
         raise GiftError(f"the S3 settings in the environment (AWS_*) cannot be used: {error}") from error
+
+
+@functools.cache
+def _service_descriptions() -> Any:
+    """What botocore reads from its own package to make a client, and keeps: most of the time that one takes."""
+    return botocore.session.Session().get_component("data_loader")
 
 
 @contextmanager
