@@ -219,7 +219,7 @@ def _decoded(line: bytes, where: str) -> str:
 
 def _row(text: str, where: str) -> dict[str, Any]:
     try:
-        row = json.loads(text)
+        row = json.loads(text, object_pairs_hook=_once)
         if _ESCAPED_SURROGATE.search(text):
             json.dumps(row, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
@@ -232,9 +232,23 @@ def _row(text: str, where: str) -> dict[str, Any]:
         raise GiftError(f"{where}: the row has a number of more than 4300 digits; write it as text") from error
     except RecursionError as error:
         raise GiftError(f"{where}: the row is nested too deeply; {_WHAT_IS_READ}") from error
+    except _RepeatedKeyError as error:
+        raise GiftError(f"{where}: the row has the key {error} twice; remove one") from error
     if not isinstance(row, dict):
         raise GiftError(f"{where}: a row must be a JSON object, not {shown(row)}; {_WHAT_IS_READ}")
-    return row
+    return {key: value for key, value in row.items() if value is not None}  # as tables write what is not there
+
+
+class _RepeatedKeyError(Exception):
+    """A key that is there twice, of which Python takes the last."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise _RepeatedKeyError(next(repr(key) for key in keys if keys.count(key) > 1))
+    return values
 
 
 def _keys(row: dict[str, Any]) -> str:

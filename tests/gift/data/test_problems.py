@@ -74,7 +74,9 @@ def test_a_bad_file_is_refused_with_its_line(tmp_path: Path, text: str, message:
         ('{"question": "?", "final_answer": 0.5}', "no final_answer that is text, but 0.5; write it as text"),
         ('{"question": "?", "final_answer": Infinity}', "no final_answer that is text, but inf"),
         ('{"question": "?", "final_answer": true}', "no final_answer that is text, but True"),
-        ('{"question": "?", "final_answer": null}', "no final_answer that is text, but null"),
+        ('{"question": "?", "final_answer": null}', "the row has no answer"),
+        ('{"question": "?", "question": "!", "final_answer": "1"}', "the row has the key 'question' twice"),
+        ('{"question": "?", "final_answer": "1", "meta": {"a": 1, "a": 2}}', "the row has the key 'a' twice"),
         (
             '{"question": "?", "answer": 72}',
             "does not end in '#### <final answer>'; end it so, or state the final_answer",
@@ -90,7 +92,7 @@ def test_a_bad_file_is_refused_with_its_line(tmp_path: Path, text: str, message:
                 '{"question": "?", "answer": "#### 1", "id": ' + identifier + "}",
                 "the id must be one line of text or a number",
             )
-            for identifier in ("null", "[1]", "{}", "true", "NaN", '""', '" "', r'"a\nb"', r'"\u001b[2J"', r'"\u2028"')
+            for identifier in ("[1]", "{}", "true", "NaN", '""', '" "', r'"a\nb"', r'"\u001b[2J"', r'"\u2028"')
         ),
         ('[{"question": "?", "answer": "#### 1"}]', "must be a JSON object, not a list; a data file is JSON Lines"),
         ('[\n  {"question": "?"}\n]', "not JSON (Expecting value); a data file is JSON Lines"),
@@ -219,3 +221,9 @@ def test_missing_and_binary_files_are_refused(tmp_path: Path) -> None:
     for name in ("not.jsonl.gz", "bytes.jsonl"):
         with pytest.raises(GiftError, match="can't be read"):
             read_problems(tmp_path / name)
+
+
+def test_what_a_table_writes_for_nothing_is_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "table.jsonl"
+    path.write_text('{"id": null, "question": "?", "answer": null, "final_answer": "1", "source": null}\n')
+    assert read_problems(path) == [Problem("table/0", "?", "", "1")]

@@ -45,7 +45,7 @@ def test_groups_and_pairs_are_read(tmp_path: Path) -> None:
         (ROW | {"scores": [1, None]}, "line 2: a score must be a finite number, not null"),
         (ROW | {"responses": ["2", ["3"]]}, "line 2: a response must be text, not a list"),
         (ROW | {"responses": ["2", "\ud800"]}, "line 2: the row has half a character"),
-        (ROW | {"id": None}, "line 2: the id must be one line of text or a number, not null"),
+        (ROW | {"id": []}, "line 2: the id must be one line of text or a number, not a list"),
         (ROW | {"final_answer": 0.5}, "line 2: the row has no final_answer that is text, but 0.5"),
         ({"prompt": "?", "chosen": "yes", "rejected": "no"}, "its keys are 'prompt, chosen, rejected'"),
         ({"question": "?", "chosen": [{"role": "user"}], "rejected": "no"}, "no chosen that is text, but a list"),
