@@ -27,6 +27,9 @@ from gift.rollout.ranks import Ranks
 from gift.rollout.rollouts import Rollouts, no_rollouts
 from gift.rollout.weights import Weights, shared_weights
 
+WITHOUT_HEAD = ("gemma", "gemma2", "gemma3", "gemma3_text")
+"""`model_type`s whose head is their embeddings, in transformers and in vLLM."""
+
 
 @dataclass(frozen=True)
 class Completion:
@@ -88,7 +91,7 @@ class VllmEngine:
 
     def refresh(self, policy: nn.Module) -> None:
         """See `RolloutEngine.refresh`."""
-        with shared_weights(self._weights_of(policy), self._dtype, self._sharers) as weights:
+        with shared_weights(_with_vllms_names(policy, self._weights_of(policy)), self._dtype, self._sharers) as weights:
             if self._loads and self._client is not None:
                 self._client.load(weights)
 
@@ -129,6 +132,14 @@ class VllmEngine:
             return [[] for _ in asked]
         completions = iter(self._client.complete(prompts, seeds, responses, max_new_tokens))
         return [[next(completions) for _ in range(len(rank_prompts) * responses)] for rank_prompts, _ in asked]
+
+
+def _with_vllms_names(policy: nn.Module, weights: Weights) -> Weights:
+    """Families whose head vLLM has only as the embeddings know no name for it; others must be given it, too."""
+    if getattr(getattr(policy, "config", None), "model_type", "") not in WITHOUT_HEAD:
+        return weights
+    tensors = ((name, tensor) for name, tensor in weights.tensors if name != "lm_head.weight")
+    return Weights(weights.elements, tensors)
 
 
 def prompt_seed(seed: int, index: int) -> int:

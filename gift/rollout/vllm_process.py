@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import textwrap
 from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -151,7 +152,7 @@ def error_in(log: str) -> str:
     lines = [re.sub(r"^\[rank\d+\]: ", "", line).strip() for line in log.strip().splitlines()]  # torch's prefix
     errors = [line for line in lines if re.match(r"([\w.]*(Error|Exception)\b|Value error, )", line)]
     last = (errors or lines or ["it left no message"])[-1]
-    return re.sub(r" \[type=.*", "", last).removeprefix("Value error, ")
+    return textwrap.shorten(re.sub(r" \[type=.*", "", last).removeprefix("Value error, "), 300, placeholder=" …")
 
 
 def vllm_environment(environment: Mapping[str, str], *, threads: int, gpus: Sequence[str] | None) -> dict[str, str]:
