@@ -19,7 +19,7 @@ EMBEDDINGS = (
 )
 """How families name the embeddings of their input, below some prefix."""
 HEADS = ("lm_head.weight", "embed_out.weight")
-VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
+VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt")
 """Each is enough for a tokenizer, with its tokenizer_config.json."""
 OF_OTHER_SENSES = re.compile("image|audio|video|vision")
 """In the text of a token that stands for no text; the tokenizer of a text model may keep such (Gemma 3's does)."""
@@ -116,7 +116,10 @@ def _check_tokens(folder: Path, config: Mapping[str, Any], tensors: Mapping[str,
         raise GiftError(f"model folder {folder} has no tokenizer_config.json; save the model's tokenizer there")
     read_json_object(folder / "tokenizer_config.json")
     if not any((folder / name).is_file() for name in VOCABULARIES):
-        raise GiftError(f"model folder {folder} has no tokenizer: none of {', '.join(VOCABULARIES)}")
+        raise GiftError(
+            f"model folder {folder} has no tokenizer: none of {', '.join(VOCABULARIES)}; load it once with "
+            "AutoTokenizer, where you trust it, and save it there"
+        )
     embeddings = embeddings_in(tensors)
     limits = {
         "the embeddings have rows for": embeddings.shape[0] if embeddings else None,

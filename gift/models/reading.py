@@ -15,17 +15,28 @@ from typing import Any
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, PretrainedConfig, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
 from transformers.modeling_utils import str_to_torch_dtype
 
 from gift.errors import GiftError
 from gift.models.folder_check import check_head
-from gift.models.stored_weights import stored_tensors
+from gift.models.stored_weights import read_json_object, stored_tensors
 
 SHOWN = 3
 """Names of weights that a message has room for."""
 BROKEN = (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError, StrictDataclassError)
 """What transformers and safetensors raise where files are broken, or of a kind that they don't know."""
+OLD_BUFFERS = (".attn.masked_bias",)
+"""Constants that early versions stored with GPT-2's weights."""
 MARKED_AS_ENCODERS = ("gpt_neox", "gpt_neox_japanese")
 """Families of decoders whose config has `is_decoder: false`, which they don't read."""
 
@@ -39,7 +50,7 @@ def read_language_model(folder: Path, **options: Any) -> PreTrainedModel:
     # In place of the model's own, which has no say here and may not pass transformers' checks.
     generation = GenerationConfig()
     return read_weights(
-        AutoModelForCausalLM, folder, config=_read_config(folder), generation_config=generation, **options
+        AutoModelForCausalLM, folder, config=read_config(folder), generation_config=generation, **options
     )
 
 
@@ -48,7 +59,7 @@ def count_language_model(folder: Path) -> PreTrainedModel:
 
     Raises: as `read_language_model`.
     """
-    config = _read_config(folder)
+    config = read_config(folder)
     with refused_in_one_line(f"the model in {folder}"):
         with torch.device("meta"):
             kind = type(AutoModelForCausalLM.from_config(config, trust_remote_code=False))
@@ -86,11 +97,15 @@ def refused_in_one_line(what: str) -> Iterator[None]:
 
 def _refusal(what: str, error: Exception) -> GiftError:
     if "trust_remote_code" in str(error):
-        return GiftError(
-            f"{what} needs code of its repository, which is never run; use one of a family that transformers knows"
-        )
+        return _needs_code(what)
     reason = textwrap.shorten(str(error), 300, placeholder=" …")
     return GiftError(f"{what} can't be loaded ({type(error).__name__}): {reason}")
+
+
+def _needs_code(what: str) -> GiftError:
+    return GiftError(
+        f"{what} needs code of its repository, which is never run; use one of a family that transformers knows"
+    )
 
 
 def _whole_model(kind: Any, source: Path | None, place: Path, **options: Any) -> PreTrainedModel:
@@ -105,7 +120,8 @@ def _whole_model(kind: Any, source: Path | None, place: Path, **options: Any) ->
             output_loading_info=True,
             **options,
         )
-    missing, unexpected = sorted(loading["missing_keys"]), sorted(loading["unexpected_keys"])
+    missing = sorted(loading["missing_keys"])
+    unexpected = sorted(name for name in loading["unexpected_keys"] if not name.endswith(OLD_BUFFERS))
     shapes = [f"{name} is {tuple(a)} instead of {tuple(b)}" for name, a, b in sorted(loading["mismatched_keys"])]
     faults = {"missing": missing, "without a place in it": unexpected, "of another shape": shapes}
     if any(faults.values()):
@@ -119,7 +135,28 @@ def _whole_model(kind: Any, source: Path | None, place: Path, **options: Any) ->
     return model
 
 
-def _read_config(folder: Path) -> PretrainedConfig:
+def read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """What `tokenizer.json` says, if there is one. transformers' own classes put their family's rules in its place, and
+    lose all spaces of a model that names the class of another family (DeepSeek LLM names Llama's).
+
+    Raises:
+        GiftError: the tokenizer is broken, or needs code of its repository.
+    """
+    whole, settings = (folder / "tokenizer.json").exists(), folder / "tokenizer_config.json"
+    if settings.exists() and "AutoTokenizer" in (read_json_object(settings).get("auto_map") or {}):
+        raise _needs_code(f"the tokenizer in {folder}")
+    with refused_in_one_line(f"the tokenizer in {folder}" + ("" if whole else ", which has no tokenizer.json,")):
+        kind = PreTrainedTokenizerFast if whole else AutoTokenizer
+        tokenizer: PreTrainedTokenizerBase = kind.from_pretrained(folder, trust_remote_code=False)
+    return tokenizer
+
+
+def read_config(folder: Path) -> PretrainedConfig:
+    """The configuration of a causal language model.
+
+    Raises:
+        GiftError: it is broken, of another kind or of quantised weights, or the model has two different heads.
+    """
     with refused_in_one_line(f"the model in {folder}"):
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     _check_kind(folder, config)

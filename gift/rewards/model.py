@@ -17,7 +17,6 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
-    AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -27,7 +26,7 @@ from gift.data.problems import prompt_text
 from gift.data.prompts import chat_text, encode
 from gift.errors import GiftError
 from gift.models.loading import torch_dtype
-from gift.models.reading import read_weights, refused_in_one_line
+from gift.models.reading import read_tokenizer, read_weights, refused_in_one_line
 from gift.rewards.reward import Response, Reward
 
 _CHAT = PromptFormat(template="chat")
@@ -75,8 +74,7 @@ def _load(folder: Path, config: ModelReward) -> tuple[PreTrainedModel, PreTraine
             raise GiftError(f"the model in {folder} has {outputs} outputs; a reward model has 1")
         kind, dtype = AutoModelForSequenceClassification, torch_dtype(config.precision)
         model = read_weights(kind, folder, config=model_config, dtype=dtype)
-        with refused_in_one_line(f"the tokenizer in {folder}"):
-            return model, AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        return model, read_tokenizer(folder)
     except GiftError as error:
         raise GiftError(f"reward {config.name}: {error}") from error
 

@@ -21,13 +21,20 @@ from tiny_folders import (
     qwen2,
     save,
 )
+from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import (
+    AutoModelForCausalLM,
     BartConfig,
     BartForConditionalGeneration,
+    Gemma2Config,
+    GPTJConfig,
+    MistralConfig,
     MixtralConfig,
     MixtralForCausalLM,
+    PretrainedConfig,
     PreTrainedModel,
+    Qwen2Config,
     T5Config,
     T5ForConditionalGeneration,
 )
@@ -35,6 +42,7 @@ from transformers import (
 from gift.errors import GiftError
 from gift.models.deep_check import check_model_loads
 from gift.models.loading import load_model
+from gift.models.reading import read_tokenizer
 
 Weights = dict[str, Tensor]
 NORM = "model.layers.1.input_layernorm.weight"
@@ -216,3 +224,53 @@ def test_damaged_and_missing_files_are_one_line_when_they_are_loaded(folder: Pat
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "b.safetensors"}}))
     with pytest.raises(GiftError, match=r"has no b\.safetensors"):
         _load(folder)
+
+
+@pytest.mark.parametrize(
+    ("family", "name"),
+    [
+        ("llama", "LlamaTokenizerFast"),  # DeepSeek LLM: without its file every space is lost
+        ("llama", "GPT2Tokenizer"),  # SmolLM2
+        ("qwen2", "Qwen2Tokenizer"),
+        ("qwen3", "LlamaTokenizerFast"),
+        ("mistral", "LlamaTokenizer"),
+        ("gemma2", "GemmaTokenizer"),
+    ],
+)
+def test_a_tokenizer_is_what_its_file_says_whatever_class_is_named(tmp_path: Path, family: str, name: str) -> None:
+    save(llama(), tmp_path)
+    change_json(tmp_path, "config.json", model_type=family)
+    change_json(tmp_path, "tokenizer_config.json", tokenizer_class=name)
+    (tmp_path / "tekken.json").write_text("{}")  # Mistral's own, beside it
+    text = "Tom has 3 apples.\n\n12  more:\n#### 15"
+    ids = read_tokenizer(tmp_path)(text)["input_ids"]
+    assert ids == Tokenizer.from_file(str(tmp_path / "tokenizer.json")).encode(text).ids
+    assert read_tokenizer(tmp_path).decode(ids) == text
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    ("family", "settings"),
+    [
+        (MistralConfig, {"sliding_window": 4}),
+        (Qwen2Config, {"use_sliding_window": True, "sliding_window": 4, "max_window_layers": 0}),
+        (Gemma2Config, {"head_dim": 8, "sliding_window": 4}),
+        (GPTJConfig, {"n_embd": 16, "n_layer": 2, "n_head": 2, "rotary_dim": 4, "n_positions": 64}),
+    ],
+    ids=lambda value: getattr(value, "model_type", ""),
+)
+def test_what_is_checked_also_computes(
+    tmp_path: Path, family: type[PretrainedConfig], settings: dict[str, Any], dtype: torch.dtype
+) -> None:
+    """Windows, capped logits and families without a fused kernel have an attention that computes them."""
+    torch.manual_seed(0)
+    config = family(**(SIZES | TOKENS | {"num_key_value_heads": 2} | settings))
+    save(AutoModelForCausalLM.from_config(config), tmp_path)
+    check_model_loads(tmp_path)
+    model = load_model(tmp_path, dtype, dtype, torch.device("cpu")).eval()
+    exact = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32, attn_implementation="eager").eval()
+    ids, _rounding = torch.arange(2, 14)[None], 1e-5 if dtype is torch.float32 else 0.1
+    with torch.no_grad():
+        assert torch.allclose(
+            model(ids).logits.float(), exact(ids).logits, atol=1e-5 if dtype is torch.float32 else 0.1
+        )

@@ -175,7 +175,7 @@ def test_a_broken_file_is_one_line_with_the_reward_s_name(
 ) -> None:
     folder = save(llama(tokenizer, LlamaForSequenceClassification), tokenizer, tmp_path)
     (folder / name).write_text("{")
-    with pytest.raises(GiftError, match=r"reward model: the (model|tokenizer) in .* can't be loaded") as refusal:
+    with pytest.raises(GiftError, match=r"reward model: .* can't be (loaded|read as JSON)") as refusal:
         scores(folder)
     assert "\n" not in str(refusal.value)
 

@@ -19,7 +19,7 @@ def test_a_whole_model_is_described(tmp_path: Path) -> None:
     assert status == 0
     assert [" ".join(line.split()) for line in lines] == [
         "model Qwen2ForCausalLM, 9,568 parameters, 2 layers",
-        "vocabulary 267 tokens, 267 rows of embeddings, tied to the head",
+        "vocabulary 266 tokens, 267 rows of embeddings, tied to the head",
         "ends with <|eos|>",
         "template none",
         "precision bf16",
