@@ -37,24 +37,36 @@ def asked_text(tokenizer: PreTrainedTokenizerBase, question: str, prompt: Prompt
     if not prompt.chat:
         return prompt_text(guarded(tokenizer, question), prompt.template)
     system = [{"role": "system", "content": prompt.system}] if prompt.system else []
-    return chat_text(tokenizer, [*system, {"role": "user", "content": question}])
+    messages = [*system, {"role": "user", "content": question}]
+    text = chat_text(tokenizer, messages)
+    for message in messages:
+        if guarded(tokenizer, message["content"].strip()) not in text:
+            raise GiftError(
+                f"the chat template of the model in {tokenizer.name_or_path} does not write what the {message['role']} "
+                "says as it is; set prompt to a text with {question}, or use another model"
+            )
+    return text
 
 
 def chat_text(
     tokenizer: PreTrainedTokenizerBase, messages: Sequence[dict[str, str]], *, answer_follows: bool = True
 ) -> str:
     """The messages in the model's chat template, special tokens of their contents guarded; raises as `asked_text`."""
+    contents = [{**message, "content": guarded(tokenizer, message["content"])} for message in messages]
+    return _rendered(tokenizer, contents, answer_follows=answer_follows)
+
+
+def _rendered(tokenizer: PreTrainedTokenizerBase, messages: Sequence[dict[str, str]], *, answer_follows: bool) -> str:
     if not tokenizer.chat_template:
         raise GiftError(
             f"prompt is chat, but the model in {tokenizer.name_or_path} has no chat template; "
             "set prompt to a text with {question}, or use an instruct model"
         )
-    contents = [{**message, "content": guarded(tokenizer, message["content"])} for message in messages]
     try:
         text: str = tokenizer.apply_chat_template(
-            contents, tokenize=False, add_generation_prompt=answer_follows, strftime_now=_TODAY.strftime
+            messages, tokenize=False, add_generation_prompt=answer_follows, strftime_now=_TODAY.strftime
         )
-    except TemplateError as error:
+    except (TemplateError, TypeError, ValueError) as error:  # the last two are of what a template does with values
         raise GiftError(
             f"the chat template of the model in {tokenizer.name_or_path} refuses the messages: "
             f"{' '.join(str(error).split())}; change system or prompt"
@@ -94,17 +106,29 @@ def text_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[l
 def answer_ids(tokenizer: PreTrainedTokenizerBase, answers: Sequence[str], prompt: PromptFormat) -> list[list[int]]:
     """Token ids of answers as a model should give them, with the token that ends them."""
     end = turn_end(tokenizer) if prompt.chat else tokenizer.eos_token_id
-    texts = answers if prompt.chat else [completion_text(answer) for answer in answers]
+    bare = prompt.chat or _begins_with_a_space(tokenizer)
+    texts = answers if bare else [completion_text(answer) for answer in answers]
     return [[*ids, end] for ids in text_ids(tokenizer, texts)]
+
+
+def _begins_with_a_space(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether the tokenizer itself puts a space before a text, as Llama 2's does: two would be another token."""
+    first: list[str] = tokenizer.convert_ids_to_tokens(tokenizer("a", add_special_tokens=False)["input_ids"][:1])
+    return first[:1] != [] and first[0].startswith("▁")
 
 
 def turn_end(tokenizer: PreTrainedTokenizerBase) -> int:
     """The token that the model's chat template writes after an answer; raises as `asked_text`."""
     messages = [{"role": "user", "content": "2 + 2?"}, {"role": "assistant", "content": _ANSWER}]
-    _, _, rest = chat_text(tokenizer, messages, answer_follows=False).rpartition(_ANSWER)
-    pattern = _special_tokens(tokenizer)
-    end = pattern.match(rest.lstrip()) if pattern else None
-    token: int = tokenizer.convert_tokens_to_ids(end[0]) if end else tokenizer.eos_token_id
+    _, found, rest = _rendered(tokenizer, messages, answer_follows=False).rpartition(_ANSWER)
+    if not found:
+        raise GiftError(
+            f"the chat template of the model in {tokenizer.name_or_path} does not write an answer as it is; "
+            "set prompt to a text with {question}, or use another model"
+        )
+    tokens = sorted(map(str, tokenizer.added_tokens_decoder.values()), key=len, reverse=True)  # special or not
+    end = next((token for token in tokens if rest.lstrip().startswith(token)), tokenizer.eos_token)
+    token: int = tokenizer.convert_tokens_to_ids(end)
     return token
 
 
@@ -124,11 +148,15 @@ def _beginning(tokenizer: PreTrainedTokenizerBase) -> list[int]:
 def _piecewise(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     """The special tokens of a text as tokens, and what is between them, guards removed, as text."""
     pattern, ids, start = _special_tokens(tokenizer), list[int](), 0
+    settings = {token.content: token for token in tokenizer.added_tokens_decoder.values()}
+    takes_space_after = False
     for match in pattern.finditer(text) if pattern else ():
-        ids += _between(tokenizer, text[start : match.start()])
+        between, token = text[start : match.start()], settings.get(match[0])
+        between = between.lstrip() if takes_space_after else between
+        ids += _between(tokenizer, between.rstrip() if token and token.lstrip else between)
         ids.append(tokenizer.convert_tokens_to_ids(match[0]))
-        start = match.end()
-    return ids + _between(tokenizer, text[start:])
+        start, takes_space_after = match.end(), bool(token and token.rstrip)
+    return ids + _between(tokenizer, text[start:].lstrip() if takes_space_after else text[start:])
 
 
 def _between(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:

@@ -23,7 +23,7 @@ from typing import Any, TextIO
 
 import lm_eval
 import torch
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from gift.config import BenchmarkConfig, EvaluationConfig, PromptFormat
 from gift.data.prompts import asked_text
@@ -33,8 +33,8 @@ from gift.evaluation.lm_eval_tasks import TASKS, LmEvalTask, asks_as_in_training
 from gift.evaluation.quiet import quiet_libraries
 from gift.evaluation.results import AnsweredProblem, BenchmarkResult, EvaluationSettings
 from gift.evaluation.statistics import mean_and_stderr
-from gift.models.ends import response_ends
-from gift.models.loading import load_model, load_tokenizer, torch_dtype
+from gift.models.ends import load_tokenizer_and_ends
+from gift.models.loading import load_model, torch_dtype
 
 Progress = Callable[[str, int, int], None]
 """(task, finished completions, all completions); called as the work proceeds."""
@@ -68,8 +68,8 @@ def evaluate_model(
     torch.set_num_threads(config.threads)
     audible_progress = _audible(progress, sys.stderr)
     with tempfile.TemporaryDirectory(prefix="gift-evaluation-") as scratch, quiet_libraries():
-        tokenizer = load_tokenizer(model)
-        language_model = _language_model(model, tokenizer, config, prompt, device)
+        tokenizer, ends = load_tokenizer_and_ends(model, prompt)
+        language_model = LanguageModel(_load(model, config, device), tokenizer, ends, prompt, config.batch_size)
         asked = functools.partial(asked_text, tokenizer, prompt=prompt)
         tasks = [
             (benchmark, load_task(benchmark, benchmarks, asked, config.heldout_answers, Path(scratch)))
@@ -84,16 +84,9 @@ def evaluate_model(
         }
 
 
-def _language_model(
-    folder: Path,
-    tokenizer: PreTrainedTokenizerBase,
-    config: EvaluationConfig,
-    prompt: PromptFormat,
-    device: torch.device,
-) -> LanguageModel:
+def _load(folder: Path, config: EvaluationConfig, device: torch.device) -> PreTrainedModel:
     dtype = torch_dtype(config.precision)
-    model = load_model(folder, dtype, dtype, device).to(device)
-    return LanguageModel(model, tokenizer, response_ends(folder, tokenizer, prompt), prompt, config.batch_size)
+    return load_model(folder, dtype, dtype, device).to(device)
 
 
 def _refuse_long_prompts(

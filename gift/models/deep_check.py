@@ -12,10 +12,9 @@ from transformers import PreTrainedTokenizerBase
 
 from gift.config import PromptFormat
 from gift.data.prompts import asked_text
-from gift.models.ends import response_ends
+from gift.models.ends import load_tokenizer_and_ends
 from gift.models.folder_check import OF_OTHER_SENSES, check_model_folder, check_token
-from gift.models.loading import load_tokenizer
-from gift.models.reading import count_language_model, refused_in_one_line
+from gift.models.reading import count_language_model
 from gift.models.stored_weights import stored_tensors
 
 _PLAIN = PromptFormat(template="{question}")
@@ -47,9 +46,7 @@ def check_model_loads(folder: Path) -> ModelFacts:
     """
     check_model_folder(folder)
     model = count_language_model(folder)
-    slow = "" if (folder / "tokenizer.json").exists() else ", which has no tokenizer.json,"
-    with refused_in_one_line(f"the tokenizer in {folder}{slow}"):
-        tokenizer = load_tokenizer(folder)
+    tokenizer, ends = load_tokenizer_and_ends(folder, _PLAIN)
     rows = model.get_input_embeddings().weight.shape[0]
     _check_vocabulary(folder, tokenizer, rows)
     config = model.config
@@ -60,7 +57,7 @@ def check_model_loads(folder: Path) -> ModelFacts:
         tokens=len(tokenizer),
         embedding_rows=rows,
         tied=bool(getattr(config, "tie_word_embeddings", False)),
-        ends=tuple(tokenizer.convert_ids_to_tokens(response_ends(folder, tokenizer, _PLAIN))),
+        ends=tuple(tokenizer.convert_ids_to_tokens(ends)),
         chat_template=bool(tokenizer.chat_template),
         precisions=tuple(
             dtype for dtype, _ in Counter(tensor.dtype for tensor in stored_tensors(folder).values()).most_common()
@@ -70,9 +67,8 @@ def check_model_loads(folder: Path) -> ModelFacts:
 
 def check_model_answers(folder: Path, prompt: PromptFormat) -> None:
     """Raises: GiftError: the model can't be asked with `prompt`: it is a chat, and there is no template that works."""
-    tokenizer = load_tokenizer(folder)
+    tokenizer, _ = load_tokenizer_and_ends(folder, prompt)
     asked_text(tokenizer, "2 + 2?", prompt)
-    response_ends(folder, tokenizer, prompt)
 
 
 def _check_vocabulary(folder: Path, tokenizer: PreTrainedTokenizerBase, rows: int) -> None:

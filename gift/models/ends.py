@@ -14,6 +14,23 @@ from transformers import PreTrainedTokenizerBase
 from gift.config import PromptFormat
 from gift.data.prompts import turn_end
 from gift.errors import GiftError
+from gift.models.loading import load_tokenizer
+
+
+def load_tokenizer_and_ends(folder: Path, prompt: PromptFormat) -> tuple[PreTrainedTokenizerBase, tuple[int, ...]]:
+    """The tokenizer of a model folder, to which all ends are special tokens, and `response_ends`.
+
+    A fine-tuned model may have marked its end as an ordinary token, which in a text would be the end itself.
+
+    Raises: as `gift.models.loading.load_tokenizer` and `response_ends`.
+    """
+    tokenizer = load_tokenizer(folder)
+    ends = response_ends(folder, tokenizer, prompt)
+    tokenizer.add_special_tokens(
+        {"additional_special_tokens": tokenizer.convert_ids_to_tokens(list(ends))},
+        replace_extra_special_tokens=False,
+    )
+    return tokenizer, ends
 
 
 def response_ends(folder: Path, tokenizer: PreTrainedTokenizerBase, prompt: PromptFormat) -> tuple[int, ...]:
@@ -25,13 +42,19 @@ def response_ends(folder: Path, tokenizer: PreTrainedTokenizerBase, prompt: Prom
     """
     named = _named(folder / "generation_config.json") or _named(folder / "config.json")
     for token in named:
-        if isinstance(token, bool) or not isinstance(token, int) or not 0 <= token < len(tokenizer):
+        if not _is_token(token, tokenizer):
             raise GiftError(
-                f"the model in {folder} ends its responses with the token {token!r:.40}, which its tokenizer (of "
-                f"{len(tokenizer)} tokens) does not have; correct eos_token_id in its generation_config.json"
+                f"the model in {folder} ends its responses with the token {token!r:.40}, which its tokenizer does not "
+                "have; correct eos_token_id in its generation_config.json"
             )
     chat = [turn_end(tokenizer)] if prompt.chat else []
     return tuple(dict.fromkeys([tokenizer.eos_token_id, *named, *chat]))
+
+
+def _is_token(token: Any, tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Vocabularies may have gaps, so that an id below their size may be none, and one above it one."""
+    is_id = isinstance(token, int) and not isinstance(token, bool) and 0 <= token < 2**31
+    return is_id and tokenizer.convert_ids_to_tokens(token) is not None
 
 
 def _named(path: Path) -> list[Any]:

@@ -26,8 +26,8 @@ from gift.execution.reward_facts import reward_facts, unused_judges
 from gift.execution.stage import Stage, scratch_folder
 from gift.hub.mirror import with_reward_models
 from gift.models.device import choose_device
-from gift.models.ends import response_ends
-from gift.models.loading import load_model, load_tokenizer
+from gift.models.ends import load_tokenizer_and_ends
+from gift.models.loading import load_model
 from gift.rewards import open_scorer
 from gift.rollout.transformers import TransformersEngine
 from gift.training.groups import GroupBatch, score
@@ -81,8 +81,7 @@ def _sample_groups(config: RunConfig, data: Path, policy: Path, reference: Path)
     """`PROMPTS` groups, in parts as large as one forward pass of the training, and their `_prompts_of`."""
     device = choose_device(config.compute.device)
     model = _load(policy, device)
-    tokenizer = load_tokenizer(policy)
-    ends = response_ends(policy, tokenizer, config.prompt_format)
+    tokenizer, ends = load_tokenizer_and_ends(policy, config.prompt_format)
     batches = _sample_batches(config, data, model, tokenizer, ends, device)
     of_policy = _log_probabilities(model, batches, config)
     del model  # room for the reference

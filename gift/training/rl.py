@@ -25,8 +25,8 @@ from gift.data.problems import read_problems
 from gift.data.scored import read_scored
 from gift.data.tokens import tokenize_prompts
 from gift.launch.rank_job import TrainingJob, read_job
-from gift.models.ends import response_ends
-from gift.models.loading import load_model, load_tokenizer, torch_dtype
+from gift.models.ends import load_tokenizer_and_ends
+from gift.models.loading import load_model, torch_dtype
 from gift.rewards import open_scorer
 from gift.rollout.choose import open_engine
 from gift.training.diagnostics import batch_sums, step_metrics
@@ -58,8 +58,7 @@ def train(job: TrainingJob) -> None:
     """
     config = job.config
     device = initialize_ranks(config.compute)
-    tokenizer = load_tokenizer(job.model)
-    ends = response_ends(job.model, tokenizer, config.prompt_format)
+    tokenizer, ends = load_tokenizer_and_ends(job.model, config.prompt_format)
     learner = _learner(job, device)
     with ExitStack() as resources:
         checkpoints = resources.enter_context(

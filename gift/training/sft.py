@@ -18,7 +18,7 @@ from gift.config import RunConfig
 from gift.data.problems import read_problems
 from gift.data.tokens import Demonstration, pad_right, tokenize_demonstrations
 from gift.launch.rank_job import TrainingJob, read_job
-from gift.models.loading import load_tokenizer
+from gift.models.ends import load_tokenizer_and_ends
 from gift.training.engine import build_engine, gradient_norm, initialize_ranks, save_checkpoint
 from gift.training.order import batch_indices, derived_seed
 from gift.training.policy import token_log_probabilities, trainable_model
@@ -37,7 +37,7 @@ def train(job: TrainingJob) -> None:
     """
     config = job.config
     device = initialize_ranks(config.compute)
-    tokenizer = load_tokenizer(job.model)
+    tokenizer, _ = load_tokenizer_and_ends(job.model, config.prompt_format)
     problems = read_problems(job.data / "sft.jsonl")
     demonstrations = tokenize_demonstrations(tokenizer, problems, config.prompt_format, config.model.context_length)
     accumulation = config.sft.batch_size // (config.sft.micro_batch_size * config.compute.ranks)

@@ -146,3 +146,54 @@ def test_a_template_that_does_not_work_is_one_line(template: str | None, message
         asked_text(made_tokenizer(chat_template=template), "One?", PromptFormat(template="chat", system="Be kind."))
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "hello",  # says nothing of what is asked
+        "{% for m in messages %}{% for part in m.content %}{{ part.text }}{% endfor %}{% endfor %}",  # wants parts
+        "{% for m in messages %}{{ m.content | upper }}{% endfor %}",
+        "{% for m in messages %}{% if m.role == 'user' %}{{ m.content }}{% endif %}{% endfor %}",  # no system message
+    ],
+)
+def test_a_template_that_leaves_something_out_is_refused(template: str) -> None:
+    prompt = PromptFormat(template="chat", system="Be kind.")
+    with pytest.raises(GiftError, match=r"does not write what the (user|system) says as it is"):
+        asked_text(made_tokenizer(chat_template=template), "What is one?", prompt)
+
+
+def test_a_template_that_changes_answers_is_refused() -> None:
+    tokenizer = made_tokenizer(chat_template="{% for m in messages %}{{ m.content | upper }}<|im_end|>{% endfor %}")
+    with pytest.raises(GiftError, match="does not write an answer as it is"):
+        turn_end(tokenizer)
+
+
+@pytest.mark.parametrize("template", ["{% for t in tools %}{{ t }}{% endfor %}", "{{ 'n: ' + messages | length }}"])
+def test_a_template_that_fails_in_python_s_words_is_one_line(template: str) -> None:
+    with pytest.raises(GiftError, match="refuses the messages"):
+        asked_text(made_tokenizer(chat_template=template), "One?", CHAT)
+
+
+def test_an_end_that_is_no_special_token_ends_a_turn_all_the_same() -> None:
+    tokenizer = made_tokenizer(chat_template=CHATML.replace("<|im_end|>", "<end>"))
+    tokenizer.add_tokens([AddedToken("<end>", special=False)])
+    assert turn_end(tokenizer) == tokenizer.convert_tokens_to_ids("<end>")
+
+
+def test_a_space_that_the_tokenizer_writes_is_not_written_twice() -> None:
+    for spaces in ("first", "always"):
+        tokenizer = made_tokenizer(spaces=spaces)
+        (answer,) = answer_ids(tokenizer, ["two"], RAW)
+        together = tokenizer("Question: What is one and one?\nAnswer: two")["input_ids"]
+        assert together[-len(answer) + 1 :] == answer[:-1]
+
+
+def test_spaces_that_a_special_token_takes_up_stay_taken_up() -> None:
+    tokenizer = made_tokenizer(chat_template="{% for m in messages %}<left>\n{{ m.content }} <right>\n{% endfor %}")
+    tokenizer.add_special_tokens(
+        {"additional_special_tokens": [AddedToken("<left>", rstrip=True), AddedToken("<right>", lstrip=True)]}
+    )
+    plain, guarded = asked(tokenizer, "is it one?", CHAT), asked(tokenizer, "is <s> one?", CHAT)
+    assert tokenizer.convert_ids_to_tokens(plain[:2]) == tokenizer.convert_ids_to_tokens(guarded[:2])
+    assert plain[-3:] == guarded[-3:]

@@ -5,13 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tokenizers import Tokenizer
+from tiny_folders import VOCABULARY, llama, save
+from tokenizers import AddedToken, Tokenizer
 from tokenizers.models import WordLevel
 from transformers import PreTrainedTokenizerFast
 
 from gift.config import PromptFormat
+from gift.data.prompts import text_ids
 from gift.errors import GiftError
-from gift.models.ends import response_ends
+from gift.models.ends import load_tokenizer_and_ends, response_ends
 
 RAW, CHAT = PromptFormat(template="{question}"), PromptFormat(template="chat")
 WORDS = ("<eos>", "<|end|>", "<end_of_turn>", "one", "4", "answer", "-", "4711")
@@ -58,7 +60,7 @@ def test_in_a_chat_the_template_says_it_too(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("end", [8, -1, "<eos>", True, 1.0, [0, 99]])
 def test_an_end_that_the_tokenizer_does_not_have_is_refused(tmp_path: Path, end: Any) -> None:
-    with pytest.raises(GiftError, match=r"ends its responses with the token .+, which its tokenizer \(of 8 tokens\)"):
+    with pytest.raises(GiftError, match=r"ends its responses with the token .+, which its tokenizer does not have"):
         ends(tmp_path, {"eos_token_id": end})
 
 
@@ -67,3 +69,19 @@ def test_a_damaged_file_is_one_line(tmp_path: Path, text: str, message: str) -> 
     (tmp_path / "generation_config.json").write_text(text)
     with pytest.raises(GiftError, match=message):
         response_ends(tmp_path, TOKENIZER, RAW)
+
+
+def test_an_end_is_special_however_the_model_marked_it(tmp_path: Path) -> None:
+    network = llama(vocab_size=VOCABULARY + 1)
+    network.generation_config.eos_token_id = [VOCABULARY]
+    save(network, tmp_path)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(tmp_path)
+    tokenizer.add_tokens([AddedToken("<|end|>", special=False)])
+    tokenizer.save_pretrained(tmp_path)
+    loaded, found = load_tokenizer_and_ends(tmp_path, RAW)
+    assert found == (loaded.eos_token_id, VOCABULARY)
+    assert loaded.convert_ids_to_tokens(VOCABULARY) == "<|end|>"
+    (ids,) = text_ids(loaded, ["What is <|end|>?"])
+    assert VOCABULARY not in ids
+    assert loaded.decode(ids) == "What is <|end|>?"
+    assert loaded.decode([*ids, VOCABULARY], skip_special_tokens=True) == "What is <|end|>?"
