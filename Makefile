@@ -7,8 +7,9 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 INSTALLED := .venv/installed
 PYTEST := $(BIN)/python -m pytest
-# As servers and subprocesses leave much of one core idle; the tests of a file share what it sets up.
-IN_TWO_PROCESSES := -n 2 --dist loadfile
+# As servers and subprocesses leave much of one core idle; the tests of a file share what it sets up. In their order, as
+# files with few tests are the long ones, which must not come last.
+IN_TWO_PROCESSES := -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: run check test lint install lock clean
 
