@@ -18,18 +18,16 @@ from gift.models.loading import load_tokenizer
 
 
 def load_tokenizer_and_ends(folder: Path, prompt: PromptFormat) -> tuple[PreTrainedTokenizerBase, tuple[int, ...]]:
-    """The tokenizer of a model folder, to which all ends are special tokens, and `response_ends`.
+    """The tokenizer of a model folder, to which its ends are special tokens, and `response_ends`.
 
-    A fine-tuned model may have marked its end as an ordinary token, which in a text would be the end itself.
+    A fine-tuned model may have added its end as an ordinary token, which in a text would be the end itself.
 
     Raises: as `gift.models.loading.load_tokenizer` and `response_ends`.
     """
     tokenizer = load_tokenizer(folder)
-    ends = response_ends(folder, tokenizer, prompt)
-    tokenizer.add_special_tokens(
-        {"additional_special_tokens": tokenizer.convert_ids_to_tokens(list(ends))},
-        replace_extra_special_tokens=False,
-    )
+    ends, added = response_ends(folder, tokenizer, prompt), tokenizer.added_tokens_decoder
+    special = [added[end].content for end in ends if end in added]
+    tokenizer.add_special_tokens({"additional_special_tokens": special}, replace_extra_special_tokens=False)
     return tokenizer, ends
 
 
