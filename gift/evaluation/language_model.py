@@ -21,7 +21,7 @@ from gift.data.tokens import pad_left, response_mask, response_texts
 from gift.models.generation import generate
 
 _SETTINGS = {"until", "do_sample", "temperature", "max_gen_toks", "top_p", "top_k"}
-UNBENT = {"top_p": 1.0, "top_k": 0}
+_UNBENT = {"top_p": 1.0, "top_k": 0}
 """Samples are drawn from the policy itself."""
 
 
@@ -93,7 +93,7 @@ class LanguageModel(LM):  # type: ignore[misc]  # lm-eval has no types
         Raises:
             ValueError: a task has a setting that is not known here, or one that bends the policy.
         """
-        bends = {name: value for name, value in settings.items() if name in UNBENT and value != UNBENT[name]}
+        bends = {name: value for name, value in settings.items() if name in _UNBENT and value != _UNBENT[name]}
         if bends or settings.keys() - _SETTINGS:
             raise ValueError(f"a task's generation settings {settings} are more than {sorted(_SETTINGS)}, or cut")
         ids, mask = (part.to(self._model.device) for part in pad_left(prompts, self._tokenizer.pad_token_id))
