@@ -137,7 +137,7 @@ def _whole_model(kind: Any, source: Path | None, place: Path, **options: Any) ->
 
 def read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """What `tokenizer.json` says, if there is one. transformers' own classes put their family's rules in its place, and
-    lose all spaces of a model that names the class of another family (DeepSeek LLM names Llama's).
+    lose all spaces of a byte-level tokenizer that names the class of a family with other ones (Llama's).
 
     Raises:
         GiftError: the tokenizer is broken, or needs code of its repository.
