@@ -12,6 +12,8 @@ from pipelines.kubeflow.compile import compile_pipeline
 from pipelines.kubeflow.lint.ir import Task, parse_pipeline
 from pipelines.local.docker_environment import container_environment
 
+pytestmark = pytest.mark.slow
+
 IMAGE = "registry.example.com/gift@sha256:" + "0" * 64
 ALL = (
     "cluster.hub=true",

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 LIGHT = 850
 """Modules that every stage may load: configuration, S3 and MLflow's REST API need about 760."""

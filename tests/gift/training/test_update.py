@@ -21,6 +21,8 @@ from gift.rollout.rollouts import Rollouts
 from gift.training.groups import GroupBatch
 from gift.training.update import Learner, update
 
+pytestmark = pytest.mark.slow
+
 GROUPS, SIZE, PROMPT, RESPONSE, VOCABULARY = 4, 4, 3, 6, 11
 FORMS = {
     "gift": (),

@@ -19,6 +19,8 @@ from pipelines.kubeflow import cluster_run, kfp_api
 from pipelines.kubeflow.compile import compile_pipeline
 from pipelines.local.services import Services
 
+pytestmark = pytest.mark.slow
+
 IMAGE = f"registry.example.org/gift@sha256:{'b' * 64}"
 RUN = ("run", "--runner", "cluster", "--profile", "local", "--image", IMAGE)
 ROOT = Path(__file__).parents[3]

@@ -24,6 +24,8 @@ from pipelines.kubeflow.cluster_settings import QUEUE_SECONDS
 from pipelines.kubeflow.compile import compile_pipeline
 from pipelines.kubeflow.lint.ir import CompiledPipeline, Task, parse_pipeline
 
+pytestmark = pytest.mark.slow
+
 GOLDEN = Path(__file__).parent / "golden"
 IMAGE = "registry.example.com/team/gift@sha256:" + "0123456789abcdef" * 4
 STAGES = {

@@ -10,6 +10,8 @@ from scheduling import IMAGE, Gift, check_never_two, check_settled, commit_all, 
 from pipelines.kubeflow.compile import compile_pipeline
 from pipelines.schedules import checkout
 
+pytestmark = pytest.mark.slow
+
 
 def test_plan_names_what_is_missing_and_writes_nothing(gift: Gift, server: KfpServer) -> None:
     status, output = gift("plan")
