@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
+from small_policy import small_policy
+from transformers import GenerationConfig, LlamaForCausalLM
 
 from gift.models.generation import generate
 
@@ -55,16 +56,7 @@ HABITS: list[dict[str, Any]] = [
 
 @pytest.fixture(scope="module")
 def model() -> LlamaForCausalLM:
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=12,
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        initializer_range=0.5,
-    )
-    return LlamaForCausalLM(config)
+    return small_policy()
 
 
 def _responses(model: LlamaForCausalLM, temperature: float) -> list[list[int]]:

@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from small_policy import small_policy
+from transformers import LlamaForCausalLM
 
 from gift.config import RolloutConfig
 from gift.data.tokens import response_mask
@@ -15,17 +16,7 @@ EOS, PAD = 1, 0
 
 @pytest.fixture(scope="module")
 def model() -> LlamaForCausalLM:
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=12,
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        initializer_range=0.5,
-    )
-    return LlamaForCausalLM(config)
+    return small_policy()
 
 
 def _config(**changes: float) -> RolloutConfig:

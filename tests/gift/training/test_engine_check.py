@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+from small_policy import small_policy
 from torch import nn
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaForCausalLM
 
 from gift.config import RolloutConfig
 from gift.errors import GiftError
@@ -41,17 +42,7 @@ class Reporting(TransformersEngine):
 
 @pytest.fixture(scope="module")
 def policy() -> LlamaForCausalLM:
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=12,
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        initializer_range=0.5,
-    )
-    return LlamaForCausalLM(config)
+    return small_policy()
 
 
 def test_an_engine_that_says_the_policys_log_probabilities_passes(policy: LlamaForCausalLM) -> None:
