@@ -1,8 +1,8 @@
 """How the ranks of a training job come about, on one node or on several.
 
-    one node:       stage ── one_node ──> rank_program × R, each reads a `rank_job`
+    one node:       stage ── one_node ──> rank_parent ── fork ──> rank_program × R, each reads a `rank_job`
     several nodes:  stage ── train_job_follow ──> TrainJob (train_job_manifest) ──> a pod per node
-                    pod: node_program ── roll_call, node_link: who is here ──> one_node ──> rank_program × R
+                    pod: node_program ── roll_call, node_link: who is here ──> one_node ──> …
                     train_job_api asks Kubernetes, pod_log prints what the pods say
 
 What the ranks then do is `gift.training`, which is named to them and not imported. May import

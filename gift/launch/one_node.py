@@ -1,16 +1,12 @@
-"""Starts the ranks of a training job that belong to this machine and waits for them: torchrun, plus what it lacks.
+"""Starts the ranks of a training job that belong to this machine and waits for them.
 
-    stage or node ── launch_ranks ──> torchrun agent ──> R x `python -m gift.launch.rank_program <module> <job_file>`
+    stage or node ── launch_ranks ──> `python -m gift.launch.rank_parent <module> <job_file> …` ── fork ──> R ranks
 
-What it adds: the reason of a failure comes back as one sentence, torchrun's own banner is kept out of the log, and no
-rank outlives this process, however it ends. Torch is not imported here, so that a stage pays for it only in its ranks.
-
-Left out on purpose: restarts (the pipeline retries the stage, which resumes from its own checkpoint).
+The reason of a failure comes back as one sentence, and no rank outlives this process, however it ends. Torch is not
+imported here, so that a stage pays for it only in its ranks.
 """
 
-import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -23,9 +19,10 @@ from gift.config import ComputeConfig
 from gift.end_with_parent import end_with_parent
 from gift.errors import GiftError
 
-GRACE_SECONDS = 10
-MEET_SECONDS = 30 * 60
-"""How long torchrun waits for that of another node; the nodes start after a roll call, but fetch the model alone."""
+GRACE_SECONDS = 15
+"""More than the parent of the ranks gives them."""
+REASON_FILE = "reason.txt"
+"""What the parent of the ranks leaves when they fail."""
 
 
 @dataclass(frozen=True)
@@ -60,45 +57,31 @@ def launch_ranks(
         GiftError: a rank failed. The text is that of the first `GiftError` raised in a rank, or else it names the
             module, the rank, the exit code and the error.
     """
-    with tempfile.TemporaryDirectory(prefix="gift-ranks-") as scratch:
-        log = Path(scratch, "agent.log")
-        with log.open("wb") as agent_stderr:
-            agent = subprocess.Popen(  # noqa: S603 (no shell, and our own arguments)
-                _agent_command(module, job_file, compute, place, Path(scratch)),
-                env=_rank_environment(compute, place),
-                stderr=agent_stderr,
-                preexec_fn=end_with_parent(os.getpid()),
-            )
-            try:
-                exit_code = _wait(agent, watch)
-            finally:
-                _end(agent)
+    with tempfile.TemporaryDirectory(prefix="gift-ranks-") as folder:
+        parent = subprocess.Popen(  # noqa: S603 (no shell, and our own arguments)
+            [sys.executable, "-m", "gift.launch.rank_parent", module, str(job_file), folder],
+            env=_environment(compute, place),
+            preexec_fn=end_with_parent(os.getpid()),
+        )
+        try:
+            exit_code = _wait(parent, watch)
+        finally:
+            _end(parent)
         if exit_code != 0:
-            first_rank = place.node * _ranks_here(compute) if place else 0
-            raise GiftError(_reason(module, exit_code, first_rank, Path(scratch), log.read_text(errors="replace")))
+            raise GiftError(_reason(module, exit_code, Path(folder, REASON_FILE)))
 
 
-def _ranks_here(compute: ComputeConfig) -> int:
-    return compute.ranks // compute.nodes
-
-
-def _agent_command(
-    module: str, job_file: Path, compute: ComputeConfig, place: NodePlace | None, scratch: Path
-) -> list[str]:
-    """`--standalone` lets the rendezvous pick a free port, so that jobs side by side never collide."""
-    if place is None:
-        meeting = ["--standalone", "--local-addr", "127.0.0.1"]
-    else:
-        meeting = ["--nnodes", str(compute.nodes), "--node-rank", str(place.node)]
-        meeting += ["--master-addr", place.address, "--master-port", str(place.port)]
-        meeting += ["--rdzv-conf", f"timeout={MEET_SECONDS}"]
-    settings = ["--nproc-per-node", str(_ranks_here(compute)), "--max-restarts", "0", "--log-dir", str(scratch)]
-    rank_command = ["-m", "gift.launch.rank_program", module, str(job_file)]
-    return [sys.executable, "-m", "torch.distributed.run", *meeting, *settings, *rank_command]
-
-
-def _rank_environment(compute: ComputeConfig, place: NodePlace | None) -> dict[str, str]:
-    environment = os.environ | {"OMP_NUM_THREADS": str(compute.threads_per_rank)}
+def _environment(compute: ComputeConfig, place: NodePlace | None) -> dict[str, str]:
+    """Of the ranks, by the names that torch and DeepSpeed know. The port 0 stands for any that is free."""
+    environment = os.environ | {
+        "OMP_NUM_THREADS": str(compute.threads_per_rank),
+        "WORLD_SIZE": str(compute.ranks),
+        "LOCAL_WORLD_SIZE": str(compute.ranks // compute.nodes),
+        "GROUP_RANK": str(place.node if place else 0),
+        "MASTER_ADDR": place.address if place else "127.0.0.1",
+        "MASTER_PORT": str(place.port if place else 0),
+        "PYTORCH_NVML_BASED_CUDA_CHECK": "1",  # looking for GPUs must not open one before the fork
+    }
     if compute.device != "auto":
         environment["DS_ACCELERATOR"] = compute.device  # DeepSpeed chooses when it is imported, not when it is called
     if place is not None:
@@ -109,50 +92,30 @@ def _rank_environment(compute: ComputeConfig, place: NodePlace | None) -> dict[s
     return environment
 
 
-def _wait(agent: subprocess.Popen[bytes], watch: Callable[[], None]) -> int:
+def _wait(parent: subprocess.Popen[bytes], watch: Callable[[], None]) -> int:
     while True:
         try:
-            return agent.wait(1)
+            return parent.wait(1)
         except subprocess.TimeoutExpired:
             watch()
 
 
-def _end(agent: subprocess.Popen[bytes]) -> None:
-    """SIGTERM lets the agent stop its ranks; were it killed instead, the kernel would kill them with it."""
-    if agent.poll() is None:
-        agent.terminate()
+def _end(parent: subprocess.Popen[bytes]) -> None:
+    """SIGTERM lets the parent stop its ranks; were it killed instead, the kernel would kill them with it."""
+    if parent.poll() is None:
+        parent.terminate()
         try:
-            agent.wait(GRACE_SECONDS)
+            parent.wait(GRACE_SECONDS)
         except subprocess.TimeoutExpired:
-            agent.kill()
-            agent.wait()
+            parent.kill()
+            parent.wait()
 
 
-def _reason(module: str, exit_code: int, first_rank: int, scratch: Path, agent_log: str) -> str:
-    """One sentence on the first failure: a killed rank, else the first recorded exception, else what the agent says.
-
-    A rank that dies breaks the connections of the others, so the order of the error files decides, not the rank.
-    The agent's log counts ranks over all nodes, its folders only those of this one, which start at `first_rank`.
-    """
-    failures = [
-        (rank, int(code)) for rank, code in re.findall(r"rank\s*: (\d+) .*\n\s*exitcode\s*: (-?\d+)", agent_log)
-    ]
-    for rank, code in failures:
-        if code < 0 and code != -signal.SIGTERM:  # SIGTERM is how the agent stops the ranks that did not fail
-            name = signal.Signals(-code).name
-            hint = "; the machine may be out of memory" if name == "SIGKILL" else ""
-            return f"{module}: rank {rank} was killed by {name} (exit code {code}){hint}"
-    error_files = sorted(scratch.glob("*/attempt_0/*/error.json"), key=lambda path: path.stat().st_mtime_ns)
-    if error_files:
-        error = json.loads(error_files[0].read_text())["message"]["message"]
-        own_text = error.removeprefix(f"{GiftError.__name__}: ")
-        rank = first_rank + int(error_files[0].parent.name)
-        return own_text if own_text != error else f"{module}: rank {rank} failed (exit code 1): {_one_line(error)}"
-    for rank, code in failures:
-        return f"{module}: rank {rank} ended with exit code {code} and gave no reason; its last output may tell"
-    lines = agent_log.strip().splitlines() or ["it left no message"]
-    return f"{module}: torchrun failed (exit code {exit_code}): {_one_line(lines[-1])}"
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+def _reason(module: str, exit_code: int, file: Path) -> str:
+    """What the parent of the ranks left, or what is known of its own end."""
+    if file.exists():
+        return file.read_text(encoding="utf-8")
+    if exit_code < 0:
+        name = signal.Signals(-exit_code).name
+        return f"{module}: the parent of its ranks was killed by {name} (exit code {exit_code})"
+    return f"{module}: its ranks could not be started (exit code {exit_code}); the last output tells why"

@@ -1,43 +1,41 @@
-"""The first thing in every rank: `python -m gift.launch.rank_program <module> <job_file>`; the module is `__main__`.
-
-It ties the rank's life to its launcher's, and leaves the reason of a failure where the launcher finds it.
-"""
+"""What every rank does, from the fork to its end: run a module as `__main__`, and leave the reason if it fails."""
 
 import atexit
-import importlib
 import os
 import runpy
+import signal
 import sys
+import traceback
+from pathlib import Path
 from typing import NoReturn
 
+import numpy as np
 import torch.distributed as dist
-from torch.distributed.elastic.multiprocessing.errors import record
 
-from gift.end_with_parent import end_with_parent
 from gift.errors import GiftError
-from gift.lean_imports import lean_imports
-from gift.models.device import choose_device
-
-TRAINS_WITH = ("transformers.generation.utils", "deepspeed")
 
 
-def main() -> None:
-    """Run the module named by the first argument; the arguments after it become its own."""
-    end_with_parent(os.getppid())()
-    os.dup2(sys.stdout.fileno(), sys.stderr.fileno())  # stderr is the agent's, whose log nobody reads unless it fails
-    # What "auto" means. DeepSpeed reads it when it is imported; left alone it would also pick other devices.
-    os.environ.setdefault("DS_ACCELERATOR", choose_device("auto").type)
-    with lean_imports():
-        for name in TRAINS_WITH:
-            importlib.import_module(name)
-    sys.argv = sys.argv[1:]
+def run_rank(module: str, job_file: str, reason_file: Path) -> NoReturn:
+    """Run `module` with `job_file` as its argument; `reason_file` is written only if it fails. Ends this process."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal; the launcher has it too, and ends the ranks in order
+    np.random.seed()  # a user's reward may use it; after a fork all ranks would draw the same
+    sys.argv = [module, job_file]
+    status = 1
     try:
-        _run_recorded(sys.argv[0])
-    except GiftError:
-        _end(1)  # the launcher prints its text once; a traceback per rank would bury it
-    if dist.is_initialized():
-        dist.destroy_process_group()
-    _end(0)
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        if dist.is_initialized():
+            dist.destroy_process_group()
+        status = 0
+    except GiftError as error:  # the launcher prints its text once; a traceback per rank would bury it
+        reason_file.write_text(str(error), encoding="utf-8")
+    except BaseException as error:  # noqa: BLE001 (whatever ends a rank is told; it must not go on as its parent)
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        reason = f"{module}: rank {os.environ['RANK']} failed (exit code 1): {text}"
+        reason_file.write_text(reason, encoding="utf-8")
+        traceback.print_exc()
+    finally:
+        _end(status)
 
 
 def _end(status: int) -> NoReturn:
@@ -49,12 +47,3 @@ def _end(status: int) -> NoReturn:
     atexit._run_exitfuncs()
     sys.stdout.flush()
     os._exit(status)
-
-
-@record
-def _run_recorded(module: str) -> None:
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
-
-
-if __name__ == "__main__":
-    main()

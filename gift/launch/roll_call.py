@@ -3,9 +3,10 @@
     node 1 ──┐  here, alive, alive, …, done or failed
     node 2 ──┴────────────────────────────────────────> node 0 ── alive, alive, …, done or failed ──> each of them
 
-torchrun knows the ranks of its own machine only. Ranks that wait for those of a machine that is cut off would wait for
-half an hour, and when one rank fails, all others fail with a broken connection: somebody must hear of all of them to
-tell the cause from its consequences. Messages are lines of JSON on one TCP connection per node, beside torchrun's port.
+The parent of ranks knows those of its own machine only. Ranks that wait for those of a machine that is cut off would
+wait for half an hour, and when one rank fails, all others fail with a broken connection: somebody must hear of all of
+them to tell the cause from its consequences. Messages are lines of JSON on one TCP connection per node, beside the port
+where the ranks meet.
 
 Left out on purpose: encryption and passwords, as in torch's own rendezvous and its collectives; the nodes of a job
 belong into a network of their own.
@@ -49,7 +50,7 @@ class Seat:
     address: str
     """Name or IP address of node 0."""
     port: int
-    """Of the roll call; not torchrun's."""
+    """Of the roll call; not where the ranks meet."""
     job: str
     """Identity of the job; no node of another one is let in."""
 

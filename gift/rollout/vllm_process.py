@@ -4,7 +4,7 @@
                                (one for every `tensor_parallel` neighbouring ranks, on their GPUs)
 
 The first of the ranks starts the process, which the kernel ends with that rank, and alone talks to it. Messages are
-JSON, nothing listens, and the environment that torchrun made for the rank does not reach vLLM.
+JSON, nothing listens, and what a rank knows of the others does not reach vLLM.
 """
 
 import json
@@ -31,9 +31,7 @@ LONGEST_SECONDS = 30 * 60
 """How long vLLM may take to start or to answer; the ranks that share it wait longer (`gift.rollout.ranks`)."""
 GRACE_SECONDS = 30
 LOG = "vllm.log"
-TORCHRUN_VARIABLES = re.compile(
-    r"(LOCAL_|GROUP_|ROLE_)?(RANK|WORLD_SIZE)|ROLE_NAME|(MASTER|TORCHELASTIC|TORCH_NCCL)_\w+"
-)
+RANK_VARIABLES = re.compile(r"(LOCAL_|GROUP_|ROLE_)?(RANK|WORLD_SIZE)|ROLE_NAME|(MASTER|TORCHELASTIC|TORCH_NCCL)_\w+")
 
 
 class WorkerSettings(Section):
@@ -156,13 +154,13 @@ def error_in(log: str) -> str:
 
 
 def vllm_environment(environment: Mapping[str, str], *, threads: int, gpus: Sequence[str] | None) -> dict[str, str]:
-    """The environment of a rank made into one for vLLM: nothing of torchrun, no telemetry, no downloads, no compiler.
+    """The environment of a rank made into one for vLLM: nothing about ranks, no telemetry, no downloads, no compiler.
 
     Args:
         threads: of the CPU.
         gpus: its GPUs, as CUDA_VISIBLE_DEVICES names them; None where there are none.
     """
-    kept = {name: value for name, value in environment.items() if not TORCHRUN_VARIABLES.fullmatch(name)}
+    kept = {name: value for name, value in environment.items() if not RANK_VARIABLES.fullmatch(name)}
     settings = {
         "OMP_NUM_THREADS": str(threads),
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # two engines would bind to the same cores

@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 
-from gift.launch.rank_program import TRAINS_WITH
+from gift.launch.rank_parent import TRAINS_WITH
 from gift.lean_imports import UNUSED, lean_imports
 
 LEAN = f"""

@@ -50,6 +50,8 @@ def test_two_jobs_side_by_side_end_well_and_their_output_reaches_stdout(tmp_path
         assert output.out.count(f"rank {rank} of 2 has 1 threads") == 2
         assert output.out.count(f"rank {rank} warns") == 2
     assert output.err == ""
+    numbers = [number for line in output.out.splitlines() if line.startswith("drawn: ") for number in line.split()[1:]]
+    assert len(set(numbers)) == len(numbers) == 8, "ranks that are forked from one process draw apart all the same"
 
 
 @pytest.mark.parametrize(
@@ -57,6 +59,7 @@ def test_two_jobs_side_by_side_end_well_and_their_output_reaches_stdout(tmp_path
     [
         ("gift error", "prompt 7 is longer than the context; shorten it"),
         ("exception", "leave_early: rank 1 failed (exit code 1): ValueError: bad shape"),
+        ("exit", "leave_early: rank 1 failed (exit code 1): SystemExit: enough"),
         ("killed", "leave_early: rank 1 was killed by SIGKILL (exit code -9); the machine may be out of memory"),
     ],
 )
@@ -66,6 +69,21 @@ def test_the_reason_of_a_failure_is_one_line_and_no_rank_is_left(tmp_path, end, 
         launch_ranks("leave_early", job, COMPUTE)
     assert str(error.value) == reason
     assert running_ranks(job) == []
+
+
+def test_ranks_that_can_not_be_started_are_told(tmp_path, capfd):
+    with pytest.raises(GiftError, match=r"^no_such_module: its ranks could not be started \(exit code 1\)"):
+        launch_ranks("no_such_module", write_job(tmp_path, "well"), COMPUTE)
+    assert "No module named 'no_such_module'" in capfd.readouterr().out
+
+
+def test_ranks_of_one_machine_meet_on_loopback_and_nothing_of_theirs_listens_elsewhere(tmp_path):
+    job = tmp_path / "job.json"
+    job.write_text(json.dumps({"sockets": str(tmp_path / "sockets.json")}))
+    launch_ranks("list_sockets", job, COMPUTE)
+    listening = json.loads((tmp_path / "sockets.json").read_text())
+    assert len(listening) >= 3, "the store, and one for each rank's connections"
+    assert {address for _, address in listening} == {"127.0.0.1"}, listening
 
 
 @pytest.mark.parametrize("end_parent", [signal.SIGTERM, signal.SIGINT])

@@ -205,10 +205,10 @@ def wait_for(condition):
     return found
 
 
-def test_nothing_of_torchrun_and_no_telemetry_reaches_vllm() -> None:
-    torchrun = {"RANK": "1", "LOCAL_WORLD_SIZE": "2", "MASTER_PORT": "1", "TORCHELASTIC_RUN_ID": "x"}
-    environment = vllm_environment(torchrun | {"HOME": "/h", "PYTHONPATH": "/p"}, threads=3, gpus=None)
-    assert not torchrun.keys() & environment.keys()
+def test_nothing_about_ranks_and_no_telemetry_reaches_vllm() -> None:
+    of_ranks = {"RANK": "1", "LOCAL_WORLD_SIZE": "2", "MASTER_PORT": "1", "TORCHELASTIC_RUN_ID": "x"}
+    environment = vllm_environment(of_ranks | {"HOME": "/h", "PYTHONPATH": "/p"}, threads=3, gpus=None)
+    assert not of_ranks.keys() & environment.keys()
     assert environment["HOME"] == "/h"
     assert environment["OMP_NUM_THREADS"] == "3"
     assert (environment["VLLM_NO_USAGE_STATS"], environment["DO_NOT_TRACK"]) == ("1", "1")

@@ -54,7 +54,7 @@ def victim() -> int:
         case "rank":
             return os.getpid()
         case "launcher":
-            return psutil.Process(os.getppid()).ppid()  # the parent is torchrun's agent
+            return psutil.Process(os.getppid()).ppid()  # the parent is the ranks' own
     raise ValueError(os.environ["DIE_VICTIM"])
 
 

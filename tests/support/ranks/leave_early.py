@@ -2,10 +2,13 @@
 
 import json
 import os
+import random
 import signal
 import sys
 import time
 from pathlib import Path
+
+import numpy as np
 
 from gift.errors import GiftError
 
@@ -15,6 +18,7 @@ def main(job: dict) -> None:
     print(f"rank {rank} of {os.environ['WORLD_SIZE']} has {os.environ['OMP_NUM_THREADS']} threads", flush=True)
     print(f"rank {rank} warns", file=sys.stderr, flush=True)
     Path(job["pids"], rank).write_text(str(os.getpid()))
+    print(f"drawn: {random.random()} {np.random.random()}", flush=True)
     if job["end"] == "well":
         return
     # Waits until both have opened it. Rank 1 never closes it: like a socket, it breaks when the process is gone.
@@ -31,6 +35,8 @@ def leave(end: str) -> None:
             raise GiftError("prompt 7 is longer than the context; shorten it")
         case "exception":
             raise ValueError("bad\n  shape")
+        case "exit":
+            sys.exit("enough")
         case "killed":
             os.kill(os.getpid(), signal.SIGKILL)
         case "hang":

@@ -1,0 +1,138 @@
+"""The process that the ranks of one node are forked from: `python -m gift.launch.rank_parent <module> <job> <folder>`.
+
+    imports once what every rank trains with ── fork ──> rank_program × R
+    keeps the store where the ranks of all nodes meet (on node 0), waits for its own, ends the others when one fails
+
+The store listens on one address: loopback, or that of node 0 among several nodes. It holds bytes and runs none of them.
+Forking is safe for GPUs, as nothing here touches one: whether there are any, torch and DeepSpeed ask NVML.
+
+Left out on purpose: restarts (the pipeline retries the stage, which resumes from its own checkpoint).
+"""
+
+import importlib
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch.distributed import TCPStore  # type: ignore[attr-defined]
+
+from gift.end_with_parent import end_with_parent
+from gift.launch.one_node import REASON_FILE
+from gift.launch.rank_program import run_rank
+from gift.lean_imports import lean_imports
+from gift.models.device import choose_device
+
+TRAINS_WITH = ("transformers.generation.utils", "deepspeed")
+STOP_SECONDS = 10
+
+
+def main() -> None:
+    """Exit status 1 if a rank failed; `<folder>/reason.txt` then says why, in one line."""
+    module, job_file, folder = sys.argv[1], sys.argv[2], Path(sys.argv[3])
+    os.dup2(sys.stdout.fileno(), sys.stderr.fileno())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(1))
+    _import_once(module)
+    server = _listen() if os.environ["GROUP_RANK"] == "0" else None
+    ranks = _fork_ranks(module, job_file, folder)
+    store = _keep_store(server) if server is not None else None
+    exit_codes = _wait(ranks)
+    del store
+    if any(exit_codes.values()):
+        (folder / REASON_FILE).write_text(_reason(module, exit_codes, folder), encoding="utf-8")
+        sys.exit(1)
+
+
+def _import_once(module: str) -> None:
+    """`module` itself is run by each rank, as `__main__`; here it only brings along what it imports."""
+    # What "auto" means. DeepSpeed reads it when it is imported; left alone it would also pick other devices.
+    os.environ.setdefault("DS_ACCELERATOR", choose_device("auto").type)
+    with lean_imports():
+        for name in TRAINS_WITH:
+            importlib.import_module(name)
+    importlib.import_module(module)
+    del sys.modules[module]
+
+
+def _listen() -> socket.socket:
+    """Where the ranks will meet, from before they exist: MASTER_PORT may be 0, and becomes what was free."""
+    address = (os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
+    family, _, _, _, found = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)[0]
+    server = socket.create_server(found[:2], family=family, backlog=int(os.environ["WORLD_SIZE"]))
+    os.environ["MASTER_PORT"] = str(server.getsockname()[1])
+    return server
+
+
+def _keep_store(server: socket.socket) -> TCPStore:
+    """Only after the fork, as it starts a thread."""
+    address, port = server.getsockname()[:2]
+    return TCPStore(address, port, is_master=True, wait_for_workers=False, master_listen_fd=server.detach())
+
+
+def _fork_ranks(module: str, job_file: str, folder: Path) -> dict[int, int]:
+    """Process → rank."""
+    here = int(os.environ["LOCAL_WORLD_SIZE"])
+    first = here * int(os.environ["GROUP_RANK"])
+    stay_with_us = end_with_parent(os.getpid())
+    os.environ["TORCHELASTIC_USE_AGENT_STORE"] = "True"  # torch's word for: the parent of the ranks keeps the store
+    ranks = {}
+    for local_rank in range(here):
+        process = os.fork()
+        if process == 0:
+            stay_with_us()
+            os.environ |= {"RANK": str(first + local_rank), "LOCAL_RANK": str(local_rank)}
+            run_rank(module, job_file, folder / f"rank-{first + local_rank}.txt")
+        ranks[process] = first + local_rank
+    return ranks
+
+
+def _wait(ranks: Mapping[int, int]) -> dict[int, int]:
+    """Rank → exit code, negative for a signal. When one fails, the others are ended, as they wait for it in vain."""
+    running = dict(ranks)
+    codes: dict[int, int] = {}
+    try:
+        while running and not any(codes.values()):
+            process, status = os.wait()
+            codes[running.pop(process)] = os.waitstatus_to_exitcode(status)
+    finally:
+        for process in running:
+            os.kill(process, signal.SIGTERM)
+        deadline = time.monotonic() + STOP_SECONDS
+        for process, rank in running.items():
+            codes[rank] = _reap(process, deadline)
+    return codes
+
+
+def _reap(process: int, deadline: float) -> int:
+    while time.monotonic() < deadline:
+        ended, status = os.waitpid(process, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.02)
+    os.kill(process, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+def _reason(module: str, exit_codes: Mapping[int, int], folder: Path) -> str:
+    """One sentence on the first failure: a killed rank, else the first reason that a rank left.
+
+    A rank that dies breaks the connections of the others, so the order of the files decides, not the rank.
+    """
+    for rank, code in exit_codes.items():
+        if code < 0 and code != -signal.SIGTERM:  # how `_wait` ends the ranks that did not fail
+            name = signal.Signals(-code).name
+            hint = "; the machine may be out of memory" if name == "SIGKILL" else ""
+            return f"{module}: rank {rank} was killed by {name} (exit code {code}){hint}"
+    reasons = sorted(folder.glob("rank-*.txt"), key=lambda path: path.stat().st_mtime_ns)
+    if reasons:
+        return reasons[0].read_text(encoding="utf-8")
+    rank, code = next((rank, code) for rank, code in exit_codes.items() if code != 0)
+    return f"{module}: rank {rank} ended with exit code {code} and gave no reason; its last output may tell"
+
+
+if __name__ == "__main__":
+    main()
