@@ -40,6 +40,8 @@ ROOMS = (
     "gift.models",
     "gift.hub",
     "gift.data",
+    "gift.judge",
+    "gift.workers",
     "gift.algorithms",
     "gift.tracking",
     "gift.storage",

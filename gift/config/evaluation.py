@@ -43,7 +43,7 @@ class EvaluationConfig(Section):
     benchmarks: Annotated[tuple[BenchmarkConfig, ...], Field(min_length=1)]
     heldout_answers: AnswerFormat = "gsm8k"
     """Where the tasks `heldout` and `heldout_sampled` look for the final answer; one format, the one that the model is
-    trained to use. After `####` it is compared as text, otherwise by math-verify."""
+    trained to use. After `####` it is compared as text, otherwise by the judge of the `math` reward."""
     batch_size: PositiveInt = 32
     threads: PositiveInt = 2
     precision: Literal["fp32", "bf16"] = "fp32"

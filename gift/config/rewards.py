@@ -21,14 +21,14 @@ class Gsm8kReward(Section):
 
 
 class MathReward(Section):
-    """1 when math-verify says that the final answer equals the problem's; each answer has a hard time limit."""
+    """1 when the final answer equals the problem's (docs/rewards.md); each comparison has a hard time limit."""
 
     kind: Literal["math"]
     name: Name = "math"
     weight: Weight = 1.0
     formats: Annotated[tuple[AnswerFormat, ...], Field(min_length=1)] = ("boxed",)
     time_limit: PositiveFloat = 5.0
-    """Seconds per response."""
+    """Seconds of processor time per comparison."""
     workers: PositiveInt = 1
     """Processes per rank."""
 

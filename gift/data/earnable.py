@@ -4,17 +4,17 @@ r"""Which final answers a response can earn at all, found before a run instead o
 
 `72 apples` after `####` earns nothing, because only a number is read there, and so do `$72`, `1/2` and an empty answer.
 
-Left out: mathematics. The `math` reward and the benchmarks count equal texts as equal before they ask math-verify, so
-that a comparison as text decides here, too.
+Left out: mathematics. The judge counts equal texts as equal before it reads them, so that a comparison as text decides
+here, too.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gift.config import AnswerFormat, Gsm8kReward, MathReward, RunConfig
-from gift.data.answers import clean_answer, final_answer, normalise_number, number_after_mark
 from gift.data.problems import Problem
 from gift.errors import GiftError
+from gift.judge.answers import clean_answer, final_answer, normalise_number, number_after_mark
 
 _NUMBER = "a number after ####, such as 72 or -1,234.5"
 _TEXT: dict[AnswerFormat, str] = {

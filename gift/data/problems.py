@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from gift.data.answers import without_thousands_commas
 from gift.errors import GiftError
+from gift.judge.answers import without_thousands_commas
 
 ANSWER_MARK = "#### "
 # Without form feeds and their like: one before `rac{1}{2}` is what JSON makes of `\frac{1}{2}`, and must be seen.

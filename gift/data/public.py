@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gift.data.answers import last_boxed
 from gift.data.problems import Problem, answer_in, id_in, problem_from_row, read_rows, shown, text_in
 from gift.errors import GiftError
+from gift.judge.answers import last_boxed
 
 RowReader = Callable[[Any, str, str], Problem]
 """(row, where it stands, id if it has none) → problem."""

@@ -25,7 +25,7 @@ import lm_eval
 import torch
 from transformers import PreTrainedModel
 
-from gift.config import BenchmarkConfig, EvaluationConfig, PromptFormat
+from gift.config import AnswerFormat, BenchmarkConfig, EvaluationConfig, PromptFormat
 from gift.data.prompts import asked_text
 from gift.errors import GiftError
 from gift.evaluation.language_model import LanguageModel
@@ -33,6 +33,7 @@ from gift.evaluation.lm_eval_tasks import TASKS, LmEvalTask, asks_as_in_training
 from gift.evaluation.quiet import quiet_libraries
 from gift.evaluation.results import AnsweredProblem, BenchmarkResult, EvaluationSettings
 from gift.evaluation.statistics import mean_and_stderr
+from gift.judge.judge import Judge, open_judge
 from gift.models.ends import load_tokenizer_and_ends
 from gift.models.loading import load_model, torch_dtype
 
@@ -42,6 +43,8 @@ Progress = Callable[[str, int, int], None]
 # lm-eval's own default: with it, the five examples before each gsm8k problem are the ones that everybody else has.
 _FEWSHOT_SEED = 1234
 _SHOWN_SAMPLES = 6
+_JUDGE_SECONDS = 5.0
+_ANY_FORMAT: tuple[AnswerFormat, ...] = ("boxed", "answer", "gsm8k")
 
 
 def evaluate_model(
@@ -67,19 +70,23 @@ def evaluate_model(
     """
     torch.set_num_threads(config.threads)
     audible_progress = _audible(progress, sys.stderr)
-    with tempfile.TemporaryDirectory(prefix="gift-evaluation-") as scratch, quiet_libraries():
+    with (
+        tempfile.TemporaryDirectory(prefix="gift-evaluation-") as scratch,
+        quiet_libraries(),
+        open_judge(config.threads, _JUDGE_SECONDS) as judge,
+    ):
         tokenizer, ends = load_tokenizer_and_ends(model, prompt)
         language_model = LanguageModel(_load(model, config, device), tokenizer, ends, prompt, config.batch_size)
         asked = functools.partial(asked_text, tokenizer, prompt=prompt)
         tasks = [
-            (benchmark, load_task(benchmark, benchmarks, asked, config.heldout_answers, Path(scratch)))
+            (benchmark, load_task(benchmark, benchmarks, asked, config.heldout_answers, judge, Path(scratch)))
             for benchmark in config.benchmarks
         ]
         # All prompts are checked before the first completion: the last benchmark must not fail after an hour.
         for benchmark, task in tasks:
             _refuse_long_prompts(language_model, task, benchmark, prompt)
         return {
-            benchmark.task: _run(language_model, task, benchmark, config, prompt, seed, audible_progress)
+            benchmark.task: _run(language_model, task, benchmark, config, prompt, seed, judge, audible_progress)
             for benchmark, task in tasks
         }
 
@@ -127,6 +134,7 @@ def _run(
     config: EvaluationConfig,
     prompt: PromptFormat,
     seed: int,
+    judge: Judge,
     progress: Progress,
 ) -> BenchmarkResult:
     problems = len(task.eval_docs)
@@ -159,7 +167,7 @@ def _run(
         n=len(correct),
         ids=tuple(_identity(sample) for sample in primary),
         correct=tuple(correct),
-        secondary=_secondary_metrics(samples, source),
+        secondary=_secondary_metrics(samples, source) | _judged_beside(judge, primary, correct, source),
         settings=EvaluationSettings(
             lm_eval_version=importlib.metadata.version("lm_eval"),
             task_version=str(output["versions"][source.name]),
@@ -197,6 +205,21 @@ def _secondary_metrics(samples: list[dict[str, Any]], source: LmEvalTask) -> dic
     # In characters: lm-eval keeps no token ids, and encoding the text again may give other tokens.
     metrics["mean_completion_characters"] = fmean(len(text) for s in samples for texts in s["resps"] for text in texts)
     return metrics
+
+
+def _judged_beside(
+    judge: Judge, samples: list[dict[str, Any]], correct: list[float], source: LmEvalTask
+) -> dict[str, float]:
+    """For a task that lm-eval scores: what the judge of the rewards says of the same first completions.
+
+    `judge_disagreement` is the share of the problems that one of both counts as right and the other as wrong.
+    """
+    if source.package == "gift.evaluation":
+        return {}
+    verdicts = judge([(sample["resps"][0][0], sample["doc"]["final_answer"]) for sample in samples], _ANY_FORMAT)
+    mean, stderr = mean_and_stderr([float(verdict is True) for verdict in verdicts])
+    differs = fmean(float((verdict is True) != (score == 1)) for verdict, score in zip(verdicts, correct, strict=True))
+    return {"judge_accuracy": mean, "judge_stderr": stderr, "judge_disagreement": differs}
 
 
 def _identity(sample: dict[str, Any]) -> str:

@@ -16,11 +16,10 @@ from lm_eval.tasks import TaskManager
 
 from gift.config import AnswerFormat, BenchmarkConfig, BenchmarkTask
 from gift.data.problems import Problem, read_problems
+from gift.evaluation.scoring import judged_answer
+from gift.judge.judge import Judge
 
 Row = dict[str, Any]
-
-_HELDOUT_SCORES: dict[AnswerFormat, str] = {"gsm8k": "marked_number", "boxed": "boxed_answer", "answer": "answer_line"}
-"""Functions of `gift.evaluation.scoring`."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +45,16 @@ def _no_columns(_: Problem) -> Row:
     return {}
 
 
+_UNJUDGED = {"unjudged": ("unjudged", "strict-match")}
+
 TASKS: dict[BenchmarkTask, LmEvalTask] = {
     "heldout": LmEvalTask(
-        "heldout", "gift.evaluation", "tasks/heldout.yaml", {"test": "heldout.jsonl"}, columns=_no_columns
+        "heldout",
+        "gift.evaluation",
+        "tasks/heldout.yaml",
+        {"test": "heldout.jsonl"},
+        columns=_no_columns,
+        secondary=_UNJUDGED,
     ),
     "heldout_sampled": LmEvalTask(
         "heldout_sampled",
@@ -56,6 +62,7 @@ TASKS: dict[BenchmarkTask, LmEvalTask] = {
         "tasks/heldout_sampled.yaml",
         {"test": "heldout.jsonl"},
         columns=_no_columns,
+        secondary=_UNJUDGED,
     ),
     "gsm8k": LmEvalTask(
         "gsm8k",
@@ -96,12 +103,14 @@ def load_task(
     benchmarks: Path,
     asked: Callable[[str], str],
     heldout_answers: AnswerFormat,
+    judge: Judge,
     scratch: Path,
 ) -> Any:
     """An lm-eval task: its YAML file, and a small one that includes it and adds what depends on the run.
 
     Args:
         asked: from a question to what the model is asked, for the tasks that ask as training does.
+        judge: of the answers to those tasks, where they are no plain numbers.
 
     Raises:
         GiftError: a file of problems is missing, empty or malformed.
@@ -120,7 +129,7 @@ def load_task(
         "dataset_kwargs": {"data_files": data_files, "cache_dir": str(scratch)},
         "repeats": benchmark.samples,
     }
-    score = f"process_results: !function gift.evaluation.scoring.{_HELDOUT_SCORES[heldout_answers]}\n" if ours else ""
+    score = "process_results: !function gift.evaluation.scoring.marked_number\n" if ours else ""
     generated = scratch / f"{benchmark.task}.yaml"
     generated.write_text(yaml.safe_dump(overrides) + score, encoding="utf-8")
     # include_defaults would parse lm-eval's thousands of task files, which takes ten seconds.
@@ -129,6 +138,8 @@ def load_task(
     decoding: dict[str, Any] = {"max_gen_toks": benchmark.max_new_tokens}
     if ours:  # as in training: an answer ends where the model ends it
         decoding["until"] = []
+        if heldout_answers != "gsm8k":
+            loaded.set_config("process_results", judged_answer(judge, heldout_answers))
     loaded.set_config("generation_kwargs", decoding, update=True)
     return loaded
 

@@ -27,4 +27,4 @@ def _facts_of(reward: RewardConfig) -> dict[str, str]:
 
 def unused_judges(config: RunConfig) -> set[str]:
     """Modules of `gift.fingerprint.packages.COMPUTING` that score no response of this run."""
-    return set() if any(reward.kind == "math" for reward in config.rewards) else {"math_verify"}
+    return set() if any(reward.kind == "math" for reward in config.rewards) else {"latex2sympy2_extended"}

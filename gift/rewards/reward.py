@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import Enum
+from typing import Final
 
 from gift.data.problems import Problem
 
@@ -15,8 +17,16 @@ class Response:
     tokens: int
 
 
+class Unjudged(Enum):
+    """Instead of a value: the reward could not judge (a time-out, a crash), which is no wrong answer."""
+
+    UNJUDGED = "unjudged"
+
+
+UNJUDGED: Final = Unjudged.UNJUDGED
+
 Reward = Callable[[Sequence[Response]], Sequence[object]]
-"""Responses → one value each: a number, or None where the reward could not judge (a time-out, a crash).
+"""Responses → one value each: a number, None where the reward does not apply to the problem, or `UNJUDGED`.
 
 Whether a number is finite is for the scorer to check, because own functions and models may return anything.
 """

@@ -15,7 +15,7 @@ from gift.errors import GiftError
 from gift.rewards.function import open_function_reward
 from gift.rewards.gsm8k import gsm8k_reward
 from gift.rewards.math import open_math_reward
-from gift.rewards.reward import Response, Reward
+from gift.rewards.reward import UNJUDGED, Response, Reward
 
 if TYPE_CHECKING:
     import torch
@@ -28,7 +28,7 @@ class Scores:
     total: list[float]
     """(B) Σ weight · value."""
     by_name: dict[str, list[float]]
-    """(B) values of each reward, without its weight; 0 where it could not judge."""
+    """(B) values of each reward, without its weight; 0 where it could not judge, NaN where it does not apply."""
     errors: dict[str, int]
     """How many responses each reward could not judge: time-outs and crashes, but no wrong answers."""
 
@@ -56,12 +56,13 @@ class Scorer:
         errors: dict[str, int] = {}
         for config, reward in self.rewards:
             values = reward(responses)
-            errors[config.name] = sum(value is None for value in values)
-            by_name[config.name] = [
-                0.0 if value is None else _finite(value, config, response.problem)
-                for value, response in zip(values, responses, strict=True)
+            errors[config.name] = sum(value is UNJUDGED for value in values)
+            numbers = [_number(value, config, row.problem) for value, row in zip(values, responses, strict=True)]
+            by_name[config.name] = numbers
+            total = [
+                sum_ if math.isnan(number) else sum_ + config.weight * number
+                for sum_, number in zip(total, numbers, strict=True)
             ]
-            total = [sum_ + config.weight * value for sum_, value in zip(total, by_name[config.name], strict=True)]
         return Scores(total, by_name, errors)
 
 
@@ -95,9 +96,13 @@ def _open(config: RewardConfig, prompt: PromptFormat, device: "torch.device") ->
             return nullcontext(load_model_reward(config, prompt, device))
 
 
-def _finite(value: object, config: RewardConfig, problem: Problem) -> float:
-    """Raises: GiftError: `value` is not a finite number."""
+def _number(value: object, config: RewardConfig, problem: Problem) -> float:
+    """Raises: GiftError: `value` is none of a finite number, None and UNJUDGED."""
+    if value is UNJUDGED:
+        return 0.0
+    if value is None:
+        return math.nan
     if isinstance(value, float) and math.isfinite(value):
         return value
     name = config.function if isinstance(config, FunctionReward) else config.name
-    raise GiftError(f"reward {name} gave {value} for problem {problem.id}; it must return a finite number")
+    raise GiftError(f"reward {name} gave {value} for problem {problem.id}; it must return a finite number, or None")

@@ -35,7 +35,8 @@ def batch_sums(batch: GroupBatch, ends: Sequence[int]) -> dict[str, float]:
         "zero_std": float((~active_groups(batch.rewards)).sum()),
         "sampling_seconds": batch.seconds,
     }
-    sums |= {f"mean/{name}": float(values.sum()) for name, values in batch.by_name.items()}
+    for name, values in batch.by_name.items():  # NaN where a reward does not apply
+        sums |= {f"mean/{name}": float(values.nansum()), f"judged/{name}": float((~values.isnan()).sum())}
     return sums | {f"errors/{name}": float(count) for name, count in batch.errors.items()}
 
 
@@ -89,7 +90,7 @@ def step_metrics(
             case "objective":
                 metrics[rest] = total / max(totals["counted"], 1)
             case "mean":
-                metrics[f"rewards/{rest}/mean"] = total / responses
+                metrics[f"rewards/{rest}/mean"] = total / max(totals[f"judged/{rest}"], 1)
             case "errors":
                 metrics[f"rewards/{rest}/errors"] = total
     return metrics

@@ -44,13 +44,18 @@ def heldout_metrics(sampler: Sampler, heldout: Heldout, batch: GroupBatch, devic
         rollouts = sampler.engine.sample(heldout.prompts, 1, seed)  # also without a problem: all ranks sample
     if heldout.problems:
         scored = score(sampler.scorer, sampler.tokenizer, rollouts, heldout.problems, sampler.ends)
-        sums = {"heldout": float(scored.by_name[name].sum()), "heldout_count": float(len(rollouts))}
-    train = batch.by_name.get(name, batch.rewards)
-    totals = sum_over_ranks(sums | {"train": float(train.sum()), "train_count": float(train.numel())}, device)
-    heldout_accuracy = totals["heldout"] / totals["heldout_count"]
-    train_accuracy = totals["train"] / totals["train_count"]
+        sums = _sum_and_count("heldout", scored.by_name[name])
+    sums |= _sum_and_count("train", batch.by_name.get(name, batch.rewards))
+    totals = sum_over_ranks(sums, device)
+    heldout_accuracy = totals["heldout"] / max(totals["heldout_count"], 1)
+    train_accuracy = totals["train"] / max(totals["train_count"], 1)
     return {
         "heldout_accuracy": heldout_accuracy,
         "train_accuracy": train_accuracy,
         "overfitting_gap": train_accuracy - heldout_accuracy,
     }
+
+
+def _sum_and_count(name: str, values: torch.Tensor) -> dict[str, float]:
+    """Of the values that are there; a reward that does not apply to a problem gives NaN."""
+    return {name: float(values.nansum()), f"{name}_count": float((~values.isnan()).sum())}

@@ -1,18 +1,31 @@
 r"""The held-out benchmarks count what the rewards count, and an answer that states the reference is always right."""
 
+from collections.abc import Iterator
+
 import pytest
-from hypothesis import example, given
+from answer_pairs import DIFFERENT, EQUAL
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from gift.data.answers import clean_answer
+from gift.config import MathReward
 from gift.data.earnable import heldout_verifier
 from gift.data.problems import Problem
-from gift.evaluation.scoring import answer_line, boxed_answer, marked_number
+from gift.evaluation.scoring import Score, judged_answer, marked_number
+from gift.judge.answers import clean_answer
+from gift.judge.judge import open_judge
 from gift.rewards.gsm8k import gsm8k_reward
+from gift.rewards.math import open_math_reward
+from gift.rewards.reward import Response
 
 ANSWERS = st.one_of(st.text("0123456789,.-$()# "), st.text())
-SCORES = {"gsm8k": marked_number, "boxed": boxed_answer, "answer": answer_line}
 STATED = {"gsm8k": "#### {}", "boxed": r"\boxed{{{}}}", "answer": "Answer: {}"}
+
+
+@pytest.fixture(scope="module")
+def scores() -> Iterator[dict[str, Score]]:
+    with open_judge(workers=1, time_limit=5) as judge:
+        judged = {name: judged_answer(judge, name) for name in ("boxed", "answer")}
+        yield {"gsm8k": marked_number} | judged
 
 
 @given(text=ANSWERS, marked=ANSWERS, final_answer=ANSWERS)
@@ -50,23 +63,43 @@ def test_the_reward_and_the_benchmark_agree_on_every_text(text: str, marked: str
     ],
 )
 def test_a_response_that_states_the_reference_is_right_whatever_math_verify_makes_of_it(
-    answers: str, reference: str
+    scores: dict[str, Score], answers: str, reference: str
 ) -> None:
     assert heldout_verifier(answers).can_be_earned(reference)
     completion = f"so {STATED[answers].format(reference)}"
-    assert SCORES[answers]({"final_answer": reference}, [[completion]]) == {"exact_match": 1.0}
+    assert scores[answers]({"final_answer": reference}, [[completion]]) == {"exact_match": 1.0, "unjudged": 0.0}
 
 
 @pytest.mark.parametrize(("reference", "other"), [("(1,2)", "(12)"), ("0,1", "01"), ("[0,5]", "[05]"), ("yes", "no")])
 @pytest.mark.parametrize("answers", ["boxed", "answer"])
-def test_another_answer_stays_wrong(answers: str, reference: str, other: str) -> None:
+def test_another_answer_stays_wrong(scores: dict[str, Score], answers: str, reference: str, other: str) -> None:
     completions = [STATED[answers].format(other), STATED[answers].format(reference)]
-    assert SCORES[answers]({"final_answer": reference}, [completions]) == {"exact_match": 0.5}
+    assert scores[answers]({"final_answer": reference}, [completions]) == {"exact_match": 0.5, "unjudged": 0.0}
 
 
 @pytest.mark.parametrize("answers", ["gsm8k", "boxed", "answer"])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(reference=st.text("yes12,.-$%{}\\\n#: "))
-def test_what_can_be_earned_before_a_run_is_counted_after_it(answers: str, reference: str) -> None:
+def test_what_can_be_earned_before_a_run_is_counted_after_it(
+    scores: dict[str, Score], answers: str, reference: str
+) -> None:
     stated = {STATED[answers].format(text) for text in (reference, clean_answer(reference))}
-    counted = any(SCORES[answers]({"final_answer": reference}, [[text]])["exact_match"] for text in stated)
+    counted = any(scores[answers]({"final_answer": reference}, [[text]])["exact_match"] for text in stated)
     assert counted or not heldout_verifier(answers).can_be_earned(reference)
+
+
+@pytest.mark.parametrize("answers", ["boxed", "answer"])
+def test_reward_and_benchmark_give_the_same_verdict_on_every_pair(scores: dict[str, Score], answers: str) -> None:
+    pairs = [pair for table in (EQUAL, DIFFERENT) for group in table.values() for pair in group]
+    assert len(pairs) > 100
+    texts = [STATED[answers].format(answer) for answer, _ in pairs]
+    benchmark = [
+        scores[answers]({"final_answer": reference}, [[text]])["exact_match"]
+        for text, (_, reference) in zip(texts, pairs, strict=True)
+    ]
+    responses = [
+        Response(text, Problem("p", "?", "", reference), 5) for text, (_, reference) in zip(texts, pairs, strict=True)
+    ]
+    with open_math_reward(MathReward(kind="math", formats=(answers,))) as reward:
+        assert reward(responses) == benchmark
+    assert benchmark == [1.0] * sum(map(len, EQUAL.values())) + [0.0] * sum(map(len, DIFFERENT.values()))

@@ -9,7 +9,7 @@ from gift.config import FunctionReward
 from gift.data.problems import Problem
 from gift.errors import GiftError
 from gift.rewards.function import open_function_reward
-from gift.rewards.reward import Response
+from gift.rewards.reward import UNJUDGED, Response
 
 PROBLEM = Problem("train-7", "How many?", "It is 3.\n#### 3", "3")
 OWN = """
@@ -26,7 +26,7 @@ def length(completion, problem):
     return len(completion)
 
 def kinds(completion, problem):
-    return {"bool": True, "int": 2, "float": 3.5, "numpy": numpy.float32(4)}[completion]
+    return {"bool": True, "int": 2, "float": 3.5, "numpy": numpy.float32(4), "array": numpy.array(5)}[completion]
 
 def broken(completion, problem):
     if completion == "bug":
@@ -43,7 +43,7 @@ def hostile(completion, problem):
     return 1.0
 
 def imports(completion, problem):
-    import gift.rewards.equality
+    import gift.judge.equality
     return sum(name in sys.modules for name in ("torch", "transformers", "deepspeed"))
 """
 
@@ -65,9 +65,13 @@ def test_the_function_gets_the_completion_and_the_problem() -> None:
 
 
 def test_any_kind_of_number_is_a_float() -> None:
-    numbers = values("kinds", "bool", "int", "float", "numpy")
-    assert numbers == [1.0, 2.0, 3.5, 4.0]
+    numbers = values("kinds", "bool", "int", "float", "numpy", "array")
+    assert numbers == [1.0, 2.0, 3.5, 4.0, 5.0]
     assert {type(number) for number in numbers} == {float}
+
+
+def test_none_says_that_the_function_does_not_apply() -> None:
+    assert values("broken", "none") == [None]
 
 
 def test_several_workers_keep_the_order() -> None:
@@ -77,13 +81,13 @@ def test_several_workers_keep_the_order() -> None:
 @pytest.mark.parametrize("fault", ["sleep", "loop in C"])
 def test_a_hang_costs_one_time_limit_and_is_an_error(fault: str) -> None:
     started = time.monotonic()
-    assert values("hostile", "fine", fault, "fine", time_limit=0.5) == [1.0, None, 1.0]
+    assert values("hostile", "fine", fault, "fine", time_limit=0.5) == [1.0, UNJUDGED, 1.0]
     assert time.monotonic() - started < 20
 
 
 def test_a_crash_is_an_error_and_the_next_response_is_scored() -> None:
     faults = ("exit", "sys.exit", "signal")
-    assert values("hostile", *faults, "fine", "exit", "fine") == [None, None, None, 1.0, None, 1.0]
+    assert values("hostile", *faults, "fine", "exit", "fine") == [UNJUDGED, UNJUDGED, UNJUDGED, 1.0, UNJUDGED, 1.0]
 
 
 def test_an_exception_stops_the_run_and_is_named() -> None:

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gift.data.answers import normalise_number
 from gift.data.problems import Problem
+from gift.judge.answers import normalise_number
 from gift.rewards.gsm8k import gsm8k_reward
 
 PROBLEM = Problem("p", "How many?", "2 + 2 = 1200\n#### 1200", "1200")

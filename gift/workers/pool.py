@@ -1,11 +1,12 @@
-"""RewardWorker processes with a hard time limit per task: what hangs is killed, what crashes is replaced.
+"""A pool of worker processes with a hard time limit per task: what hangs is killed, what crashes is replaced.
 
     task ──> idle worker ──> reply in time: its outcome
                         └──> no reply in time, or the process ends: lost, and a new worker takes its place
 
-The parent enforces the limit, because nothing inside a process can: one long operation in C holds off signal handlers
-and threads alike. Starting a worker (imports) does not count. Workers run a program of their own (`worker.py`) and are
-no forks: the trainer holds threads and device memory that must not be copied.
+A limit of seconds is the parent's to enforce, one of processor time the kernel's: nothing inside a process can, as one
+long operation in C holds off signal handlers and threads alike. Starting a worker (imports) does not count. Workers run
+a program of their own (`gift.workers.program`) and are no forks: the trainer holds threads and device memory that must
+not be copied.
 
 Left out: limits on memory (workers are the first to go when the machine runs out of it), and sandboxing.
 """
@@ -45,11 +46,27 @@ class Outcome:
         return self.exception is not None or self.lost is not None
 
 
-class RewardWorker:
+@dataclass(frozen=True)
+class TimeLimit:
+    """What one task may take."""
+
+    seconds: float
+    of_processor: bool = False
+    """Whether they are seconds of the worker's processor time, which a busy machine does not stretch."""
+
+    @property
+    def of_clock(self) -> float:
+        """Seconds until the parent gives a task up; for one of processor time, only if the machine stands still."""
+        return 30 * self.seconds + 60 if self.of_processor else self.seconds
+
+
+class Worker:
     """One process: starting until its first reply, and then idle or busy with one task."""
 
-    def __init__(self, program: Sequence[str]) -> None:
-        command = [sys.executable, "-P", "-m", "gift.rewards.worker", str(os.getpid()), *program]
+    def __init__(self, program: Sequence[str], limit: TimeLimit) -> None:
+        seconds = str(limit.seconds if limit.of_processor else 0)
+        command = [sys.executable, "-P", "-m", "gift.workers.program", str(os.getpid()), seconds, *program]
+        self._time_limit = limit
         self.process = subprocess.Popen(  # noqa: S603 (no shell, and our own arguments)
             command,
             stdin=subprocess.PIPE,
@@ -68,9 +85,9 @@ class RewardWorker:
     def idle(self) -> bool:
         return self.ready and self.task is None
 
-    def send(self, task: int, arguments: Sequence[Any], time_limit: float) -> None:
+    def send(self, task: int, arguments: Sequence[Any]) -> None:
         self.task = task
-        self._allow(time_limit)
+        self._allow(self._time_limit.of_clock)
         with suppress(BrokenPipeError):  # it has just ended, as the missing reply will show
             self.tasks.write(json.dumps(arguments).encode() + b"\n")
             self.tasks.flush()
@@ -100,6 +117,8 @@ class RewardWorker:
     def _end(self) -> str:
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(EXIT_SECONDS)
+        if self.process.returncode == -signal.SIGPROF:
+            return f"no reply in {self._time_limit.seconds:g} s of processor time"
         return f"the worker process ended with exit code {self.process.returncode}"
 
 
@@ -109,19 +128,19 @@ class WorkerPool:
     On Linux a worker dies with the thread that started it, however that ends; call `run` from one that lives as long.
     """
 
-    def __init__(self, reward: str, program: Sequence[str], processes: int, time_limit: float) -> None:
+    def __init__(self, user: str, program: Sequence[str], processes: int, limit: TimeLimit) -> None:
         """
         Args:
-            reward: whose workers they are, for messages.
-            program: arguments of `gift.rewards.worker`.
+            user: whose workers they are, for messages.
+            program: `module:factory` and its arguments, as `gift.workers.program` takes them.
             processes: workers at most.
-            time_limit: seconds per task.
+            limit: per task.
         """
-        self.reward = reward
+        self.user = user
         self.program = program
         self.processes = processes
-        self.time_limit = time_limit
-        self._workers: list[RewardWorker] = []
+        self.limit = limit
+        self._workers: list[Worker] = []
 
     def __enter__(self) -> Self:
         return self
@@ -154,7 +173,7 @@ class WorkerPool:
                 for worker in self._workers:
                     if worker.idle and waiting:
                         task = waiting.popleft()
-                        worker.send(task, tasks[task], self.time_limit)
+                        worker.send(task, tasks[task])
                 outcomes |= self._next_outcomes()
         finally:  # after an exception here, late replies must not be taken for replies to later tasks
             for worker in [worker for worker in self._workers if worker.task is not None]:
@@ -165,9 +184,9 @@ class WorkerPool:
         for worker in [worker for worker in self._workers if worker.idle and worker.process.poll() is not None]:
             self._dismiss(worker)  # it ended between two tasks
         while len(self._workers) < count:
-            self._workers.append(RewardWorker(self.program))
+            self._workers.append(Worker(self.program, self.limit))
 
-    def _dismiss(self, worker: RewardWorker) -> None:
+    def _dismiss(self, worker: Worker) -> None:
         self._workers.remove(worker)
         worker.kill()
 
@@ -187,7 +206,7 @@ class WorkerPool:
                 settled[worker.task] = outcome
                 worker.task = None
             elif outcome.failed:
-                raise GiftError(f"reward {self.reward} can't be loaded: {outcome.exception or outcome.lost}")
+                raise GiftError(f"{self.user} can't be loaded: {outcome.exception or outcome.lost}")
             else:
                 worker.ready = True
         return settled

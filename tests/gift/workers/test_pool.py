@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from gift.errors import GiftError
-from gift.rewards.workers import WorkerPool
+from gift.workers.pool import TimeLimit, WorkerPool
 
 HANGING = """
 import os, pathlib, subprocess, time
@@ -20,6 +20,8 @@ def score(completion, problem):
     pathlib.Path(completion).write_text(f"{os.getpid()} {child.pid}")
     time.sleep(600)
 """
+JUDGE = ["gift.judge.judge:comparison"]
+HANGING_REWARD = ["gift.rewards.function:own_function", "hanging:score"]
 PARENT = """
 import sys
 from gift.config import FunctionReward, PromptFormat
@@ -39,7 +41,7 @@ def hanging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def workers() -> list[psutil.Process]:
     children = psutil.Process().children()
-    return [child for child in children if "gift.rewards.worker" in child.cmdline()]
+    return [child for child in children if "gift.workers.program" in child.cmdline()]
 
 
 def gone(pid: int, seconds: float = 10) -> bool:
@@ -58,7 +60,7 @@ def wait_for(file: Path) -> list[int]:
 
 
 def test_workers_start_when_needed_and_end_with_the_pool() -> None:
-    with WorkerPool("math", ["math"], processes=2, time_limit=30) as pool:
+    with WorkerPool("judge", JUDGE, processes=2, limit=TimeLimit(30)) as pool:
         assert workers() == []
         assert [outcome.value for outcome in pool.run([("1", "1.0")])] == [True]
         first = workers()
@@ -71,7 +73,7 @@ def test_workers_start_when_needed_and_end_with_the_pool() -> None:
 
 
 def test_a_worker_that_died_between_two_calls_is_replaced_and_no_error() -> None:
-    with WorkerPool("math", ["math"], processes=1, time_limit=30) as pool:
+    with WorkerPool("judge", JUDGE, processes=1, limit=TimeLimit(30)) as pool:
         pool.run([("1", "1.0")])
         (worker,) = workers()
         worker.kill()
@@ -81,7 +83,7 @@ def test_a_worker_that_died_between_two_calls_is_replaced_and_no_error() -> None
 
 def test_a_worker_out_of_time_is_killed_with_its_own_children(hanging: None, tmp_path: Path) -> None:
     problem = {"id": "p", "question": "?", "answer": "", "final_answer": "1"}
-    with WorkerPool("hanging", ["function", "hanging:score"], processes=1, time_limit=2) as pool:
+    with WorkerPool("hanging", HANGING_REWARD, processes=1, limit=TimeLimit(2)) as pool:
         (outcome,) = pool.run([(str(tmp_path / "pids"), problem)])
     assert outcome.lost == "no reply in 2 s"
     assert all(gone(pid) for pid in wait_for(tmp_path / "pids"))
@@ -95,7 +97,7 @@ def test_an_interrupted_call_leaves_no_late_reply_behind(hanging: None, tmp_path
 
     previous = signal.signal(signal.SIGALRM, interrupt)
     try:
-        with WorkerPool("hanging", ["function", "hanging:score"], processes=1, time_limit=60) as pool:
+        with WorkerPool("hanging", HANGING_REWARD, processes=1, limit=TimeLimit(60)) as pool:
             pool.warm_up()
             signal.setitimer(signal.ITIMER_REAL, 0.5)
             with pytest.raises(KeyboardInterrupt):
@@ -107,7 +109,7 @@ def test_an_interrupted_call_leaves_no_late_reply_behind(hanging: None, tmp_path
 
 def test_a_program_that_can_t_start_is_named() -> None:
     with (
-        WorkerPool("own", ["function", "no_such:thing"], 1, 5) as pool,
+        WorkerPool("reward own", ["no_such:thing"], 1, TimeLimit(5)) as pool,
         pytest.raises(GiftError, match="reward own can't"),
     ):
         pool.run([("a", {})])
@@ -124,3 +126,18 @@ def test_a_busy_worker_dies_with_its_parent(hanging: None, tmp_path: Path) -> No
     parent.wait()
     assert gone(worker)
     os.kill(child, signal.SIGKILL)  # what a function starts itself is its own business then
+
+
+def test_a_limit_of_processor_time_ends_what_computes_and_not_what_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "working.py").write_text(
+        "import itertools, time\n"
+        "def work():\n"
+        "    return lambda kind: time.sleep(1) if kind == 'wait' else sum(itertools.repeat(1))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with WorkerPool("working", ["working:work"], 1, TimeLimit(0.3, of_processor=True)) as pool:
+        waited, computed = pool.run([("wait",), ("compute",)])
+    assert not waited.failed
+    assert computed.lost == "no reply in 0.3 s of processor time"

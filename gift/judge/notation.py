@@ -1,0 +1,215 @@
+r"""One notation for the many in which people and models write mathematics, as text: `½`, `1/2` and `\dfrac12`.
+
+    text ── Unicode, then rewrites from top to bottom ──> LaTeX with braces, no sizes, no spacing, exact numbers
+
+Each rewrite keeps the meaning. What none of them knows stays as it is, and is refused by whoever can't read it.
+
+Left out: meaning. `(1,2)` may be a pair or an interval, and `xy` a product or a name.
+"""
+
+import re
+import unicodedata
+from fractions import Fraction
+
+from gift.judge.brackets import closing
+
+FUNCTIONS = (
+    *("arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "sin", "cos", "tan", "cot", "sec", "csc"),
+    *("log", "ln", "exp", "max", "min", "gcd", "lcm"),
+)
+_GREEK = (
+    *("alpha", "beta", "gamma", "delta", "epsilon", "theta", "lambda", "mu", "pi", "rho", "sigma", "tau", "phi"),
+    *("omega", "Delta", "Omega", "Gamma", "Phi", "Sigma", "Theta"),
+)
+_SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿⁱ", "0123456789+-ni", strict=True))
+_SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉", "0123456789", strict=True))
+_SIGNS = {
+    **{"−": "-", "–": "-", "—": "-", "×": r"\cdot ", "·": r"\cdot ", "⋅": r"\cdot ", "÷": "/", "∕": "/", "⁄": "/"},
+    **{"∞": r"\infty ", "≤": r"\le ", "⩽": r"\le ", "≥": r"\ge ", "⩾": r"\ge ", "≠": r"\ne ", "≈": r"\approx "},
+    **{"∈": r"\in ", "∪": r"\cup ", "∩": r"\cap ", "∅": r"\emptyset ", "±": r"\pm ", "∓": r"\mp ", "°": r"^{\circ}"},
+    **{"√": r"\sqrt ", "∛": r"\sqrt[3]", "∖": r"\setminus ", "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "…": r"\ldots "},
+    **{"⟨": r"\langle ", "⟩": r"\rangle ", "∑": r"\sum ", "′": "'", "€": r"\text{euro}", "£": r"\text{pound}"},
+    **{"π": r"\pi ", "θ": r"\theta ", "α": r"\alpha ", "β": r"\beta ", "γ": r"\gamma ", "δ": r"\delta ", "φ": r"\phi "},
+    **{"λ": r"\lambda ", "μ": r"\mu ", "σ": r"\sigma ", "ω": r"\omega ", "ρ": r"\rho ", "τ": r"\tau ", "Δ": r"\Delta "},
+}
+_FRACTION_SIGN = re.compile(r"(\d*)\s*([½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅐⅛⅜⅝⅞⅑⅒])")
+_ROMAN = r"\\(?:text(?:bf|it|rm|sf|normal)?|math(?:rm|bf|it|sf|tt)|operatorname\*?|mbox|hbox|bm|boldsymbol)\s*"
+_BRACES = r"\{([^{}]*)\}"
+_THOUSANDS = re.compile(
+    r"(?<![\d.,}!])[1-9]\d{0,2}(?:(?:,\\! ?\d{3})+|(?: ?\{, ?\}\d{3})+|(?:\\, ?\d{3})+|(?: \d{3})+)"
+    r"(?![\d,]|\{,\}|\\,\d)"
+)
+_DOLLARS = re.compile(r"(?<!\\)\$([^$]*)(?<!\\)\$")
+_MIXED_LATEX = re.compile(r"(?<![\d./}^_])(\d+)\s*\\frac\{(\d+)\}\{(\d+)\}")
+_MIXED_PLAIN = re.compile(r"(?<![\d./}^_])(\d+) (\d+)/(\d+)(?![\d.])")
+_DECIMAL = re.compile(r"(?<![\d.])(\d*)\.(\d+)(?![\d.])|(?<![\d.])(\d+)\.(?![\d.\\])")
+_REPEATING = re.compile(r"(?<![\d.])(\d*)\.(\d*)\\overline\{(\d+)\}")
+_SCIENTIFIC = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)[eE]([+-]?\d+)(?![\w.])")
+
+
+def _rewrites(*pairs: tuple[str, str]) -> list[tuple[re.Pattern[str], str]]:
+    return [(re.compile(pattern), replacement) for pattern, replacement in pairs]
+
+
+_COSMETICS = _rewrites(
+    (r"\\m?(?:left|right)\s*(?![a-zA-Z])\.?", ""),
+    (r"\\(?:big|Big|bigg|Bigg)[lrm]?(?![a-zA-Z])", ""),
+    (r"(?<!\\)\\(?:!|displaystyle|textstyle|limits|nolimits|rm|bf|it)(?![a-zA-Z])", ""),
+    (r"(?<!\\)\\(?:[,;: >]|q?quad(?![a-zA-Z])|thinspace|enspace)|~", " "),
+    (r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
+    (r"\\[dt]binom(?![a-zA-Z])", r"\\binom"),
+    (r"\\(?:leq|leqslant)(?![a-zA-Z])|<=", r"\\le "),
+    (r"\\(?:geq|geqslant)(?![a-zA-Z])|>=", r"\\ge "),
+    (r"\\lt(?![a-zA-Z])", "<"),
+    (r"\\gt(?![a-zA-Z])", ">"),
+    (r"\\neq(?![a-zA-Z])", r"\\ne "),
+    (r"\\(?:lbrace|left\\lbrace)(?![a-zA-Z])", r"\\{"),
+    (r"\\rbrace(?![a-zA-Z])", r"\\}"),
+    (r"\\[lr]?vert(?![a-zA-Z])|\\mid(?![a-zA-Z])", "|"),
+    (r"\\lbrack(?![a-zA-Z])", "["),
+    (r"\\rbrack(?![a-zA-Z])", "]"),
+    (r"\\(?:backslash|smallsetminus)(?![a-zA-Z])", r"\\setminus "),
+    (r"\\(?:varnothing)(?![a-zA-Z])", r"\\emptyset "),
+    (r"\\(?:dots|cdots|dotsc|dotsb)(?![a-zA-Z])|\.\.\.", r"\\ldots "),
+    (r"\\iff(?![a-zA-Z])", r"\\Leftrightarrow "),
+    (r"\\(?:times|ast)(?![a-zA-Z])|\*(?!\*)(?<!\*\*)", r"\\cdot "),
+    (r"\*\*", "^"),
+    (r"\\div(?![a-zA-Z])", "/"),
+    (r"\\colon(?![a-zA-Z])", ":"),
+    (r"\^\s*(?:\{\s*)?(?:\\circ|\\degree)\s*\}?|\\degree(?![a-zA-Z])", r"^{\\circ}"),
+    (r"\\var(phi|epsilon|theta|rho)(?![a-zA-Z])", r"\\\1"),
+    (r"\\mathbb\s*([A-Z])(?![a-zA-Z])", r"\\mathbb{\1}"),
+    (r"\\cdot\s*\\text\s*\{", r"\\text{"),
+)
+_PLAIN = _rewrites(
+    (rf"(?<![\\A-Za-z])({'|'.join((*FUNCTIONS, 'sqrt', *_GREEK))})(?![A-Za-z])", r"\\\1 "),
+    (r"(?<![\\A-Za-z])(?:infinity|infty|inf|oo)(?![A-Za-z])", r"\\infty "),
+)
+_SCRIPTS = _rewrites(
+    (r"\^\s*([+-]?\d+|[A-Za-z]|\\[a-zA-Z]+(?![a-zA-Z\s{]*\{))", r"^{\1}"),
+    (r"\^\s*(-[A-Za-z])", r"^{\1}"),
+    (r"(\\log)\s*_\s*(\d)", r"\1_{\2}"),
+    (r"\s*_\s*(\d+|[A-Za-z])", r"_{\1}"),
+    (r"\s*_\{\s*\\([a-zA-Z]+)\s*\}", r"_{\1}"),
+)
+_ARGUMENTS = {r"\frac": 2, r"\binom": 2, r"\sqrt": 1}
+
+
+def normal(text: str) -> str:
+    """`text` in the one notation."""
+    text = _unicode(text)
+    if r"\begin" not in text:
+        text = re.sub(r"\\\\(?=[a-zA-Z({\[])", r"\\", text)  # doubled on the way through somebody's quotes
+    text = _DOLLARS.sub(r" \1 ", text)
+    text = re.sub(r"(?<!\\)\$(?![\d.])(?=.)", "", text)
+    text = _THOUSANDS.sub(lambda number: re.sub(r"\D", "", number.group()), text)
+    for pattern, replacement in _COSMETICS:
+        text = pattern.sub(replacement, text)
+    text = re.sub(rf"{_ROMAN}{_BRACES}", _roman, text)
+    for pattern, replacement in _PLAIN:
+        text = pattern.sub(replacement, text)
+    text = _braced_arguments(text)
+    text = _round_exponents(text)
+    for pattern, replacement in _SCRIPTS:
+        text = pattern.sub(replacement, text)
+    text = " ".join(text.split())
+    return text if text.endswith("\\\\") else text.removesuffix("\\").rstrip()
+
+
+def exact_numbers(text: str) -> str:
+    r"""Decimals, powers of ten and mixed numbers as fractions: `1.5` is `(\frac{15}{10})`, `4\frac{1}{2}` `(4+…)`."""
+    text = _SCIENTIFIC.sub(r"\1\\cdot 10^{\2}", text)
+    text = _REPEATING.sub(_repeating, text)
+    text = _MIXED_LATEX.sub(_mixed, text)
+    text = _MIXED_PLAIN.sub(_mixed, text)
+    return _DECIMAL.sub(_decimal, text)
+
+
+def _unicode(text: str) -> str:
+    text = _FRACTION_SIGN.sub(_fraction_sign, text)
+    text = re.sub(f"[{''.join(_SUPERSCRIPTS)}]+", lambda run: f"^{{{_each(run.group(), _SUPERSCRIPTS)}}}", text)
+    text = re.sub(f"[{''.join(_SUBSCRIPTS)}]+", lambda run: f"_{{{_each(run.group(), _SUBSCRIPTS)}}}", text)
+    text = "".join(_SIGNS.get(character, character) for character in text)
+    return "".join(_SIGNS.get(character, character) for character in unicodedata.normalize("NFKC", text))
+
+
+def _each(text: str, table: dict[str, str]) -> str:
+    return "".join(table[character] for character in text)
+
+
+def _fraction_sign(found: re.Match[str]) -> str:
+    numerator, _, denominator = unicodedata.normalize("NFKC", found.group(2)).partition("⁄")
+    return rf"{found.group(1)}\frac{{{numerator}}}{{{denominator}}}"
+
+
+def _roman(found: re.Match[str]) -> str:
+    """Upright letters are words, but for one letter, a function's name, and what joins the items of a list."""
+    content = " ".join(found.group(1).split())
+    if content in FUNCTIONS:
+        return rf"\{content} "
+    if content.strip("., ").casefold() in ("and", "or"):
+        return ", "
+    if re.fullmatch(r"[A-Za-z]|[^A-Za-z]*", content) and not found.group().startswith((r"\text{ ", r"\mathrm{ ")):
+        return f" {content} "
+    return rf" \text{{{content}}}"
+
+
+def _braced_arguments(text: str) -> str:
+    r"""`\frac12`, `\frac1{x}`, `\sqrt3` and `\sqrt(x+1)` with braces around each argument."""
+    out, place = [], 0
+    while place < len(text):
+        command = re.compile(r"\\(?:frac|binom|sqrt)(?![a-zA-Z])").match(text, place)
+        if command is None:
+            out.append(text[place])
+            place += 1
+            continue
+        out.append(command.group())
+        place = command.end()
+        if command.group() == r"\sqrt" and (root := re.compile(r"\s*\[[^\]]*\]").match(text, place)):
+            out.append(root.group().strip())
+            place = root.end()
+        for _ in range(_ARGUMENTS[command.group()]):
+            argument, place = _argument(text, place, greedy=command.group() == r"\sqrt")
+            out.append(f"{{{argument}}}")
+    return "".join(out)
+
+
+def _argument(text: str, place: int, *, greedy: bool) -> tuple[str, int]:
+    """The argument that begins at `place`, without its braces, and where it ends. `greedy`: all digits of a number."""
+    while place < len(text) and text[place] == " ":
+        place += 1
+    for pair in ("{}", "()") if greedy else ("{}",):
+        if text[place : place + 1] == pair[0] and (end := closing(text, place, pair)) is not None:
+            return _braced_arguments(text[place + 1 : end]), end + 1
+    piece = re.compile(r"\\[a-zA-Z]+|\d+(?:\.\d+)?|." if greedy else r"\\[a-zA-Z]+|.").match(text, place)
+    return (piece.group(), piece.end()) if piece else ("", place)
+
+
+def _round_exponents(text: str) -> str:
+    """`x^(n+1)` with braces."""
+    while found := re.search(r"\^\s*\(", text):
+        end = closing(text, found.end() - 1, "()")
+        if end is None:
+            return text
+        text = f"{text[: found.start()]}^{{{text[found.end() : end]}}}{text[end + 1 :]}"
+    return text
+
+
+def _mixed(found: re.Match[str]) -> str:
+    whole, numerator, denominator = found.groups()
+    if int(numerator) >= int(denominator):
+        return found.group()
+    return rf"({whole}+\frac{{{numerator}}}{{{denominator}}})"
+
+
+def _decimal(found: re.Match[str]) -> str:
+    whole, decimals = found.group(1) or found.group(3) or "", found.group(2) or ""
+    return rf"(\frac{{{whole + decimals}}}{{1{'0' * len(decimals)}}})"
+
+
+def _repeating(found: re.Match[str]) -> str:
+    whole, fixed, period = found.groups()
+    value = Fraction(
+        int(whole + fixed + period) - int(whole + fixed or "0"), 10 ** len(fixed + period) - 10 ** len(fixed)
+    )
+    return rf"(\frac{{{value.numerator}}}{{{value.denominator}}})"
