@@ -212,10 +212,11 @@ def _judged_beside(
 ) -> dict[str, float]:
     """For a task that lm-eval scores: what the judge of the rewards says of the same first completions.
 
-    `judge_disagreement` is the share of the problems that one of both counts as right and the other as wrong.
+    `judge_disagreement` is the share of the problems that one of both counts as right and the other as wrong. For our
+    own tasks, which the judge has scored: the share of the completions that it could not judge.
     """
     if source.package == "gift.evaluation":
-        return {}
+        return {"unjudged": fmean(sample["unjudged"] for sample in samples)}
     verdicts = judge([(sample["resps"][0][0], sample["doc"]["final_answer"]) for sample in samples], _ANY_FORMAT)
     mean, stderr = mean_and_stderr([float(verdict is True) for verdict in verdicts])
     differs = fmean(float((verdict is True) != (score == 1)) for verdict, score in zip(verdicts, correct, strict=True))

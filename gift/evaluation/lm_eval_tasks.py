@@ -45,8 +45,6 @@ def _no_columns(_: Problem) -> Row:
     return {}
 
 
-_UNJUDGED = {"unjudged": ("unjudged", "strict-match")}
-
 TASKS: dict[BenchmarkTask, LmEvalTask] = {
     "heldout": LmEvalTask(
         "heldout",
@@ -54,7 +52,6 @@ TASKS: dict[BenchmarkTask, LmEvalTask] = {
         "tasks/heldout.yaml",
         {"test": "heldout.jsonl"},
         columns=_no_columns,
-        secondary=_UNJUDGED,
     ),
     "heldout_sampled": LmEvalTask(
         "heldout_sampled",
@@ -62,7 +59,6 @@ TASKS: dict[BenchmarkTask, LmEvalTask] = {
         "tasks/heldout_sampled.yaml",
         {"test": "heldout.jsonl"},
         columns=_no_columns,
-        secondary=_UNJUDGED,
     ),
     "gsm8k": LmEvalTask(
         "gsm8k",

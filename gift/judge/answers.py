@@ -9,6 +9,7 @@ it was asked for has no answer.
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from gift.config import AnswerFormat
 
@@ -21,6 +22,8 @@ _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)  # escaped braces don't count
 _UNBRACED = re.compile(r"\\[a-zA-Z]+|[^\s{}\\$]+")
 _BETWEEN_BOXES = re.compile(r"(?:[\s$,;]|\\[,;:]|\\q?quad|and|or|\\text\s?\{[\s,]{0,4}(?:and|or)\s{0,4}\})+")
 _PROSE = re.compile(r"[^\d\\${}]*[A-Za-z]{2,} [^\d\\${}]*[A-Za-z]{2,}[^\d\\${}]*")
+_LONGEST_PROSE = 500
+_SPACES = re.compile(r"\s*")
 _CLOSED_BY = {"$$": "$$", "$": "$", r"\[": r"\]", r"\(": r"\)", "```": "```", "`": "`"}
 _OPENING = re.compile(r"```|\$\$|\\\[|\\begin\{([a-z]{1,10}\*?)\}")
 # Of a sentence with one verb, what follows it: `The largest $n$ is 34.`
@@ -50,8 +53,7 @@ def final_answer(text: str, formats: Sequence[AnswerFormat]) -> str | None:
 
 def clean_answer(text: str) -> str:
     """The bare answer: one line without its box, math mode, emphasis, closing full stop and LaTeX thousands commas."""
-    boxed = last_boxed(text)
-    text = " ".join((text if boxed is None else boxed).split())
+    text = " ".join((last_boxed(text) or text).split())
     text = _without_closing_point(text.strip("* "))
     for left, right in _MATH_MODE:
         inside = text[len(left) : -len(right)]
@@ -94,22 +96,40 @@ def last_boxed(text: str) -> str | None:
 
     Boxes with nothing but a comma, `and` or `or` between them are one answer: `\boxed{2}, \boxed{4}` holds `2, 4`.
     """
-    boxes = list(_boxes(text))
-    stated = [box for box in boxes if box[2].strip()]
-    told = [box for box in stated if not _PROSE.fullmatch(box[2].strip())] or stated
-    if not told:
-        return "" if boxes else None
-    contents = [told[-1][2]]
-    for earlier, later in zip(reversed(told[:-1]), reversed(told), strict=False):
-        between = text[earlier[1] : later[0]]
-        if not (between.strip(" $") and len(between) < 60 and _BETWEEN_BOXES.fullmatch(between)):
+    boxes = [box for box in _boxes(text) if not box.is_blank(text)]
+    if not boxes:
+        return None
+    last = next((place for place in range(len(boxes) - 1, -1, -1) if not boxes[place].is_prose(text)), len(boxes) - 1)
+    joined = [boxes[last]]
+    for box in reversed(boxes[:last]):
+        between = text[box.end : min(joined[0].start, box.end + _LONGEST_PROSE)]
+        if not (between.strip(" $") and _BETWEEN_BOXES.fullmatch(between)):
             break
-        contents.insert(0, earlier[2])
-    return ", ".join(dict.fromkeys(contents))
+        joined.insert(0, box)
+    return ", ".join(dict.fromkeys(text[box.first : box.last] for box in joined))
 
 
-def _boxes(text: str) -> Iterator[tuple[int, int, str]]:
-    """(start, end, content) of each box, in one pass over the braces."""
+@dataclass(frozen=True)
+class _Box:
+    """Places in a text: of a box, and of its content."""
+
+    start: int
+    first: int
+    last: int
+    end: int
+
+    def is_blank(self, text: str) -> bool:
+        return _SPACES.fullmatch(text, self.first, self.last) is not None
+
+    def is_prose(self, text: str) -> bool:
+        return (
+            self.last - self.first < _LONGEST_PROSE
+            and _PROSE.fullmatch(text[self.first : self.last].strip()) is not None
+        )
+
+
+def _boxes(text: str) -> Iterator[_Box]:
+    """All boxes that close, in one pass over the braces."""
     starts = list(_BOX.finditer(text))
     if not starts:
         return
@@ -124,9 +144,9 @@ def _boxes(text: str) -> Iterator[tuple[int, int, str]]:
                 closed[opening] = brace.start()
     for start in starts:
         if (end := closed.get(start.end())) is not None:
-            yield start.start(), end + 1, text[start.end() + 1 : end]
+            yield _Box(start.start(), start.end() + 1, end, end + 1)
         elif start.end() not in opened_at and (piece := _UNBRACED.match(text, start.end())):
-            yield start.start(), piece.end(), piece.group()
+            yield _Box(start.start(), piece.start(), piece.end(), piece.end())
 
 
 def _find(text: str, answer_format: AnswerFormat) -> str | None:

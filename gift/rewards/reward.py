@@ -17,6 +17,13 @@ class Response:
     tokens: int
 
 
+Reward = Callable[[Sequence[Response]], Sequence[object]]
+"""Responses → one value each: a number, None where the reward does not apply to the problem, or `UNJUDGED`.
+
+Whether a number is finite is for the scorer to check, because own functions and models may return anything.
+"""
+
+
 class Unjudged(Enum):
     """Instead of a value: the reward could not judge (a time-out, a crash), which is no wrong answer."""
 
@@ -24,9 +31,3 @@ class Unjudged(Enum):
 
 
 UNJUDGED: Final = Unjudged.UNJUDGED
-
-Reward = Callable[[Sequence[Response]], Sequence[object]]
-"""Responses → one value each: a number, None where the reward does not apply to the problem, or `UNJUDGED`.
-
-Whether a number is finite is for the scorer to check, because own functions and models may return anything.
-"""

@@ -41,6 +41,7 @@ def test_gsm8k_asks_and_scores_as_lm_evals_own_task(
     assert settings["until"] == ["Question:", "</s>", "<|im_end|>"]
     assert result.correct == (1.0, 0.0, 0.0, 0.0)
     assert result.secondary["flexible_extract_accuracy"] == 0.75
+    assert (result.secondary["judge_accuracy"], result.secondary["judge_disagreement"]) == (0.25, 0.0)
     assert result.secondary["flexible_extract_stderr"] == pytest.approx((0.75 * 0.25 / 3) ** 0.5)
     assert (result.settings.fewshot_count, result.settings.task_version) == (5, "3.0")
 
@@ -88,6 +89,7 @@ def test_math500_asks_and_scores_as_lm_evals_own_task(
     assert (settings["until"], settings["max_gen_toks"], settings["do_sample"]) == (["Problem:"], 31, False)
     assert result.correct == (1.0, 1.0, 1.0, 0.0)
     assert result.secondary["exact_match_accuracy"] == 0.5
+    assert (result.secondary["judge_accuracy"], result.secondary["judge_disagreement"]) == (0.75, 0.0)
     assert (result.settings.fewshot_count, result.settings.task_version) == (4, "3.1")
     assert [identity.split("@")[0] for identity in result.ids] == [p.id for p in MATH500]
     assert [(shown.question, shown.final_answer) for shown in result.samples] == [
@@ -113,6 +115,7 @@ def test_aime24_asks_and_scores_as_lm_evals_own_task(
     assert requests[0].args[0] == "Question: Find $1 + 30$.\nAnswer:"
     assert requests[0].args[1]["max_gen_toks"] == 31
     assert result.correct == (1.0, 0.0, 1.0, 0.0)
+    assert (result.secondary["judge_accuracy"], result.secondary["judge_disagreement"]) == (0.25, 0.25)
     assert (result.settings.fewshot_count, result.settings.task_version) == (0, "0.0")
     assert [shown.final_answer for shown in result.samples] == ["31", "32", "33", "34"]
 

@@ -1,5 +1,7 @@
 r"""The final answer is found in each format, and never where it isn't stated."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,6 +36,17 @@ def test_the_gsm8k_format(text: str, answer: str | None) -> None:
         (r"\boxed{41} and then \boxed{\frac{4", "41"),  # cut off: the last one that balances
         (r"\boxed{\text{two words}}", r"\text{two words}"),
         ("\\boxed{\n  42\n}", "42"),
+        (r"\boxed{2}, \boxed{4}", "2, 4"),
+        (r"$\boxed{2}$ and $\boxed{4}$", "2, 4"),
+        (r"\boxed{2}\quad\text{or}\quad\boxed{2}", "2"),
+        (r"\boxed{2} is too small, so \boxed{4}", "4"),
+        (r"\boxed 4", "4"),
+        (r"so $\boxed 4$", "4"),
+        (r"\fbox{7}", "7"),
+        (r"\boxed{42}. \boxed{}", "42"),
+        (r"\boxed{42} \boxed{This is the end of the proof}", "42"),
+        (r"\boxed{On a Monday}", "On a Monday"),
+        (r"\boxed{\begin{pmatrix} 1 \\ 2 \end{pmatrix}}", r"\begin{pmatrix} 1 \\ 2 \end{pmatrix}"),
         (r"\boxed{}", None),
         (r"\boxed{42", None),
         ("boxed{42}", None),
@@ -56,12 +69,55 @@ def test_the_boxed_format(text: str, answer: str | None) -> None:
         (r"Answer: $\boxed{42}$", "42"),
         ("Answer:\n42", "42"),
         ("Answer: 42\nThat is all.", "42"),
+        ("Answer:\n\n  42\n", "42"),
+        ("**Answer**: 42", "42"),
+        ("**Answer:**\n**42**", "42"),
+        ("Answer: `42`", "42"),
+        ("Answer:\n```\n42\n```", "42"),
+        ("Answer:\n\\[\n\\frac{1}{2}\n\\]\nI hope it is correct.", r"\frac{1}{2}"),
+        ("Answer: $$\n42\n$$", "42"),
+        ("Answer: \\begin{pmatrix} 1 \\\\\n 2 \\end{pmatrix}\nDone.", r"\begin{pmatrix} 1 \\ 2 \end{pmatrix}"),
+        (r"Answer: \text{Monday}", r"\text{Monday}"),
+        ("Final Answer: The largest $n$ is 34.", "34"),
+        ("Final Answer: The final answer is $42$. I hope it is correct.", "42"),
+        ("Answer: The sum is 5 and the product is 6.", "The sum is 5 and the product is 6"),
+        ("Answer: $5$ or $6$", "$5$ or $6$"),
         ("Answer:", None),
         ("The answer is 42", None),
     ],
 )
 def test_the_answer_line_format(text: str, answer: str | None) -> None:
     assert final_answer(text, ["answer"]) == answer
+
+
+def test_the_next_format_is_tried_where_one_is_empty() -> None:
+    assert final_answer("Answer: 1, that is \\boxed{}", ["boxed", "answer"]) == "1, that is \\boxed{}"
+    assert final_answer("Answer: 1\nso \\boxed{}", ["boxed", "answer"]) == "1"
+
+
+HOSTILE = {
+    "boxes that never close": "\\boxed{" * 120_000,
+    "boxes in boxes": "\\boxed{" * 60_000 + "}" * 60_000,
+    "boxes without braces": "\\boxed " * 120_000,
+    "dots": "Answer: " + "." * 1_000_000,
+    "dots in a box": "\\boxed{" + "." * 1_000_000 + "}",
+    "marks": "#### " * 200_000,
+    "answers": "Answer: " * 120_000,
+    "almost answers": "answer " * 140_000,
+    "spaces": "Answer" + " " * 1_000_000,
+    "backslashes": "\\boxed{" + "\\" * 1_000_000 + "}",
+    "dollars": "Answer: " + "$" * 1_000_000,
+    "stars": "Answer: " + "*" * 1_000_000,
+    "thousands": "\\boxed{" + "123,\\!" * 160_000 + "}",
+    "a sentence": "Answer: the " + "is " * 300_000,
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_megabyte_of_anything_costs_little(kind: str) -> None:
+    started = time.process_time()
+    final_answer(HOSTILE[kind], ["gsm8k", "boxed", "answer"])
+    assert time.process_time() - started < 2, "a quadratic way takes minutes"
 
 
 def test_formats_are_tried_in_their_order() -> None:
