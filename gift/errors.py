@@ -1,4 +1,4 @@
-"""The one exception that a user should ever see.
+"""The exceptions that a user should ever see.
 
 Its text is a complete sentence that says what is wrong and what to do. Imports no other room.
 """
@@ -6,3 +6,7 @@ Its text is a complete sentence that says what is wrong and what to do. Imports 
 
 class GiftError(Exception):
     """A fault of the input or the surroundings (not of the code); printed as one line, without a traceback."""
+
+
+class ServiceAwayError(GiftError):
+    """A service does not answer, or not now; the same request may succeed later."""

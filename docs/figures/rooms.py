@@ -45,6 +45,7 @@ ROOMS = (
     "gift.algorithms",
     "gift.tracking",
     "gift.storage",
+    "gift.patience",
     "gift.config",
     "gift.fingerprint",
     "gift.provenance",

@@ -8,6 +8,7 @@ manifest, the same on a laptop and on a cluster, for a second run and for a retr
 """
 
 import errno
+import functools
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +20,7 @@ from typing import NoReturn
 from gift.config import RunConfig, parse_config
 from gift.errors import GiftError
 from gift.execution.output import Output, address, content_digest
+from gift.patience import ServicePatience
 from gift.progress import BANNER
 from gift.storage import compose_directory, download_directory, read_manifest, upload_directory
 from gift.tracking import StageRun, stage_run
@@ -38,6 +40,8 @@ class Stage:
     """MLflow run of the pipeline run."""
     tracking: StageRun
     """MLflow run of this stage, nested in the parent."""
+    patiently: ServicePatience
+    """Waits for MLflow and S3 where they are away."""
 
     def make_once(self, output: Output, make: Callable[[Path], dict[str, str]]) -> str:
         """The URI of an output; `make(folder)` is called only where no complete output with the same digest exists.
@@ -52,8 +56,12 @@ class Stage:
             parents = list(output.inputs.values())
             with scratch_folder() as folder:
                 metadata = make(folder)
-                if read_manifest(uri) is None:  # else another run was faster, and its output may be in use already
-                    upload_directory(folder, uri, parents=parents, metadata=metadata, decided_by=decided_by)
+
+                def store() -> None:
+                    if read_manifest(uri) is None:  # else another run was faster, and its output may be in use already
+                        upload_directory(folder, uri, parents=parents, metadata=metadata, decided_by=decided_by)
+
+                self.patiently(store)
 
         return self._write_once(output, write)
 
@@ -62,28 +70,38 @@ class Stage:
 
         def write(uri: str, decided_by: Mapping[str, str]) -> None:
             parts, metadata = make()
-            if read_manifest(uri) is None:
-                parents = list(output.inputs.values())
-                compose_directory(uri, parts, parents=parents, metadata=metadata, decided_by=decided_by)
+            parents = list(output.inputs.values())
+
+            def store() -> None:
+                if read_manifest(uri) is None:
+                    compose_directory(uri, parts, parents=parents, metadata=metadata, decided_by=decided_by)
+
+            self.patiently(store)
 
         return self._write_once(output, write)
 
     def _write_once(self, output: Output, write: Callable[[str, Mapping[str, str]], None]) -> str:
-        decisions = output.decisions()
+        decisions = self.patiently(output.decisions)
         uri = address(self.config.storage.uri, output.kind, decisions)
-        if read_manifest(uri) is not None:
+        reused = self.patiently(lambda: read_manifest(uri)) is not None
+        if reused:
             print(f"  unchanged, reused from {uri}", flush=True)
-            self.tracking.set_tags({REUSED_TAG: "true"})
         else:
             write(uri, decisions)
             print(f"  wrote {uri}", flush=True)
-        self.tracking.set_tags({OUTPUT_TAG: uri, OUTPUT_DIGEST_TAG: content_digest(uri)})
+        self._tag_output(uri, {REUSED_TAG: "true"} if reused else {})
         return uri
+
+    def _tag_output(self, uri: str, tags: Mapping[str, str]) -> None:
+        def tag() -> None:
+            self.tracking.set_tags({OUTPUT_TAG: uri, OUTPUT_DIGEST_TAG: content_digest(uri), **tags})
+
+        self.patiently(tag)
 
     def hand_through(self, uri: str, reason: str) -> str:
         """The URI of an input that is the output as well, where the stage has nothing to do."""
         print(f"  {reason}: {uri}", flush=True)
-        self.tracking.set_tags({OUTPUT_TAG: uri, OUTPUT_DIGEST_TAG: content_digest(uri)})
+        self._tag_output(uri, {})
         return uri
 
     def make_for_run(self, name: str, parents: list[str], make: Callable[[Path], dict[str, str]]) -> str:
@@ -91,7 +109,7 @@ class Stage:
         uri = f"{self.config.storage.uri}/runs/{self.run_id}/{name}"
         with scratch_folder() as folder:
             metadata = make(folder)
-            upload_directory(folder, uri, parents=parents, metadata=metadata)
+            self.patiently(lambda: upload_directory(folder, uri, parents=parents, metadata=metadata))
         return uri
 
     def log_files(self, uri: str) -> None:
@@ -106,7 +124,7 @@ class Stage:
         with scratch_folder() as folder:
             paths = [folder / str(index) for index in range(len(uris))]
             for uri, path in zip(uris, paths, strict=True):
-                download_directory(uri, path)
+                self.patiently(functools.partial(download_directory, uri, path))
             yield paths
 
 
@@ -146,8 +164,9 @@ def run_stage(
     print(f"{BANNER}{name}", flush=True)
     with exit_on_fault():
         parsed = parse_config(config)
-        with stage_run(parent_run_id, name) as tracking:
-            return function(Stage(name, parsed, run_id, parent_run_id, tracking), **inputs)
+        patiently = ServicePatience.of(parsed)
+        with stage_run(parent_run_id, name, patiently) as tracking:
+            return function(Stage(name, parsed, run_id, parent_run_id, tracking, patiently), **inputs)
 
 
 @contextmanager

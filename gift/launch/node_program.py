@@ -28,6 +28,7 @@ from gift.hub.mirror import with_reward_models
 from gift.launch.one_node import NodePlace, launch_ranks
 from gift.launch.rank_job import ResumeSettings, TrainingJob
 from gift.launch.roll_call import RollCall, Seat
+from gift.patience import ServicePatience
 from gift.storage import download_directory, upload_directory
 from gift.tracking import send_late_metrics
 
@@ -86,8 +87,9 @@ def run_node(uri: str) -> None:
 
 
 def _train(job: NodeJob, place: NodePlace, roll_call: RollCall, folder: Path) -> None:
-    download_directory(job.model, folder / "model")
-    download_directory(job.data, folder / "data")
+    patiently = ServicePatience.of(job.config)
+    patiently(lambda: download_directory(job.model, folder / "model"))
+    patiently(lambda: download_directory(job.data, folder / "data"))
     training = TrainingJob(
         config=with_reward_models(job.config, folder / "reward-models") if job.config.samples else job.config,
         model=folder / "model",
@@ -105,7 +107,7 @@ def _train(job: NodeJob, place: NodePlace, roll_call: RollCall, folder: Path) ->
         if place.node == 0:  # only rank 0 logs
             send_late_metrics(training.metric_spool, job.mlflow_run_id)
     roll_call.done()
-    upload_directory(training.checkpoint, job.part(place.node))
+    patiently(lambda: upload_directory(training.checkpoint, job.part(place.node)))
 
 
 def _fetch_job(uri: str, folder: Path) -> NodeJob:

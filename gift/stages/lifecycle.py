@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from gift.config import RunConfig, parse_config
 from gift.errors import GiftError
 from gift.execution.stage import exit_on_fault
+from gift.patience import ServicePatience
 from gift.progress import BANNER
 from gift.stages.champion import warn_if_not_comparable
 from gift.tracking import StageRecord, finish_parent_run, stage_records, start_parent_run
@@ -31,7 +32,7 @@ def start_run(config: str, run_id: str) -> str:
                 "use Kubeflow Pipelines 2.5 or newer"
             )
         parsed = parse_config(config)
-        parent_run_id = start_parent_run(parsed, run_id)
+        parent_run_id = ServicePatience.of(parsed)(lambda: start_parent_run(parsed, run_id))
         warn_if_not_comparable(parsed)
         return parent_run_id
 
@@ -58,7 +59,8 @@ def finish_run(config: str, run_id: str, state: str) -> None:
             mlflow_run=None,
         )
         try:
-            end = _record(parsed, end, may_have_finished=state == UNKNOWN)
+            opened = end
+            end = ServicePatience.of(parsed)(lambda: _record(parsed, opened, may_have_finished=state == UNKNOWN))
         finally:
             post_run_end(end)
 

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -22,7 +23,7 @@ from botocore.exceptions import (
 )
 from s3transfer.exceptions import RetriesExceededError
 
-from gift.errors import GiftError
+from gift.errors import GiftError, ServiceAwayError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -31,6 +32,7 @@ MAX_REQUESTS = 10
 CONNECT_SECONDS = 5
 ANSWER_SECONDS = 60
 ATTEMPTS = 3
+SLOW_DOWN = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 KEY_REFUSED = {"403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"}
 
 
@@ -96,6 +98,7 @@ def storage_faults(client: "S3Client", bucket: str) -> Iterator[None]:
 
     Raises:
         DirectoryError: there is no such bucket.
+        ServiceAwayError: S3 does not answer, or with a fault of its own.
         GiftError: for every other failed request.
     """
     address = urlsplit(client.meta.endpoint_url)
@@ -107,15 +110,21 @@ def storage_faults(client: "S3Client", bucket: str) -> Iterator[None]:
             f"no credentials for S3 at {where} (bucket {bucket}): set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         ) from error
     except ClientError as error:
-        kind = DirectoryError if error_code(error) == "NoSuchBucket" else GiftError
-        raise kind(_explain(error, where, bucket)) from error
+        raise _kind(error)(_explain(error, where, bucket)) from error
     except (ConnectionError, HTTPClientError, RetriesExceededError) as error:
-        raise GiftError(
+        raise ServiceAwayError(
             f"cannot reach S3 at {where} (bucket {bucket}; {type(error).__name__}): check that it is running and that "
             "AWS_ENDPOINT_URL_S3 is right"
         ) from error
     except BotoCoreError as error:
         raise GiftError(f"S3 at {where} failed for bucket {bucket}: {error}") from error
+
+
+def _kind(error: ClientError) -> type[GiftError]:
+    if error_code(error) == "NoSuchBucket":
+        return DirectoryError
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return ServiceAwayError if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in SLOW_DOWN else GiftError
 
 
 def error_code(error: ClientError) -> str:

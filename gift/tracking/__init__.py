@@ -5,7 +5,7 @@
 asynchronous log of the training job.
 
 Left out on purpose: the package mlflow. It takes seconds to import, and is the server here. May import `config`,
-`storage`, `provenance` and `errors`.
+`patience`, `storage`, `provenance` and `errors`.
 """
 
 from gift.tracking.health import check_tracking

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
-from gift.errors import GiftError
+from gift.errors import GiftError, ServiceAwayError
 from gift.tracking.rest import MlflowError, tracking_uri
 
 ACCESS_REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
@@ -19,12 +19,14 @@ def explain_errors(action: str) -> Iterator[None]:
     """Turn what MLflow does not do during `action` into one line; `action` is for example "setting tags".
 
     Raises:
-        GiftError: an outage or a refusal.
+        ServiceAwayError: MLflow does not answer, or with a fault of its own.
+        GiftError: a refusal.
     """
     try:
         yield
     except MlflowError as error:
-        raise GiftError(describe(error, action)) from None
+        away = is_outage(error) and error.status not in ACCESS_REFUSED
+        raise (ServiceAwayError if away else GiftError)(describe(error, action)) from None
 
 
 @contextmanager

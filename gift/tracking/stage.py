@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from gift.errors import GiftError
+from gift.patience import NO_PATIENCE, ServicePatience
 from gift.tracking.artifacts import log_artifact
 from gift.tracking.client import MlflowClient
 from gift.tracking.entities import Metric, Run
 from gift.tracking.entries import PARENT_TAG, STAGE_TAG, find_run, log_params
-from gift.tracking.faults import describe, explain_errors
-from gift.tracking.rest import MlflowError
+from gift.tracking.faults import explain_errors
 
 SECONDS = "seconds"
 DIGEST_TAG = "gift.digest"
@@ -77,17 +78,18 @@ class StageRun:
 
 
 @contextmanager
-def stage_run(parent_run_id: str, stage: str) -> Iterator[StageRun]:
+def stage_run(parent_run_id: str, stage: str, patiently: ServicePatience = NO_PATIENCE) -> Iterator[StageRun]:
     """The nested run of a stage: FINISHED, FAILED, or KILLED (interrupt, exit), with the metric `seconds`.
 
     A stage that has done its work does not fail because MLflow is away, or refuses, when it ends; that is a warning.
 
+    Args:
+        patiently: how long to wait for MLflow, at the start and at the end of a stage that did its work.
+
     Raises:
         GiftError: MLflow is not reachable at the start, or refuses the run.
     """
-    with explain_errors(f"starting the stage {stage}"):
-        client = MlflowClient()
-        run = _open(client, parent_run_id, stage)
+    run = patiently(lambda: _open(parent_run_id, stage))
     earlier_seconds = run.metrics.get(SECONDS, 0.0)
     started = time.monotonic()
     status = "KILLED"
@@ -98,22 +100,28 @@ def stage_run(parent_run_id: str, stage: str) -> Iterator[StageRun]:
         status = "FAILED"
         raise
     finally:
-        _close(client, run.run_id, status, earlier_seconds + time.monotonic() - started)
+        seconds = earlier_seconds + time.monotonic() - started
+        waiting = patiently if status == "FINISHED" else NO_PATIENCE
+        try:
+            waiting(lambda: _close(run.run_id, status, seconds))
+        except GiftError as error:
+            logger.warning("%s", error)
 
 
-def _open(client: MlflowClient, parent_run_id: str, stage: str) -> Run:
-    experiment_id = client.get_run(parent_run_id).experiment_id
-    tags = {PARENT_TAG: parent_run_id, STAGE_TAG: stage}
-    run = find_run(client, experiment_id, tags)
-    if run is None:
-        return client.create_run(experiment_id, run_name=stage, tags=tags)
-    client.update_run(run.run_id, status="RUNNING")
-    return run
+def _open(parent_run_id: str, stage: str) -> Run:
+    with explain_errors(f"starting the stage {stage}"):
+        client = MlflowClient()
+        experiment_id = client.get_run(parent_run_id).experiment_id
+        tags = {PARENT_TAG: parent_run_id, STAGE_TAG: stage}
+        run = find_run(client, experiment_id, tags)
+        if run is None:
+            return client.create_run(experiment_id, run_name=stage, tags=tags)
+        client.update_run(run.run_id, status="RUNNING")
+        return run
 
 
-def _close(client: MlflowClient, run_id: str, status: str, seconds: float) -> None:
-    try:
+def _close(run_id: str, status: str, seconds: float) -> None:
+    with explain_errors(f"recording the end of this stage ({status})"):
+        client = MlflowClient()
         client.log_metrics(run_id, [Metric(SECONDS, seconds, int(time.time() * 1000), 0)])
         client.set_terminated(run_id, status)
-    except MlflowError as error:
-        logger.warning("%s", describe(error, f"recording the end of this stage ({status})"))
