@@ -56,8 +56,25 @@ def test_the_job_fails_where_the_key_is_refused(services: Services) -> None:
         text=True,
         check=False,
     )
-    assert done.returncode != 0
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"error: S3 at http://{HOST}:{services.s3_port}, bucket any: ")
+    assert done.stderr.count("\n") == 1
     assert services.environment["AWS_SECRET_ACCESS_KEY"] not in done.stderr
+
+
+def test_the_job_waits_for_s3_without_a_traceback(services: Services) -> None:
+    (port,) = free_ports(HOST, 1)
+    address = {"AWS_ENDPOINT_URL_S3": f"http://{HOST}:{port}", "BUCKET": "any", "WAIT_SECONDS": "4"}
+    done = subprocess.run(
+        [sys.executable, MANIFESTS / "base" / "create_bucket.py"],
+        env={**os.environ, **services.environment, **address},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, f"waiting for S3 at http://{HOST}:{port}\n")
+    assert done.stderr.startswith(f"error: S3 at http://{HOST}:{port}, bucket any: Could not connect")
+    assert done.stderr.count("\n") == 1
 
 
 def test_only_the_s3_of_seaweedfs_listens_outside_its_pod(tmp_path: Path) -> None:
