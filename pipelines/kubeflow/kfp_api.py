@@ -14,6 +14,7 @@ Left out: the address and the token (`pipelines.kubeflow.kfp_credentials`).
 """
 
 import json
+import os
 import ssl
 import time
 from collections.abc import Callable
@@ -32,6 +33,7 @@ PAUSES: tuple[float, ...] = (1, 2, 4, 8, 15, 30)
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 60.0
 PAGE_SIZE = 100
+OPEN_PAGES = "kubectl port-forward --namespace kubeflow service/ml-pipeline-ui 8080:80"
 
 
 class NotFoundError(GiftError):
@@ -126,8 +128,11 @@ class KfpApi:
         return made if isinstance(made, str) else str(made.experiment_id)
 
     def page_of_run(self, run_id: str) -> str:
-        """Where a browser shows a run; the API and the pages usually share their address."""
-        return f"{self.host}/#/runs/details/{run_id}"
+        """Where a browser shows a run, by KFP's pages that KF_PIPELINES_UI names, or how to open them."""
+        page = f"#/runs/details/{run_id}"
+        if address := os.environ.get("KF_PIPELINES_UI"):
+            return f"{address.rstrip('/')}/{page}"
+        return f"http://127.0.0.1:8080/{page} after `{OPEN_PAGES}` (KF_PIPELINES_UI names another address)"
 
     def _call(self, call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         try:

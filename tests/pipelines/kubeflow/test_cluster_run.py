@@ -77,14 +77,17 @@ TRAINED = [
 ]
 
 
-def test_a_run_is_submitted_and_followed_to_its_end(gift: Gift, server: KfpServer) -> None:
+def test_a_run_is_submitted_and_followed_to_its_end(
+    gift: Gift, server: KfpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KF_PIPELINES_UI", "https://kubeflow.example.org/pipeline/")
     server.progress = list(TRAINED)
     status, output = gift(*RUN, "--set", "storage.uri=s3://bucket/prefix")
     assert status == 0, output
     (run,) = server.runs.values()
     lines = output.splitlines()
     assert lines[0].startswith(f"run {run.run_id}: ")
-    assert lines[1] == f"page {server.address}/#/runs/details/{run.run_id}"
+    assert lines[1] == f"page https://kubeflow.example.org/pipeline/#/runs/details/{run.run_id}"
     assert lines[2:8] == [
         "▶ start-run",
         "  start-run succeeded",
@@ -109,7 +112,8 @@ def test_a_failed_stage_is_named_and_the_exit_status_is_1(gift: Gift, server: Kf
     assert "  train-sft failed\n" in output
     (run_id,) = server.runs
     assert output.splitlines()[-1] == (
-        f"error: stage train-sft failed; its logs are on {server.address}/#/runs/details/{run_id}"
+        f"error: stage train-sft failed; its logs are on http://127.0.0.1:8080/#/runs/details/{run_id} after `kubectl "
+        "port-forward --namespace kubeflow service/ml-pipeline-ui 8080:80` (KF_PIPELINES_UI names another address)"
     )
 
 
