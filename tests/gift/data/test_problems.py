@@ -121,6 +121,7 @@ def test_a_row_that_can_not_be_read_is_one_line(tmp_path: Path, row: str, messag
         (b"PAR1\x15\x04\x15\x80\xff\n", "no array, CSV or Parquet"),
         (gzip.compress(json.dumps(ROW).encode()), "line 1: can't be read as UTF-8 text"),
     ],
+    ids=["latin-1", "utf-16", "one line of several", "parquet", "gzip"],  # gzip writes the time into its bytes
 )
 def test_another_kind_of_file_is_refused_with_what_is_read(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "bad.jsonl").write_bytes(content)
