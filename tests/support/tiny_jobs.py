@@ -1,10 +1,13 @@
 """Tiny inputs and jobs for the tests of both training loops."""
 
+import json
 import shutil
 import uuid
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
 import torch
 from mlflow import MlflowClient
 from safetensors.torch import load_file
@@ -20,6 +23,7 @@ from gift.launch.rank_job import ResumeSettings, TrainingJob
 from gift.models.base_model import write_base_model
 from pipelines.machine.processes import free_ports
 
+RANKS = Path(__file__).parent / "ranks"
 TINY = (
     *TINY_MODEL,
     "data.sft=64",
@@ -92,7 +96,7 @@ class Job:
         """
         compute = self.config.compute
         if compute.nodes == 1:
-            launch_ranks(module, self._job_file(folder), compute)
+            launch_ranks(module, self.write(folder), compute)
             return
         (port,) = free_ports("127.0.0.1", 1)
         with ThreadPoolExecutor(compute.nodes) as nodes:
@@ -100,7 +104,7 @@ class Job:
                 nodes.submit(
                     launch_ranks,
                     module,
-                    self._job_file(folder / f"node-{node}"),
+                    self.write(folder / f"node-{node}"),
                     compute,
                     NodePlace(node, "127.0.0.1", port, "lo"),
                 )
@@ -111,7 +115,8 @@ class Job:
         for node in range(compute.nodes):
             shutil.copytree(folder / f"node-{node}" / "checkpoint", folder / "checkpoint", dirs_exist_ok=True)
 
-    def _job_file(self, folder: Path) -> Path:
+    def write(self, folder: Path) -> Path:
+        """The file that the ranks read."""
         folder.mkdir(parents=True)
         job = TrainingJob(
             config=self.config,
@@ -143,11 +148,28 @@ class Job:
 class Training:
     """One finished training job."""
 
-    def __init__(self, module: str, inputs: Path, folder: Path, *overrides: str) -> None:
-        self._job = Job(inputs, *overrides)
-        self._folder = folder / "attempt"
-        self._job.attempt(module, self._folder)
-        self.metrics = {name: [value for _, value in history] for name, history in self._job.history().items()}
+    def __init__(self, job: Job, folder: Path) -> None:
+        self._job, self._folder = job, folder
+        self.metrics = {name: [value for _, value in history] for name, history in job.history().items()}
 
     def weights(self) -> dict[str, torch.Tensor]:
         return self._job.weights(self._folder)
+
+
+def train(module: str, inputs: Path, folder: Path, *overrides: str) -> Training:
+    job = Job(inputs, *overrides)
+    job.attempt(module, folder / "attempt")
+    return Training(job, folder / "attempt")
+
+
+def train_together(inputs: Path, folder: Path, cases: Mapping[str, tuple[str, ...]]) -> dict[str, Training]:
+    """Train each case (a module and its settings) in the same ranks, which must be as many for all."""
+    jobs = {name: Job(inputs, *overrides) for name, (_, *overrides) in cases.items()}
+    files = [(cases[name][0], str(job.write(folder / name))) for name, job in jobs.items()]
+    (folder / "jobs.json").write_text(json.dumps(files))
+    (compute, *others) = (job.config.compute for job in jobs.values())
+    assert {other.ranks for other in others} <= {compute.ranks}
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("PYTHONPATH", f"{inputs}:{RANKS}")
+        launch_ranks("one_after_the_other", folder / "jobs.json", compute)
+    return {name: Training(job, folder / name) for name, job in jobs.items()}

@@ -1,10 +1,11 @@
 """Run by the ranks: the RL loop with an engine that all ranks must call together, as ranks that share a vLLM must.
 
-Rank 0 leaves in WATCH_FILE, one a line, what was asked of the engine, and `step` for each step that was reported.
+Rank 0 leaves in `calls`, beside the job's file, what was asked of the engine, one a line, and `step` for each step that
+was reported.
 """
 
-import os
 import runpy
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -20,14 +21,17 @@ PATIENCE = timedelta(seconds=60)
 
 def watch(owner: type, name: str, word: str, before: Callable[[], None] = lambda: None) -> None:
     method = getattr(owner, name)
+    if hasattr(method, "is_watched"):
+        return  # since the job before, in the same rank
 
     def watched(*arguments: Any, **named: Any) -> Any:
         before()
         if dist.get_rank() == 0:
-            with Path(os.environ["WATCH_FILE"]).open("a") as file:
+            with Path(sys.argv[1]).with_name("calls").open("a") as file:
                 file.write(f"{word}\n")
         return method(*arguments, **named)
 
+    watched.is_watched = True
     setattr(owner, name, watched)
 
 
