@@ -17,11 +17,13 @@ RL = ("rl.steps=6", "rl.checkpoint_every=2", "rl.optimizer={learning_rate: 1.0e-
 SFT = ("sft.steps=6", "sft.checkpoint_every=2", "sft.optimizer.warmup_steps=2")
 CASES = {
     "sft, two nodes": ("gift.training.sft", (*SFT, "compute.nodes=2")),
-    "gift, refilled groups": (
+    "gift, zero 3, refilled groups": (
         "gift.training.rl",
-        (*RL, own_reward("rare"), "gift.zero_variance=refill", "rl.mini_batches=2", "rl.heldout_every=3"),
+        (
+            *(*RL, own_reward("rare"), "compute.zero_stage=3"),
+            *("gift.zero_variance=refill", "rl.mini_batches=2", "rl.heldout_every=3"),
+        ),
     ),
-    "gift, zero 3": ("gift.training.rl", (*RL, own_reward("digits"), "compute.zero_stage=3")),
     "dpo, groups of the sft model": (
         "gift.training.rl",
         (*RL, own_reward("digits"), "compute.ranks=1", "algorithm=dpo", "dpo.beta=1.0"),
