@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from forked_stages import forked_stages
 from tiny_settings import TINY_MODEL
 
 from gift.report.comparison.schema import Comparison, load_comparison
@@ -55,7 +56,8 @@ class Outcome:
 
 def _start(runs: Path, seeds: tuple[int, ...], capfd: pytest.CaptureFixture[str]) -> Outcome:
     planned = plan_experiment(EXPERIMENT, "local", TINY, seeds=seeds, tuning_seed=0)
-    folder = local.run_experiment(planned, runs)
+    with forked_stages():
+        folder = local.run_experiment(planned, runs)
     records = stage_records(start_parent_run(planned.base, planned.run_id))
     output = capfd.readouterr()
     assert "display_name" not in output.err
@@ -67,7 +69,7 @@ def _trained(outcome: Outcome) -> set[str]:
     return {name for name, record in outcome.records.items() if name.startswith("train-policy") and record.curves}
 
 
-@pytest.mark.timeout(1800)  # 75 processes, most of which import torch: four and a half minutes of one core
+@pytest.mark.timeout(1800)  # 75 stages
 def test_an_experiment_tunes_trains_compares_and_goes_on(
     services: Services, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
