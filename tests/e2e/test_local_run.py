@@ -1,6 +1,5 @@
 """The whole pipeline through the command line, with a tiny budget, against the real S3 and MLflow servers."""
 
-import json
 import os
 import signal
 import subprocess
@@ -145,18 +144,16 @@ def test_a_second_run_reuses_data_and_sft_and_trains_gift_again(
 
 
 def test_a_failing_stage_is_named_with_its_words_and_nothing_is_left_running(
-    services: Services, tmp_path: Path
+    first: subprocess.CompletedProcess[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = tmp_path / "own.jsonl"
-    rows = [{"question": f"What is {i}?", "answer": f"It is {i}.\n#### {i}"} for i in range(40)]
-    own.write_text("".join(json.dumps(row) + "\n" for row in rows[:30]))
-    heldout = tmp_path / "heldout.jsonl"
-    heldout.write_text("".join(json.dumps(row) + "\n" for row in rows[30:]))
-    data = f"{{source: jsonl, train_file: {own}, heldout_file: {heldout}}}"
-    finished = _gift_run(tmp_path / "runs", f"data={data}", "rollout.max_prompt_tokens=3", "sft.steps=1")
+    """What comes before the stage is there from the first run."""
+    (tmp_path / "own_reward.py").write_text("def broken(completion, problem):\n    return float('nan')\n")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    finished = _gift_run(tmp_path / "runs", "rewards=[{kind: function, function: 'own_reward:broken'}]")
     assert finished.returncode == 1
     assert "stage train-policy failed" in finished.stderr
-    assert "rollout.max_prompt_tokens is 3" in finished.stderr
+    assert "own_reward:broken" in finished.stderr
+    assert " nan " in finished.stderr
     assert "Traceback" not in finished.stderr
     (folder,) = (tmp_path / "runs").iterdir()
     assert "evaluate" not in finished.stdout
