@@ -7,9 +7,9 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 INSTALLED := .venv/installed
 PYTEST := $(BIN)/python -m pytest
-# As servers and subprocesses leave much of one core idle; the tests of a file share what it sets up. In their order, as
-# files with few tests are the long ones, which must not come last.
-IN_TWO_PROCESSES := -n 2 --dist loadfile --no-loadscope-reorder
+# The tests of a file share what it sets up, and those with Docker follow one another (tests/conftest.py). In their order,
+# as files with few tests are the long ones, which must not come last.
+IN_PROCESSES := --dist loadfile --no-loadscope-reorder
 
 .PHONY: run check test lint install lock clean
 
@@ -21,11 +21,11 @@ run: install
 
 # A test that takes longer than the limit is marked `slow`.
 check: lint
-	$(PYTEST) $(IN_TWO_PROCESSES) -m "not slow" --timeout 20
+	$(PYTEST) -n 2 $(IN_PROCESSES) -m "not slow" --timeout 20
 
+# One process more than cores: servers, subprocesses and containers leave much of them idle.
 test: lint
-	$(PYTEST) $(IN_TWO_PROCESSES) -m "not docker"
-	$(PYTEST) -m docker
+	$(PYTEST) -n 3 $(IN_PROCESSES)
 
 lint: install
 	$(BIN)/ruff check .

@@ -4,11 +4,14 @@ Each is there once for the whole session. Without a Docker engine, or a base ima
 the reason; where CI is set, they fail.
 """
 
+import functools
 import os
+import re
 import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NoReturn
 
 # Read when torch, the hub client and MLflow are imported, so set before anything else is.
@@ -17,6 +20,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from gift.errors import GiftError
 from pipelines.images.describe import Image, built_image
@@ -37,18 +42,33 @@ SLOW_MODULES = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """`make check` leaves out what is marked `slow`: for what a test or its file uses, or by hand.
-
-    `make test` runs what is marked `docker` one after the other: the engine has one image and one network for all.
-    """
-    functions = [item for item in items if isinstance(item, pytest.Function)]
-    with_docker = {item.path for item in functions if "needs_docker" in item.fixturenames}
-    for item in functions:
+    """`make check` leaves out what is marked `slow`: for what a test or its file uses, or by hand."""
+    for item in items:
+        if not isinstance(item, pytest.Function):
+            continue
         used = {getattr(thing, "__module__", None) for thing in vars(item.module).values()}
         if SLOW_FIXTURES & set(item.fixturenames) or SLOW_MODULES & used:
             item.add_marker(pytest.mark.slow)
-        if item.path in with_docker:
+        if _uses_docker(item.path):
             item.add_marker(pytest.mark.docker)
+
+
+@functools.cache
+def _uses_docker(test_file: Path) -> bool:
+    return re.search(r"\b(needs_docker|gift_image)\b", test_file.read_text(encoding="utf-8")) is not None
+
+
+class ScopesOfTests(LoadFileScheduling):
+    """What runs in one process, one after the other: the tests of a file, as they share what it sets up, and all tests
+    with Docker, as the engine has one image and one network for all."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return "docker" if _uses_docker(self.config.rootpath / file) else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ScopesOfTests | None:
+    return ScopesOfTests(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,8 @@ from pipelines.local.services import Services, start_services, stop_services
 from pipelines.machine.docker_engine import docker_engine
 from pipelines.machine.processes import free_ports
 
+pytestmark = pytest.mark.timeout(1800)  # the first test builds the image, beside others that work
+
 TINY = (
     "registered_model=gift-docker",
     "experiment=gift-docker",
@@ -115,7 +117,7 @@ def finished(docker_services: Services, tmp_path_factory: pytest.TempPathFactory
     watcher.start()
     try:
         with start(docker_services, runs) as process:
-            output, errors = process.communicate(timeout=840)
+            output, errors = process.communicate(timeout=1500)
     finally:
         over.set()
         watcher.join()
@@ -221,7 +223,7 @@ def test_sigterm_ends_the_containers_and_says_so_to_mlflow(docker_services: Serv
 def test_a_stage_that_needs_more_memory_than_allowed_is_told_so(docker_services: Services, tmp_path: Path) -> None:
     limits = [f"cluster.{kind}.memory_gib=0.05" for kind in ("light", "model", "training")]
     with start(docker_services, tmp_path, *limits, "cluster.shared_memory_gib=0.01") as process:
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=300)
     assert process.returncode == 1
     assert "it ran out of memory: a container of this run may use 0.05 GiB" in errors
     assert "Traceback" not in errors
@@ -232,7 +234,7 @@ def test_running_services_elsewhere_are_not_taken_over(gift_image: Image, tmp_pa
     try:
         services = start_services(tmp_path / "state", s3_port=s3_port, mlflow_port=mlflow_port)
         with start(services, tmp_path / "runs") as process:
-            _, errors = process.communicate(timeout=120)
+            _, errors = process.communicate(timeout=300)
     finally:
         stop_services(tmp_path / "state")
     assert process.returncode == 1
