@@ -149,11 +149,11 @@ class Training:
     """One finished training job."""
 
     def __init__(self, job: Job, folder: Path) -> None:
-        self._job, self._folder = job, folder
+        self.job, self.folder = job, folder
         self.metrics = {name: [value for _, value in history] for name, history in job.history().items()}
 
     def weights(self) -> dict[str, torch.Tensor]:
-        return self._job.weights(self._folder)
+        return self.job.weights(self.folder)
 
 
 def train(module: str, inputs: Path, folder: Path, *overrides: str) -> Training:

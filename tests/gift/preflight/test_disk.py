@@ -4,7 +4,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from tiny_jobs import Job, write_inputs
+from tiny_jobs import Training, train, train_together, write_inputs
 
 from gift.config import ModelReward, ModelShape, RunConfig, load_profile, profile_names
 from gift.conversion.hugging_face import convert_checkpoint
@@ -38,8 +38,9 @@ CASES = {
     "zero 1, bf16": ("compute.zero_stage=1", "compute.precision=bf16", "conversion.precision=bf16"),
     "zero 2": ("compute.zero_stage=2",),
     "zero 3": ("compute.zero_stage=3",),
-    "zero 2, two nodes": ("compute.zero_stage=2", "compute.nodes=2"),
 }
+TWO_NODES = ("compute.zero_stage=2", "compute.nodes=2")
+SFT = "gift.training.sft"
 
 
 def bytes_below(folder: Path) -> int:
@@ -58,14 +59,19 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_inputs(tmp_path_factory.mktemp("inputs"), *SIZE)
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.fixture(scope="module")
+def trained(services: Services, base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Training]:
+    folder = tmp_path_factory.mktemp("jobs")
+    on_one_node = train_together(base, folder, {case: (SFT, *SIZE, *settings) for case, settings in CASES.items()})
+    return on_one_node | {"two nodes": train(SFT, base, folder / "two nodes", *SIZE, *TWO_NODES)}
+
+
+@pytest.mark.parametrize("case", [*CASES, "two nodes"])
 def test_the_estimate_is_what_training_and_conversion_leave_on_the_disk(
-    services: Services, base: Path, tmp_path: Path, case: str
+    trained: dict[str, Training], base: Path, tmp_path: Path, case: str
 ) -> None:
-    job = Job(base, *SIZE, *CASES[case])
+    job, folder = trained[case].job, trained[case].folder
     config, nodes = job.config, job.config.compute.nodes
-    folder = tmp_path / "job"
-    job.attempt("gift.training.sft", folder)
     parts, parameters = parts_of(config), parameter_count(_shape(config))
 
     assert bytes_below(base / "base") == pytest.approx(parts["prepare-model"]["model"], rel=TOLERANCE)
