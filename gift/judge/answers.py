@@ -100,13 +100,13 @@ def last_boxed(text: str) -> str | None:
     if not boxes:
         return None
     last = next((place for place in range(len(boxes) - 1, -1, -1) if not boxes[place].is_prose(text)), len(boxes) - 1)
-    joined = [boxes[last]]
+    joined = [boxes[last]]  # from the last to the first
     for box in reversed(boxes[:last]):
-        between = text[box.end : min(joined[0].start, box.end + _LONGEST_PROSE)]
+        between = text[box.end : min(joined[-1].start, box.end + _LONGEST_PROSE)]
         if not (between.strip(" $") and _BETWEEN_BOXES.fullmatch(between)):
             break
-        joined.insert(0, box)
-    return ", ".join(dict.fromkeys(text[box.first : box.last] for box in joined))
+        joined.append(box)
+    return ", ".join(dict.fromkeys(text[box.first : box.last] for box in reversed(joined)))
 
 
 @dataclass(frozen=True)
@@ -184,8 +184,9 @@ def _of_sentence(line: str) -> str:
 
 
 def _without_closing_point(text: str) -> str:
-    r"""`\,` and `\right.` are LaTeX, and no points."""
-    bare = text.rstrip(".,")
+    r"""`\,` and `\right.` are LaTeX, and no points; `...` says that something follows."""
+    bare = text.rstrip(",")
+    bare = bare if bare.endswith("..") else bare.removesuffix(".").rstrip(",")
     if bare.endswith(("\\", r"\right")) and bare != text:
         bare = text[: len(bare) + 1]
     return bare
