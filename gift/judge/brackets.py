@@ -70,13 +70,13 @@ def bracketed(text: str) -> tuple[str, list[str]] | None:
     return None
 
 
-def matrix_cells(text: str) -> tuple[bool, list[list[str]]] | None:
-    """Whether a matrix stands for its determinant, and its rows of cells; None where `text` is no matrix."""
-    found = _MATRIX.fullmatch(text)
+def matrix_cells(text: str) -> tuple[str, list[list[str]]] | None:
+    """`v` or `V` where a matrix stands for its determinant or norm, and its rows of cells; None for other texts."""
+    found = _MATRIX.fullmatch(inside_of(text, "[", "]") or text)
     if found is None:
         return None
     rows = [row.split("&") for row in found.group(2).split(r"\\") if row.strip()]
-    return found.group(1) in ("vmatrix", "Vmatrix"), rows
+    return found.group(1)[0] if found.group(1) in ("vmatrix", "Vmatrix") else "", rows
 
 
 def _depths(text: str) -> list[int]:
@@ -89,7 +89,8 @@ def _depths(text: str) -> list[int]:
 
 
 def _both_signs(item: str) -> list[str]:
-    if r"\pm" not in item and r"\mp" not in item:
+    """None of a set, which holds both; nor of two signs, which may or may not depend on each other."""
+    if max(item.count(r"\pm"), item.count(r"\mp")) != 1 or inside_of(item, r"\{", r"\}") is not None:
         return [item]
     upper = item.replace(r"\pm", "+").replace(r"\mp", "-")
     lower = item.replace(r"\pm", "-").replace(r"\mp", "+")

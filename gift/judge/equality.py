@@ -11,7 +11,6 @@ Left out: partial credit, sets given by a property, and proofs.
 import re
 from collections.abc import Sequence
 
-from gift.judge.answers import without_thousands_commas
 from gift.judge.brackets import bracketed, closing, inside_of, list_items, matrix_cells, split_at
 from gift.judge.expressions import proportional, same_value
 from gift.judge.notation import normal
@@ -21,6 +20,13 @@ from gift.judge.units import split_unit
 LONGEST_ANSWER = 2000
 """Characters; what is longer is compared as text."""
 _UNION = re.compile(r"\\cup(?![a-zA-Z])")
+# A number whose comma parts its digits in threes, where neither brackets nor other commas make a list of it.
+_GROUPED = re.compile(r"([^\d,(\[{]*)([1-9]\d{0,2}(?:,\d{3})+(?![\d,]))([^,]*)")
+_AND = re.compile(r"(?<![\w\\])and(?!\w)")
+_OR = re.compile(r"\s*,?\s*(?<![\w\\])or(?!\w)\s*")
+_LONGEST_PRODUCT = 3
+_SPACE = re.compile(r"\s*([^\w\s])\s*")
+_ABOUT = re.compile(r"(?:[\d.,()+ ^{}-]|\\cdot|\\ldots)+")
 _WORDS = re.compile(r"[^\W\d_](?:[^\W\d_]|[ .,'’-])*")
 
 
@@ -39,9 +45,11 @@ def equal(answer: str, reference: str) -> bool:
 
 def _same(a: str, b: str) -> bool:
     a, b = _bare(a), _bare(b)
-    if a == b or not a or not b:
-        return a == b != ""
-    for compare in (_as_lists, _as_relations, _as_unions, _as_brackets, _as_matrices, _as_words):
+    if not a or not b:
+        return False
+    if _SPACE.sub(r"\1", a) == _SPACE.sub(r"\1", b):
+        return True
+    for compare in (_as_alternatives, _as_lists, _as_relations, _as_unions, _as_brackets, _as_matrices, _as_words):
         verdict = compare(a, b)
         if verdict is not None:
             return verdict
@@ -53,7 +61,7 @@ def _bare(text: str) -> str:
     before = None
     while text != before:
         before = text
-        text = text.strip().removesuffix(".").rstrip(" ,;")
+        text = text.strip().removeprefix("=").removesuffix(".").rstrip(" ,;")
         if text.startswith(r"\text{") and closing(text, 5) == len(text) - 1:
             text = text[6:-1]
         for opening, end in (("(", ")"), ("{", "}")):
@@ -62,20 +70,55 @@ def _bare(text: str) -> str:
                 text = inner
             elif inner is not None and opening == "{":
                 text = rf"\{{{inner}\}}"
-        text = without_thousands_commas(text)
+        if grouped := _GROUPED.fullmatch(text):
+            text = grouped[1] + grouped[2].replace(",", "") + grouped[3]
     return text
 
 
+def _as_alternatives(a: str, b: str) -> bool | None:
+    """`x < 1 or x > 5` is a union of intervals, and not `x < 1 and x > 5`."""
+    one, other = _alternatives(a), _alternatives(b)
+    if one is None and other is None:
+        return None
+    if one is not None and other is not None:
+        return _same_items(one, other)
+    known, rest = (one, b) if one is not None else (other or [], a)
+    parts, signs = split_at(_UNION, rest)
+    if signs:
+        return _same_items(known, parts)
+    return False if split_at(_AND, rest)[1] else None
+
+
+def _alternatives(text: str) -> list[str] | None:
+    parts, signs = split_at(_OR, text)
+    relations = [relation for part in parts if (relation := read_relation(part)) and relation.interval]
+    alike = len({relation.variable for relation in relations}) == 1 and len(relations) == len(parts)
+    return parts if signs and alike else None
+
+
 def _as_lists(a: str, b: str) -> bool | None:
-    one, other = list_items(a), list_items(b)
+    one, other = _items(a), _items(b)
     if len(one) == len(other) == 1 or all(_words(item) for item in (*one, *other)):
         return None
-    one, other = _without_their_name(one), _without_their_name(other)
+    if len({name for item in (*one, *other) if (name := _name(item))}) == 1:
+        one, other = _without_their_name(one), _without_their_name(other)
     if len(one) > 1 and len(other) > 1:
         return _same_items(one, other)
     (lone,), items = (one, other) if len(one) == 1 else (other, one)
-    brackets = bracketed(lone)
-    return brackets is not None and brackets[0] == r"\{\}" and _same_items(brackets[1], items)
+    kind, held = bracketed(lone) or ("", [])
+    if kind == "()" and _are_named(items):
+        return len(held) == len(items) and all(map(_same, held, items))
+    return kind == r"\{\}" and _same_items(held, items)
+
+
+def _items(text: str) -> list[str]:
+    """The items of a list, as which `(x, y) = (1, 2)` counts."""
+    relation = read_relation(text)
+    if relation is not None and relation.name and len(relation.values) == 1:
+        names, values = bracketed(relation.name), bracketed(relation.values[0])
+        if names and values and names[0] == values[0] == "()" and len(names[1]) == len(values[1]):
+            return [f"{name} = {value}" for name, value in zip(names[1], values[1], strict=True)]
+    return list_items(text)
 
 
 def _without_their_name(items: list[str]) -> list[str]:
@@ -106,8 +149,12 @@ def _same_items(one: Sequence[str], other: Sequence[str]) -> bool:
 
 
 def _are_named(items: Sequence[str]) -> bool:
-    relations = [read_relation(item) for item in items]
-    return any(relation is not None and relation.name is not None for relation in relations)
+    return any(_name(item) is not None for item in items)
+
+
+def _name(text: str) -> str | None:
+    relation = read_relation(text)
+    return None if relation is None else relation.name
 
 
 def _as_relations(a: str, b: str) -> bool | None:
@@ -125,6 +172,8 @@ def _value(relation: Relation) -> str | None:
     """What a chain of equal sides comes to; None where they differ, or only one side of no name is there."""
     first, *others = relation.values or ("",)
     if not first or not (others or relation.name or r"\approx" in relation.operators):
+        return None
+    if not all(_ABOUT.fullmatch(split_unit(side)[0]) for side in relation.approximations):
         return None
     return first if all(_same(first, other) for other in others) else None
 
@@ -176,14 +225,22 @@ def _as_matrices(a: str, b: str) -> bool | None:
 
 def _as_words(a: str, b: str) -> bool | None:
     one, other = _words(a), _words(b)
-    return None if one is None and other is None else one == other
+    if one is None or other is None:
+        return None if max(len(one or ""), len(other or "")) <= _LONGEST_PRODUCT else False
+    return one == other
 
 
 def _words(text: str) -> str | None:
     """`text` in one form if it is words; two letters may be a product, three are read in their order."""
     text = re.sub(r"\\text\s*\{([^{}]*)\}", r"\1", text).strip().removesuffix(".")
-    is_words = _WORDS.fullmatch(text) is not None and sum(map(str.isalpha, text)) > 2
-    return " ".join(text.casefold().split()) if is_words else None
+    word = " ".join(text.casefold().split())
+    if word in ("no", "yes", "dne"):
+        return word
+    if _WORDS.fullmatch(text) is None or sum(map(str.isalpha, text)) < _LONGEST_PRODUCT:
+        return None
+    if text.islower() and all(len(piece) == 1 for piece in text.split()):
+        return None  # `x y z`
+    return text if len(word) == _LONGEST_PRODUCT and text.isupper() else word
 
 
 def _as_quantities(a: str, b: str) -> bool:
@@ -195,7 +252,10 @@ def _as_quantities(a: str, b: str) -> bool:
         return True
     if not unit and other_unit == "percent" and _is_percentage(other, one):
         return True
-    return _same(one, other) if (one, other) != (a, b) else same_value(one, other)
+    if (one, other) == (a, b):
+        return same_value(one, other)
+    counted = [value for value, sign in ((one, unit), (other, other_unit)) if sign]
+    return not any(split_unit(_bare(value))[1] for value in counted) and _same(one, other)
 
 
 def _is_percentage(percentage: str, number: str) -> bool:

@@ -1,7 +1,7 @@
 r"""Whether two expressions have the same value, everywhere: math-verify's parser reads them, numbers decide.
 
 Each is read whole or not at all. Numbers are compared exactly; expressions with letters at points of the real line,
-to 30 digits, where both are defined. Letters are real; `i` is the imaginary unit, `e` Euler's number.
+to 100 digits, where both are defined. Letters are real; `i` is the imaginary unit, `e` Euler's number.
 
 A decimal stands for what rounds (or is cut) to it if it has at least six significant digits: `0.333333` is `1/3`, and
 `0.33` is not.
@@ -20,7 +20,7 @@ from latex2sympy2_extended.latex2sympy2 import ConversionConfig, latex2sympy
 from gift.judge.notation import FUNCTIONS, exact_numbers
 
 SIGNIFICANT_DIGITS = 6
-_DIGITS = 30
+_DIGITS = 100
 _READING = ConversionConfig(lowercase_symbols=False)
 _NUMBER = re.compile(r"([+-]?)\s*(\d+)(?:\s*/\s*(\d+)|\.(\d*))?")
 _FRACTION = re.compile(r"([+-]?)\s*\\frac\{\s*([+-]?\d+)\s*\}\{\s*([+-]?\d+)\s*\}")
@@ -42,9 +42,19 @@ _LETTERS = frozenset(
     )
 )
 _LETTER = re.compile(r"\\([a-zA-Z]+)(?:_\{([^{}]*)\})?")
+_CURRENT = re.compile(r"\\[a-zA-Z]+|_\{[^{}]*\}|I")
 _TOKEN = re.compile(r"\\(?:[a-zA-Z]+|.)|[a-zA-Z]+|\d+|.")
+_PAIRS = (("(", ")"), ("[", "]"), ("{", "}"))
 _PLAIN_CHARACTERS = frozenset("+-/^_!|(){}[]=,<> ")
 _LONGEST_PRODUCT_OF_LETTERS = 3
+# What the parser takes for something else.
+_AMBIGUOUS = re.compile(
+    r"\d \d|(?<![\d.])0[A-Za-z]"  # two numbers, another base
+    r"|\d\s*_|(?<![A-Za-z]\^)[({]\d+[)}]\s*_|\^\{?\s*(?:T|\*)"  # `(10)_2`, transposed
+    r"|\^\{[^{}]*\}\s*\^|!\s*!"  # `2^3^2`, `5!!`
+    r"|/\s*d[a-z]|\}\{\s*d\s*[a-z]|^\[[^\[\]]*\]$"  # derivatives, other brackets
+    r"|\\(?:sin|cos|tan|cot|sec|csc)(?![a-z]).*\^\{\\circ\}"
+)
 _EXPONENT = re.compile(r"\^\{?\s*\(?(\d+)\)?(?:\s*\^\s*\{?\s*(\d+))?")
 _LARGEST_EXPONENT = 10_000
 # Real, irrational to the reader and far from each other; the signs differ from point to point.
@@ -98,12 +108,17 @@ def read(text: str) -> Any:
         return None
     if not isinstance(expression, sympy.Expr) or expression.has(sympy.zoo, sympy.nan):
         return None
-    return expression.subs(sympy.Symbol("i", real=True), sympy.I)
+    expression = expression.subs(sympy.Symbol("i", real=True), sympy.I)
+    return expression.doit() if expression.has(sympy.Sum, sympy.Product) else expression
 
 
 def _is_understood(text: str) -> bool:
     """Every token has one meaning, here and for the parser (which reads `3 4` as a sum, and drops the T of `A^T`)."""
-    if re.search(r"\d \d|\d\s*_|\^\{?\s*(?:T|\*)", text) or _is_huge(text):
+    if (
+        _AMBIGUOUS.search(text)
+        or _is_huge(text)
+        or any(text.count(left) != text.count(right) for left, right in _PAIRS)
+    ):
         return False
     for token in _TOKEN.findall(re.sub(r"_\{[A-Za-z]+\}", "", text)):
         if token.isdigit():
@@ -126,12 +141,14 @@ def _is_huge(text: str) -> bool:
 
 
 def _explicit(text: str) -> str:
-    """Products that the parser would take for mixed numbers, and letters that it takes for constants."""
+    """`1/2x` as half of x, products that look like mixed numbers, and letters that the parser takes for constants."""
+    text = re.sub(r"(?<![\d./^}])(\d+)\s*/\s*(\d+)(?=\s*(?:[A-Za-z]|\\[a-z]))", r"\\frac{\1}{\2}", text)
     text = re.sub(r"(?<=[\d)])\s*\(", r"\\cdot (", text)
     text = re.sub(r"(\d)\s*\\(frac|sqrt|binom)", r"\1\\cdot \\\2", text)
     text = re.sub(r"\)\s*(?=\d|\\frac)", r")\\cdot ", text)
     text = re.sub(r"(?<!sqrt)\[([^\[\],]*)\]", r"(\1)", text)
     text = _LETTER.sub(lambda found: f" g_{{{found[1]}{found[2] or ''}}}" if found[1] in _LETTERS else found[0], text)
+    text = _CURRENT.sub(lambda found: " g_{I}" if found[0] == "I" else found[0], text)
     return text.replace(r"^{\circ}", "")
 
 
@@ -195,8 +212,8 @@ def _identical(a: sympy.Expr, b: sympy.Expr) -> bool:
 def _same_constant(a: sympy.Expr, b: sympy.Expr) -> bool:
     if a in (sympy.oo, -sympy.oo) or b in (sympy.oo, -sympy.oo):
         return False  # equal ones are gone by now
-    if a.is_Rational and b.is_Rational:
-        return False
+    if a.is_rational and b.is_rational:
+        return bool(a.doit() == b.doit())
     one, other = _complex(a), _complex(b)
     if one is None or other is None:
         return False
@@ -214,7 +231,10 @@ def _points(symbols: set[sympy.Symbol]) -> list[dict[sympy.Symbol, sympy.Rationa
 
 
 def _complex(expression: sympy.Expr) -> sympy.Expr | None:
-    """The number that it is, to 30 digits; None where it is none."""
+    """The number that it is; None where it is none, as a sum up to a fraction, on which sympy would recurse."""
+    for total in expression.atoms(sympy.Sum, sympy.Product):
+        if any(limit.is_integer is False for _, *limits in total.limits for limit in limits):
+            return None
     value = expression.doit().evalf(_DIGITS, chop=False)
     parts = value.as_real_imag()
     if not all(part.is_Float or part.is_Rational for part in parts):

@@ -28,6 +28,7 @@ _SIGNS = {
     **{"∞": r"\infty ", "≤": r"\le ", "⩽": r"\le ", "≥": r"\ge ", "⩾": r"\ge ", "≠": r"\ne ", "≈": r"\approx "},
     **{"∈": r"\in ", "∪": r"\cup ", "∩": r"\cap ", "∅": r"\emptyset ", "±": r"\pm ", "∓": r"\mp ", "°": r"^{\circ}"},
     **{"√": r"\sqrt ", "∛": r"\sqrt[3]", "∖": r"\setminus ", "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "…": r"\ldots "},
+    **{"⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ", "’": "'", "ε": r"\epsilon "},
     **{"⟨": r"\langle ", "⟩": r"\rangle ", "∑": r"\sum ", "′": "'", "€": r"\text{euro}", "£": r"\text{pound}"},
     **{"π": r"\pi ", "θ": r"\theta ", "α": r"\alpha ", "β": r"\beta ", "γ": r"\gamma ", "δ": r"\delta ", "φ": r"\phi "},
     **{"λ": r"\lambda ", "μ": r"\mu ", "σ": r"\sigma ", "ω": r"\omega ", "ρ": r"\rho ", "τ": r"\tau ", "Δ": r"\Delta "},
@@ -40,10 +41,10 @@ _THOUSANDS = re.compile(
     r"(?![\d,]|\{,\}|\\,\d)"
 )
 _DOLLARS = re.compile(r"(?<!\\)\$([^$]*)(?<!\\)\$")
-_MIXED_LATEX = re.compile(r"(?<![\d./}^_])(\d+)\s*\\frac\{(\d+)\}\{(\d+)\}")
-_MIXED_PLAIN = re.compile(r"(?<![\d./}^_])(\d+) (\d+)/(\d+)(?![\d.])")
-_DECIMAL = re.compile(r"(?<![\d.])(\d*)\.(\d+)(?![\d.])|(?<![\d.])(\d+)\.(?![\d.\\])")
-_REPEATING = re.compile(r"(?<![\d.])(\d*)\.(\d*)\\overline\{(\d+)\}")
+_MIXED_LATEX = re.compile(r"(?<![\d./}^_])(\d+)\s*\\frac\{(\d+)\}\{(\d+)\}(?!\s*[\^!])")
+_MIXED_PLAIN = re.compile(r"(?<![\d./}^_])(\d+) (\d+)/(\d+)(?![\d.]|\s*[\^!/])")
+_DECIMAL = re.compile(r"(?<![\d.])(?<!\d )(\d*)\.(\d+)(?![\d.]| \d)|(?<![\d.])(\d+)\.(?![\d.\\])")
+_REPEATING = re.compile(r"(?<![\d.])(\d*)\.(\d*)\\(?:overline|bar)\s*\{?(\d+)\}?")
 _SCIENTIFIC = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)[eE]([+-]?\d+)(?![\w.])")
 
 
@@ -54,7 +55,7 @@ def _rewrites(*pairs: tuple[str, str]) -> list[tuple[re.Pattern[str], str]]:
 _COSMETICS = _rewrites(
     (r"\\m?(?:left|right)\s*(?![a-zA-Z])\.?", ""),
     (r"\\(?:big|Big|bigg|Bigg)[lrm]?(?![a-zA-Z])", ""),
-    (r"(?<!\\)\\(?:!|displaystyle|textstyle|limits|nolimits|rm|bf|it)(?![a-zA-Z])", ""),
+    (r"(?<!\\)\\(?:!|displaystyle|textstyle|limits|nolimits|large|Large|rm|bf|it)(?![a-zA-Z])", ""),
     (r"(?<!\\)\\(?:[,;: >]|q?quad(?![a-zA-Z])|thinspace|enspace)|~", " "),
     (r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
     (r"\\[dt]binom(?![a-zA-Z])", r"\\binom"),
@@ -71,10 +72,16 @@ _COSMETICS = _rewrites(
     (r"\\(?:backslash|smallsetminus)(?![a-zA-Z])", r"\\setminus "),
     (r"\\(?:varnothing)(?![a-zA-Z])", r"\\emptyset "),
     (r"\\(?:dots|cdots|dotsc|dotsb)(?![a-zA-Z])|\.\.\.", r"\\ldots "),
+    (r"(\d*\.\d*?)(\d)\2\2+\s*\\ldots ?$", r"\1\\overline{\2}"),
     (r"\\iff(?![a-zA-Z])", r"\\Leftrightarrow "),
     (r"\\(?:times|ast)(?![a-zA-Z])|\*(?!\*)(?<!\*\*)", r"\\cdot "),
     (r"\*\*", "^"),
     (r"\\div(?![a-zA-Z])", "/"),
+    (r"(?<=\d)\s*x\s*(?=10\s*\^)", r"\\cdot "),
+    (r"\\(?:lor|vee)(?![a-zA-Z])", " or "),
+    (r"\\lg(?![a-zA-Z])", r"\\log_{10} "),
+    (r"\\[pb]mod\s*\{?(\w+)\}?", r"\\pmod{\1}"),
+    (r"\\\{\s*\\\}", r"\\emptyset "),
     (r"\\colon(?![a-zA-Z])", ":"),
     (r"\^\s*(?:\{\s*)?(?:\\circ|\\degree)\s*\}?|\\degree(?![a-zA-Z])", r"^{\\circ}"),
     (r"\\var(phi|epsilon|theta|rho)(?![a-zA-Z])", r"\\\1"),
@@ -92,6 +99,9 @@ _SCRIPTS = _rewrites(
     (r"\s*_\s*(\d+|[A-Za-z])", r"_{\1}"),
     (r"\s*_\{\s*\\([a-zA-Z]+)\s*\}", r"_{\1}"),
 )
+_TRIGONOMETRIC = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![a-zA-Z])")
+_DEGREES = re.compile(r"(\d+(?:\.\d+)?)\s*\^\{\\circ\}")
+_UNIT_LETTERS = frozenset("mgshLJNWV")
 _ARGUMENTS = {r"\frac": 2, r"\binom": 2, r"\sqrt": 1}
 
 
@@ -112,13 +122,15 @@ def normal(text: str) -> str:
     text = _round_exponents(text)
     for pattern, replacement in _SCRIPTS:
         text = pattern.sub(replacement, text)
+    if _TRIGONOMETRIC.search(text):
+        text = _DEGREES.sub(r"(\\frac{\1\\pi}{180})", text)
     text = " ".join(text.split())
     return text if text.endswith("\\\\") else text.removesuffix("\\").rstrip()
 
 
 def exact_numbers(text: str) -> str:
     r"""Decimals, powers of ten and mixed numbers as fractions: `1.5` is `(\frac{15}{10})`, `4\frac{1}{2}` `(4+…)`."""
-    text = _SCIENTIFIC.sub(r"\1\\cdot 10^{\2}", text)
+    text = _SCIENTIFIC.sub(r"(\1\\cdot 10^{\2})", text)
     text = _REPEATING.sub(_repeating, text)
     text = _MIXED_LATEX.sub(_mixed, text)
     text = _MIXED_PLAIN.sub(_mixed, text)
@@ -148,7 +160,9 @@ def _roman(found: re.Match[str]) -> str:
     if content in FUNCTIONS:
         return rf"\{content} "
     if content.strip("., ").casefold() in ("and", "or"):
-        return ", "
+        return f" {content.strip('., ').casefold()} "
+    if re.search(r"\d\s*$", found.string[: found.start()]) and content in _UNIT_LETTERS:
+        return rf" \text{{{content}}}"
     if re.fullmatch(r"[A-Za-z]|[^A-Za-z]*", content) and not found.group().startswith((r"\text{ ", r"\mathrm{ ")):
         return f" {content} "
     return rf" \text{{{content}}}"

@@ -11,17 +11,19 @@ from gift.judge.notation import FUNCTIONS
 
 FLIPPED = {"<": ">", ">": "<", r"\le": r"\ge", r"\ge": r"\le"}
 _OPERATOR = re.compile(r"\\(?:le|ge|ne|in|approx)(?![a-zA-Z])|[<>=]")
-_NO_FUNCTION = "|".join(rf"{name}(?![a-zA-Z])" for name in FUNCTIONS)
+_NO_NAME = "|".join(
+    rf"{name}(?![a-zA-Z])" for name in (*FUNCTIONS, "pi", "infty", "not", "neg", "lnot", "forall", "exists", "nexists")
+)
 _WORD = (
-    rf"(?:[A-Za-z]+|\\(?!{_NO_FUNCTION})[a-zA-Z]+(?:\s+[A-Za-z])?"
+    rf"(?:[A-Za-z]+|\\(?!{_NO_NAME})[a-zA-Z]+(?:\s+[A-Za-z])?"
     r"|(?:\\(?:angle|triangle|overline|vec|hat|bar|text|max|min)\s*)+\{?[A-Za-z ]*\}?)"
     r"(?:_\{[^{}]*\})?'*(?:\s*\(\s*[A-Za-z\d](?:\s*,\s*[A-Za-z\d])*\s*\))?"
 )
 """`x`, `a_{n}`, `\angle ABC`, `f(x)`, `Area`."""
 _NAME = re.compile(
-    rf"{_WORD}|\({_WORD}(?:\s*,\s*{_WORD})*\)|\|{_WORD}\||{_WORD}\s*[:/]\s*{_WORD}|\\frac\{{{_WORD}\}}\{{{_WORD}\}}"
+    rf"{_WORD}|\({_WORD}(?:\s*,\s*{_WORD})*\)|\|(?![a-z]\|){_WORD}\||{_WORD}\s*[:/]\s*{_WORD}|\\frac\{{{_WORD}\}}\{{{_WORD}\}}"
 )
-"""And `(x, y)`, `|AB|`, `a : b`."""
+"""And `(x, y)`, `|AB|`, `a : b`; `|x| = 5` says less than what x is."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +42,18 @@ class Relation:
     def values(self) -> tuple[str, ...]:
         r"""The sides that must agree for any of them to be the value: `x = 1 + 1 = 2`. What comes after `\approx` need
         not. Empty where nothing is said to be equal, or a single side of no name is left."""
-        if not self._says_what_is:
-            return ()
-        first = 1 if self.name else 0
-        exact = next(
-            (place for place, operator in enumerate(self.operators) if operator == r"\approx"), len(self.sides)
-        )
-        return self.sides[first : max(exact, first) + 1]
+        return self.sides[1 if self.name else 0 : self._exact] if self._says_what_is else ()
+
+    @property
+    def approximations(self) -> tuple[str, ...]:
+        """The sides that only come close to its values."""
+        return self.sides[self._exact :]
+
+    @property
+    def _exact(self) -> int:
+        """How many sides come before those that are only close, its name among them; `x \\approx 3` says 3."""
+        places = (place for place, operator in enumerate(self.operators, 1) if operator == r"\approx")
+        return max(next(places, len(self.sides)), 2 if self.name else 1)
 
     @property
     def _says_what_is(self) -> bool:

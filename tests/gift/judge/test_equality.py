@@ -1,5 +1,6 @@
 r"""Right answers are right in whatever form they are written, wrong ones never are, whichever side is which."""
 
+import time
 from fractions import Fraction
 
 import pytest
@@ -30,6 +31,13 @@ def test_a_text_that_is_too_long_to_be_an_answer_is_only_compared_as_text() -> N
     long = "1+" * LONGEST_ANSWER + "1"
     assert equal(long, long)
     assert not equal(long, f"{LONGEST_ANSWER + 1}")
+
+
+@pytest.mark.parametrize("piece", ["°", r"\$", "(", "1 aaaa ", "x<1 or "])
+def test_what_only_repeats_itself_is_judged_soon(piece: str) -> None:
+    start = time.process_time()
+    assert not equal(piece * (LONGEST_ANSWER // len(piece)), "41")
+    assert time.process_time() - start < 5
 
 
 @settings(deadline=None)
