@@ -21,8 +21,9 @@ _BOX = re.compile(r"\\(?:boxed|fbox)(?![a-zA-Z])[ \t\n]{0,8}")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)  # escaped braces don't count
 _UNBRACED = re.compile(r"\\[a-zA-Z]+|[^\s{}\\$]+")
 _BETWEEN_BOXES = re.compile(r"(?:[\s$,;]|\\[,;:]|\\q?quad|and|or|\\text\s?\{[\s,]{0,4}(?:and|or)\s{0,4}\})+")
-_PROSE = re.compile(r"[^\d\\${}]*[A-Za-z]{2,} [^\d\\${}]*[A-Za-z]{2,}[^\d\\${}]*")
+_NO_PROSE = re.compile(r"[\d\\${}=]")
 _LONGEST_PROSE = 500
+_WORDS_OF_A_SENTENCE = 5
 _SPACES = re.compile(r"\s*")
 _CLOSED_BY = {"$$": "$$", "$": "$", r"\[": r"\]", r"\(": r"\)", "```": "```", "`": "`"}
 _OPENING = re.compile(r"```|\$\$|\\\[|\\begin\{([a-z]{1,10}\*?)\}")
@@ -122,10 +123,11 @@ class _Box:
         return _SPACES.fullmatch(text, self.first, self.last) is not None
 
     def is_prose(self, text: str) -> bool:
-        return (
-            self.last - self.first < _LONGEST_PROSE
-            and _PROSE.fullmatch(text[self.first : self.last].strip()) is not None
-        )
+        """A sentence and no answer: `no real solution` is one."""
+        if self.last - self.first > _LONGEST_PROSE:
+            return False
+        content = text[self.first : self.last]
+        return len(content.split()) >= _WORDS_OF_A_SENTENCE and _NO_PROSE.search(content) is None
 
 
 def _boxes(text: str) -> Iterator[_Box]:

@@ -9,6 +9,7 @@ from gift.config import load_profile
 from gift.errors import GiftError
 from gift.execution.stage import Stage
 from gift.execution.train_on_nodes import train_on_nodes
+from gift.patience import NO_PATIENCE
 from gift.storage import upload_directory
 from gift.tracking import StageRun
 
@@ -17,7 +18,7 @@ IMAGE = f"registry.example.org/gift@sha256:{'a' * 64}"
 
 def attempt(prefix: str) -> Any:
     config = load_profile("local", (f"storage.uri={prefix}", "compute.nodes=2"))
-    stage = Stage("train-sft", config, "run", "parent", StageRun("tracking"))
+    stage = Stage("train-sft", config, "run", "parent", StageRun("tracking"), NO_PATIENCE)
     return train_on_nodes(stage, "gift.training.sft", "s3://data", "s3://model", f"{prefix}/resume", f"{prefix}/own")
 
 

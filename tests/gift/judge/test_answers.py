@@ -46,6 +46,7 @@ def test_the_gsm8k_format(text: str, answer: str | None) -> None:
         (r"\boxed{42}. \boxed{}", "42"),
         (r"\boxed{42} \boxed{This is the end of the proof}", "42"),
         (r"\boxed{On a Monday}", "On a Monday"),
+        (r"\boxed{5}, but then \boxed{no real solution}", "no real solution"),
         (r"\boxed{\begin{pmatrix} 1 \\ 2 \end{pmatrix}}", r"\begin{pmatrix} 1 \\ 2 \end{pmatrix}"),
         (r"\boxed{}", None),
         (r"\boxed{42", None),
