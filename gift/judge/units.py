@@ -31,45 +31,31 @@ _SAME = {
 }
 _CANONICAL = {alias: unit for unit, aliases in _SAME.items() for alias in aliases}
 _PLAIN_UNITS = (
-    *("cm", "mm", "km", "kg", "mg", "ml", "ft", "lb", "lbs", "oz", "mi", "hr", "hrs", "min", "mins", "sec", "secs"),
-    *("mph", "kmh", "yd", "usd", "sq", "rad", "deg"),
+    *("cm", "deg", "ft", "hr", "hrs", "kg", "km", "kmh", "lb", "lbs", "mg", "mi", "min", "mins", "ml", "mm"),
+    *("mph", "oz", "rad", "sec", "secs", "sq", "usd", "yd"),
 )
+"""Those that may follow a number without a space."""
 # Other words of three letters at most may be products, as in `2 xy`.
 _SHORT_WORDS = (
-    *("of", "per", "a", "an", "the", "day", "men", "way", "cup", "box", "bag", "bit", "car", "egg", "pen"),
-    *(
-        *_PLAIN_UNITS,
-        "in",
-        "pts",
-        "cat",
-        "dog",
-        "boy",
-        "kid",
-        "row",
-        "set",
-        "pm",
-        "am",
-        "pct",
-        "cu",
-        "gal",
-        "old",
-        "all",
-    ),
+    *_PLAIN_UNITS,
+    *("a", "all", "am", "an", "bag", "bit", "box", "boy", "car", "cat", "cu", "cup", "day", "dog", "egg"),
+    *("gal", "in", "kid", "men", "of", "old", "pct", "pen", "per", "pm", "pts", "row", "set", "the", "way"),
 )
+# Words that change a value, hedge it, or are values themselves.
 _NO_UNIT = frozenset(
     (
-        *("and", "or", "not", "no", "if", "when", "where", "to", "than", "then", "else", "but", "maybe", "possibly"),
-        *("hundred", "thousand", "million", "billion", "trillion", "dozen", "half", "third", "quarter", "score", "k"),
-        *("times", "plus", "minus", "over", "divided", "squared", "cubed", "more", "less", "least", "most", "between"),
-        *("mod", "modulo", "factorial", "choose", "negative", "positive", "approximately", "about", "wrong"),
-        *("incorrect", "is", "are", "isn", "cannot", "never", "for", "with", "root", "remainder", "r", "x", "y", "z"),
-        *("above", "almost", "around", "base", "below", "billionth", "binary", "crore", "double", "doubled"),
-        *("e", "eight", "eighth", "eleventh", "except", "fifth", "five", "four", "fourth", "gross", "halve"),
-        *("halved", "hex", "hexadecimal", "hundredth", "i", "inverse", "lakh", "maximum", "millionth"),
-        *("minimum", "nearly", "nine", "ninth", "nor", "octal", "off", "one", "perhaps", "pi", "probably"),
-        *("reciprocal", "roughly", "seven", "seventh", "short", "six", "sixth", "ten", "tenth", "thousandth"),
-        *("three", "trillionth", "tripled", "twelfth", "twice", "two", "under", "unless", "upto", "versus"),
-        *("vs", "without", "xor", "zero"),
+        *("about", "above", "almost", "and", "approximately", "are", "around", "base", "below", "between"),
+        *("billion", "billionth", "binary", "but", "cannot", "choose", "crore", "cubed", "divided", "double"),
+        *("doubled", "dozen", "e", "eight", "eighth", "eleventh", "else", "except", "factorial", "fifth", "five"),
+        *("for", "four", "fourth", "gross", "half", "halve", "halved", "hex", "hexadecimal", "hundred"),
+        *("hundredth", "i", "if", "incorrect", "inverse", "is", "isn", "k", "lakh", "least", "less", "maximum"),
+        *("maybe", "million", "millionth", "minimum", "minus", "mod", "modulo", "more", "most", "nearly"),
+        *("negative", "never", "nine", "ninth", "no", "nor", "not", "octal", "off", "one", "or", "over"),
+        *("perhaps", "pi", "plus", "positive", "possibly", "probably", "quarter", "r", "reciprocal", "remainder"),
+        *("root", "roughly", "score", "seven", "seventh", "short", "six", "sixth", "squared", "ten", "tenth"),
+        *("than", "then", "third", "thousand", "thousandth", "three", "times", "to", "trillion", "trillionth"),
+        *("tripled", "twelfth", "twice", "two", "under", "unless", "upto", "versus", "vs", "when", "where"),
+        *("with", "without", "wrong", "x", "xor", "y", "z", "zero"),
     )
 )
 _ARTICLES = frozenset(("a", "an", "the", "of"))
