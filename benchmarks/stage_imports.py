@@ -7,7 +7,7 @@ second time most outputs are reused. Prints seconds and modules per stage, and t
 every process, and of every figure. So little training may leave the weights as they are: then the candidate is the SFT
 model, and its evaluation is reused the first time, too.
 
-Left out: the ranks of a training and torchrun (torch and DeepSpeed are what they are for), and the command line.
+Left out: the ranks of a training (torch and DeepSpeed are what they are for), and the command line.
 """
 
 import argparse
