@@ -5,11 +5,23 @@ whoever shows the output knows the stage and may replace the last live line by t
 stage never knows whether a terminal is at the other end. Imports no other room.
 """
 
+import logging
 import time
 from collections.abc import Sequence
 
 BANNER = "▶ "
 MARK = "· "
+TALKATIVE = ("botocore", "boto3", "s3transfer", "urllib3")
+
+
+def print_banner(name: str) -> None:
+    """The stage's first line; from here on libraries only speak up when something is wrong.
+
+    KFP's executor turns everybody's log on, and botocore then says at every client where it found its credentials.
+    """
+    for library in TALKATIVE:
+        logging.getLogger(library).setLevel(logging.WARNING)
+    print(f"{BANNER}{name}", flush=True)
 
 
 class Progress:

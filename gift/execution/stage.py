@@ -21,7 +21,7 @@ from gift.config import RunConfig, parse_config
 from gift.errors import GiftError
 from gift.execution.output import Output, address, content_digest
 from gift.patience import ServicePatience
-from gift.progress import BANNER
+from gift.progress import print_banner
 from gift.storage import compose_directory, download_directory, read_manifest, upload_directory
 from gift.tracking import StageRun, stage_run
 from gift.tracking.records import OUTPUT_DIGEST_TAG, OUTPUT_TAG, REUSED_TAG
@@ -161,7 +161,7 @@ def run_stage(
         SystemExit: with status 1 after one line on stderr, for a fault of the input or the surroundings.
     """
     name = "-".join(part for part in (function.__name__.replace("_", "-"), label) if part)
-    print(f"{BANNER}{name}", flush=True)
+    print_banner(name)
     with exit_on_fault():
         parsed = parse_config(config)
         patiently = ServicePatience.of(parsed)

@@ -7,7 +7,7 @@ from gift.config import RunConfig, parse_config
 from gift.errors import GiftError
 from gift.execution.stage import exit_on_fault
 from gift.patience import ServicePatience
-from gift.progress import BANNER
+from gift.progress import print_banner
 from gift.stages.champion import warn_if_not_comparable
 from gift.tracking import StageRecord, finish_parent_run, stage_records, start_parent_run
 from gift.webhook import RunEnd, post_run_end
@@ -24,7 +24,7 @@ def start_run(config: str, run_id: str) -> str:
 
     What would keep the gate from comparing with the champion is a printed line now, not a surprise after the training.
     """
-    print(f"{BANNER}start-run", flush=True)
+    print_banner("start-run")
     with exit_on_fault():
         if "{{" in run_id:
             raise GiftError(
@@ -44,7 +44,7 @@ def finish_run(config: str, run_id: str, state: str) -> None:
     The webhook in the environment, if any, is told, and what still trains on several nodes is cancelled; also when
     MLflow does not answer, which then fails the task.
     """
-    print(f"{BANNER}finish-run", flush=True)
+    print_banner("finish-run")
     with exit_on_fault(), ExitStack() as whatever_happens:
         parsed = parse_config(config)
         if parsed.compute.nodes > 1:

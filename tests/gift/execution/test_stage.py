@@ -1,5 +1,6 @@
 """What stages share: an output is made once for the same inputs, and a fault is one line and a failed MLflow run."""
 
+import logging
 import uuid
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from gift.errors import GiftError
 from gift.execution.output import Output, content_digest
 from gift.execution.stage import Stage, run_stage
 from gift.storage import read_manifest
+from gift.storage.client import connect
 from gift.tracking import start_parent_run
 from gift.tracking.records import stage_records
 
@@ -39,6 +41,17 @@ def make_text(stage: Stage, text: str, parents: str = "") -> str:
         return {"length": str(len(text))}
 
     return stage.make_once(_output({"text": text}, **{name: name for name in parents.split()}), make)
+
+
+def test_a_log_that_kfp_turns_on_has_no_word_of_the_libraries(
+    config: RunConfig, parent: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        connect()
+        assert "credentials" in caplog.text, "what botocore says of every client"
+        caplog.clear()
+        _run(make_text, config, parent, text="quiet")
+    assert {record.name.partition(".")[0] for record in caplog.records} == {"gift"}
 
 
 def test_the_same_inputs_are_made_once_and_other_inputs_again(config: RunConfig, parent: str, capsys) -> None:
