@@ -88,6 +88,7 @@ def test_what_can_be_earned_before_a_run_is_counted_after_it(
     assert counted or not heldout_verifier(answers).can_be_earned(reference)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answers", ["boxed", "answer"])
 def test_reward_and_benchmark_give_the_same_verdict_on_every_pair(scores: dict[str, Score], answers: str) -> None:
     pairs = [pair for table in (EQUAL, DIFFERENT) for group in table.values() for pair in group]

@@ -45,6 +45,7 @@ def test_the_formats_are_the_configuration_s() -> None:
         assert reward(responses) == [1.0, 1.0, 0.0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bomb", ["(9^{8})!", r"\binom{10^{8}}{10^{7}}"])
 def test_a_hostile_expression_is_tried_twice_and_is_an_error(
     reward: Reward, bomb: str, monkeypatch: pytest.MonkeyPatch
@@ -67,6 +68,7 @@ def test_a_hostile_expression_is_tried_twice_and_is_an_error(
     assert len(replacements) in (1, 2), "the second is only needed where something comes after it"
 
 
+@pytest.mark.slow
 def test_a_busy_machine_changes_no_verdict() -> None:
     """The limit is one of processor time; beside so many busy processes all takes three times as long."""
     busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2 * (os.cpu_count() or 1))]
