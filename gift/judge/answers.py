@@ -1,7 +1,8 @@
 r"""Finds the final answer that a response states, as text: after `####`, in `\boxed{}`, or after `Answer:`.
 
-What a comma in an answer means is decided here, and nowhere else: it is ignored where the answer is one number and the
-comma parts its digits in threes (`1,234`), and is part of the answer everywhere else (`(1,2)`, `0,1`, `12,34`).
+What a comma in a text means is decided here: it is ignored where the text is one number and the comma parts its digits
+in threes (`1,234`), and is part of the answer everywhere else (`(1,2)`, `0,1`, `12,34`). Only where mathematics is
+compared may more stand around such a number (`x = 1,234`; `gift.judge.equality`).
 
 The time it takes is linear in the text. Left out: guessing. A response that states its answer in none of the formats
 it was asked for has no answer.
@@ -25,7 +26,7 @@ _NO_PROSE = re.compile(r"[\d\\${}=]")
 _LONGEST_PROSE = 500
 _WORDS_OF_A_SENTENCE = 5
 _SPACES = re.compile(r"\s*")
-_CLOSED_BY = {"$$": "$$", "$": "$", r"\[": r"\]", r"\(": r"\)", "```": "```", "`": "`"}
+_CLOSED_BY = {"$$": "$$", r"\[": r"\]", "```": "```"}
 _OPENING = re.compile(r"```|\$\$|\\\[|\\begin\{([a-z]{1,10}\*?)\}")
 # Of a sentence with one verb, what follows it: `The largest $n$ is 34.`
 _SENTENCE = re.compile(
@@ -36,10 +37,12 @@ _VERB = re.compile(r"\b(?:is|are|was|were|equals|has|have|isn't|aren't)\b", re.I
 _MATH_MODE = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("```", "```"), ("`", "`"))
 # It can't begin with a 0: `0,123` is a decimal fraction to some people, and a pair to others.
 _GROUPED_NUMBER = re.compile(r"[+−-]?\\?\$?[+−-]?[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]*)?(?:\\?%)?")
-_LATEX_COMMA = r"(?:,\\! ?|\{,\})"
-# In LaTeX the comma itself says that it parts digits, so that the number may stand anywhere, as in a fraction.
-_GROUPED_IN_LATEX = re.compile(rf"(?<![\d.,}}!])[1-9]\d{{0,2}}(?:{_LATEX_COMMA}\d{{3}})+(?!\d|{_LATEX_COMMA}\d)")
-LONGEST_ANSWER = 10_000
+# LaTeX's own comma or a space says by itself that it parts digits, so that the number may stand anywhere.
+_PARTED_DIGITS = re.compile(
+    r"(?<![\d.,}!])[1-9]\d{0,2}(?:(?:,\\! ?\d{3})+|(?: ?\{, ?\}\d{3})+|(?:\\, ?\d{3})+|(?: \d{3})+)"
+    r"(?!\d| \d|,\\!|\{,\}\d|\\,\d)"
+)
+_SEARCHED = 10_000
 """Characters after `Answer:` in which an answer is looked for."""
 
 
@@ -65,7 +68,7 @@ def clean_answer(text: str) -> str:
             and left not in inside
         ):
             text = inside.strip()
-    return _GROUPED_IN_LATEX.sub(_without_latex_commas, _without_closing_point(text)).strip()
+    return without_parted_digits(_without_closing_point(text)).strip()
 
 
 def number_after_mark(text: str) -> str | None:
@@ -90,6 +93,11 @@ def normalise_number(text: str) -> str:
 def without_thousands_commas(text: str) -> str:
     """`1234` for `1,234`; a text that is not one number with its digits in threes stays as it is."""
     return text.replace(",", "") if _GROUPED_NUMBER.fullmatch(text) else text
+
+
+def without_parted_digits(text: str) -> str:
+    r"""`1234` for `1{,}234`, `1,\!234`, `1\,234` and `1 234`, wherever they stand."""
+    return _PARTED_DIGITS.sub(lambda number: re.sub(r"\D", "", number.group()), text)
 
 
 def last_boxed(text: str) -> str | None:
@@ -167,7 +175,7 @@ def _after_answer(text: str) -> str | None:
     end = max((found.end() for found in _ANSWER.finditer(text)), default=None)
     if end is None:
         return None
-    rest = text[end : end + LONGEST_ANSWER].lstrip(" \t\r\n*_")
+    rest = text[end : end + _SEARCHED].lstrip(" \t\r\n*_")
     line = rest.partition("\n")[0]
     opening = _OPENING.search(line)
     if opening is not None:
@@ -192,7 +200,3 @@ def _without_closing_point(text: str) -> str:
     if bare.endswith(("\\", r"\right")) and bare != text:
         bare = text[: len(bare) + 1]
     return bare
-
-
-def _without_latex_commas(number: re.Match[str]) -> str:
-    return re.sub(_LATEX_COMMA, "", number.group())

@@ -158,7 +158,7 @@ def _number(text: str) -> Fraction | None:
         sign, whole, denominator, decimals = found.groups()
         digits = whole + (decimals or "")
         below = int(denominator) if denominator else 10 ** len(decimals or "")
-        return Fraction(int(sign + digits), below) if below and len(digits) < 4000 else None
+        return Fraction(int(sign + digits), below) if below else None
     if found := _FRACTION.fullmatch(text):
         sign, above, below_text = found.groups()
         value = Fraction(int(above), int(below_text)) if int(below_text) else None

@@ -11,6 +11,7 @@ import re
 import unicodedata
 from fractions import Fraction
 
+from gift.judge.answers import without_parted_digits
 from gift.judge.brackets import closing
 
 FUNCTIONS = (
@@ -36,10 +37,6 @@ _SIGNS = {
 _FRACTION_SIGN = re.compile(r"(\d*)\s*([½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅐⅛⅜⅝⅞⅑⅒])")
 _ROMAN = r"\\(?:text(?:bf|it|rm|sf|normal)?|math(?:rm|bf|it|sf|tt)|operatorname\*?|mbox|hbox|bm|boldsymbol)\s*"
 _BRACES = r"\{([^{}]*)\}"
-_THOUSANDS = re.compile(
-    r"(?<![\d.,}!])[1-9]\d{0,2}(?:(?:,\\! ?\d{3})+|(?: ?\{, ?\}\d{3})+|(?:\\, ?\d{3})+|(?: \d{3})+)"
-    r"(?![\d,]|\{,\}|\\,\d)"
-)
 _DOLLARS = re.compile(r"(?<!\\)\$([^$]*)(?<!\\)\$")
 _MIXED_LATEX = re.compile(r"(?<![\d./}^_])(\d+)\s*\\frac\{(\d+)\}\{(\d+)\}(?!\s*[\^!])")
 _MIXED_PLAIN = re.compile(r"(?<![\d./}^_])(\d+) (\d+)/(\d+)(?![\d.]|\s*[\^!/])")
@@ -112,7 +109,7 @@ def normal(text: str) -> str:
         text = re.sub(r"\\\\(?=[a-zA-Z({\[])", r"\\", text)  # doubled on the way through somebody's quotes
     text = _DOLLARS.sub(r" \1 ", text)
     text = re.sub(r"(?<!\\)\$(?![\d.])(?=.)", "", text)
-    text = _THOUSANDS.sub(lambda number: re.sub(r"\D", "", number.group()), text)
+    text = without_parted_digits(text)
     for pattern, replacement in _COSMETICS:
         text = pattern.sub(replacement, text)
     text = re.sub(rf"{_ROMAN}{_BRACES}", _roman, text)

@@ -84,6 +84,7 @@ def _fork_ranks(module: str, job_file: str, folder: Path) -> dict[int, int]:
     stay_with_us = end_with_parent(os.getpid())
     os.environ["TORCHELASTIC_USE_AGENT_STORE"] = "True"  # torch's word for: the parent of the ranks keeps the store
     ranks = {}
+    sys.stdout.flush()  # else each rank would print it once more
     for local_rank in range(here):
         process = os.fork()
         if process == 0:
