@@ -41,7 +41,7 @@ class Stage:
     tracking: StageRun
     """MLflow run of this stage, nested in the parent."""
     patiently: ServicePatience
-    """Waits for MLflow and S3 where they are away."""
+    """Waits for S3 where it is away; `tracking` waits for MLflow."""
 
     def make_once(self, output: Output, make: Callable[[Path], dict[str, str]]) -> str:
         """The URI of an output; `make(folder)` is called only where no complete output with the same digest exists.
@@ -93,10 +93,8 @@ class Stage:
         return uri
 
     def _tag_output(self, uri: str, tags: Mapping[str, str]) -> None:
-        def tag() -> None:
-            self.tracking.set_tags({OUTPUT_TAG: uri, OUTPUT_DIGEST_TAG: content_digest(uri), **tags})
-
-        self.patiently(tag)
+        digest = self.patiently(lambda: content_digest(uri))
+        self.tracking.set_tags({OUTPUT_TAG: uri, OUTPUT_DIGEST_TAG: digest, **tags})
 
     def hand_through(self, uri: str, reason: str) -> str:
         """The URI of an input that is the output as well, where the stage has nothing to do."""

@@ -8,7 +8,7 @@ Left out on purpose: metrics of the training loop, which must not wait for a ser
 import json
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,33 +33,32 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class StageRun:
-    """What a stage writes to its run. Every method raises GiftError when MLflow is away, or refuses."""
+    """What a stage writes to its run. Every method waits for MLflow; GiftError when it stays away, or refuses."""
 
     run_id: str
+    patiently: ServicePatience = NO_PATIENCE
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Log now, and wait for it. MLflow stores NaN as NaN, and ±inf as ±1.8e308."""
         now = int(time.time() * 1000)
         entries = [Metric(key, float(value), now, step) for key, value in metrics.items()]
-        with explain_errors("logging metrics"):
-            MlflowClient().log_metrics(self.run_id, entries)
+        self._write("logging metrics", lambda client: client.log_metrics(self.run_id, entries))
 
     def log_params(self, params: Mapping[str, object]) -> None:
         """Log each parameter once; raises GiftError when the run has another value already."""
-        with explain_errors("logging parameters"):
-            client = MlflowClient()
-            log_params(client, client.get_run(self.run_id), params)
+        self._write("logging parameters", lambda client: log_params(client, client.get_run(self.run_id), params))
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags, replacing values that are there."""
-        with explain_errors("setting tags"):
-            MlflowClient().set_tags(self.run_id, tags)
+        self._write("setting tags", lambda client: client.set_tags(self.run_id, tags))
 
     def log_artifact(self, path: Path) -> None:
         """Upload one file to the run's artifacts, under its own name."""
-        with explain_errors(f"uploading {path.name}"):
-            client = MlflowClient()
-            log_artifact(client, client.get_run(self.run_id), path.name, path.read_bytes())
+        content = path.read_bytes()
+        self._write(
+            f"uploading {path.name}",
+            lambda client: log_artifact(client, client.get_run(self.run_id), path.name, content),
+        )
 
     def log_dataset_input(self, name: str, source_uri: str, digest: str, context: str) -> None:
         """Record that the stage read a data set, without loading it; `context` is for example "training".
@@ -73,8 +72,15 @@ class StageRun:
             "source_type": source_type,
             "source": json.dumps({"uri": source_uri}),
         }
-        with explain_errors(f"logging the data set {name}"):
-            MlflowClient().log_dataset(self.run_id, dataset, {CONTEXT_TAG: context, DIGEST_TAG: digest})
+        tags = {CONTEXT_TAG: context, DIGEST_TAG: digest}
+        self._write(f"logging the data set {name}", lambda client: client.log_dataset(self.run_id, dataset, tags))
+
+    def _write(self, doing: str, request: Callable[[MlflowClient], object]) -> None:
+        def write() -> None:
+            with explain_errors(doing):
+                request(MlflowClient())
+
+        self.patiently(write)
 
 
 @contextmanager
@@ -84,7 +90,7 @@ def stage_run(parent_run_id: str, stage: str, patiently: ServicePatience = NO_PA
     A stage that has done its work does not fail because MLflow is away, or refuses, when it ends; that is a warning.
 
     Args:
-        patiently: how long to wait for MLflow, at the start and at the end of a stage that did its work.
+        patiently: how long to wait for MLflow, each time that the stage needs it; not at the end of one that failed.
 
     Raises:
         GiftError: MLflow is not reachable at the start, or refuses the run.
@@ -94,7 +100,7 @@ def stage_run(parent_run_id: str, stage: str, patiently: ServicePatience = NO_PA
     started = time.monotonic()
     status = "KILLED"
     try:
-        yield StageRun(run.run_id)
+        yield StageRun(run.run_id, patiently)
         status = "FINISHED"
     except Exception:
         status = "FAILED"
