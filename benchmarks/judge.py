@@ -17,7 +17,7 @@ from pathlib import Path
 os.environ["OMP_NUM_THREADS"] = "1"
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "support"))
 
-from answer_pairs import DIFFERENT, EQUAL  # type: ignore[import-not-found]
+from answer_pairs import DIFFERENT, EQUAL
 
 from gift.config import AnswerFormat
 from gift.judge.equality import equal

@@ -2,24 +2,16 @@
 
 import pytest
 import torch
-from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
+from small_policy import small_policy
+from transformers import GenerationConfig, LlamaForCausalLM
 
 from gift.models.attention import GROUPED_ATTENTION, grouped_attention
 
 
 @pytest.fixture(params=[1, 2, 6])
 def model(request: pytest.FixtureRequest) -> LlamaForCausalLM:
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=50,
-        hidden_size=48,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=6,
-        num_key_value_heads=request.param,
-        initializer_range=0.2,
-    )
-    return LlamaForCausalLM(config).eval()
+    heads = {"hidden_size": 48, "num_attention_heads": 6, "num_key_value_heads": request.param}
+    return small_policy(vocab_size=50, num_hidden_layers=2, initializer_range=0.2, **heads).eval()
 
 
 def test_logits_and_gradients_equal_eager_attention(model: LlamaForCausalLM) -> None:

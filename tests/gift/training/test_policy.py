@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from small_policy import small_policy
+from transformers import LlamaForCausalLM
 
 from gift.data.tokens import pad_left, pad_right
 from gift.rollout.rollouts import Rollouts
@@ -14,17 +15,8 @@ RESPONSES = [[20, 21, 1], [22, 23, 24, 25, 1], [1]]
 
 @pytest.fixture(scope="module")
 def model() -> LlamaForCausalLM:
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=32,
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        max_position_embeddings=32,
-    )
-    return LlamaForCausalLM(config).eval()
+    shape = {"vocab_size": 32, "num_hidden_layers": 2, "max_position_embeddings": 32}
+    return small_policy(initializer_range=0.02, **shape).eval()
 
 
 def _rollouts() -> Rollouts:

@@ -12,8 +12,9 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
+from small_policy import small_policy
 from torch import Tensor, nn
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaForCausalLM
 
 from gift.algorithms import load_objective
 from gift.config import RunConfig, load_profile
@@ -57,18 +58,8 @@ class AveragingEngine(nn.Module):
 
 
 def _model(seed: int) -> LlamaForCausalLM:
-    torch.manual_seed(seed)
-    config = LlamaConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        initializer_range=0.5,
-        attn_implementation="sdpa",
-    )
-    return LlamaForCausalLM(config).double()
+    settings = {"vocab_size": VOCABULARY, "num_hidden_layers": 2, "attn_implementation": "sdpa"}
+    return small_policy(seed=seed, **settings).double()
 
 
 def _batch() -> GroupBatch:
