@@ -23,7 +23,6 @@ _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)  # escaped braces don't count
 _UNBRACED = re.compile(r"\\[a-zA-Z]+|[^\s{}\\$]+")
 _BETWEEN_BOXES = re.compile(r"(?:[\s$,;]|\\[,;:]|\\q?quad|and|or|\\text\s?\{[\s,]{0,4}(?:and|or)\s{0,4}\})+")
 _NO_PROSE = re.compile(r"[\d\\${}=]")
-_LONGEST_PROSE = 500
 _WORDS_OF_A_SENTENCE = 5
 _SPACES = re.compile(r"\s*")
 _CLOSED_BY = {"$$": "$$", r"\[": r"\]", "```": "```"}
@@ -111,7 +110,7 @@ def last_boxed(text: str) -> str | None:
     last = next((place for place in range(len(boxes) - 1, -1, -1) if not boxes[place].is_prose(text)), len(boxes) - 1)
     joined = [boxes[last]]  # from the last to the first
     for box in reversed(boxes[:last]):
-        between = text[box.end : min(joined[-1].start, box.end + _LONGEST_PROSE)]
+        between = text[box.end : joined[-1].start]
         if not (between.strip(" $") and _BETWEEN_BOXES.fullmatch(between)):
             break
         joined.append(box)
@@ -132,8 +131,6 @@ class _Box:
 
     def is_prose(self, text: str) -> bool:
         """A sentence and no answer: `no real solution` is one."""
-        if self.last - self.first > _LONGEST_PROSE:
-            return False
         content = text[self.first : self.last]
         return len(content.split()) >= _WORDS_OF_A_SENTENCE and _NO_PROSE.search(content) is None
 

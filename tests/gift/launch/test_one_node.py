@@ -50,6 +50,7 @@ def test_two_jobs_side_by_side_end_well_and_their_output_reaches_stdout(tmp_path
         assert output.out.count(f"rank {rank} of 2 has 1 threads") == 2
         assert output.out.count(f"rank {rank} warns") == 2
     assert output.err == ""
+    assert output.out.count("imported") == 2 * 3, "once by the parent of each job and once by each rank, and no copies"
     numbers = [number for line in output.out.splitlines() if line.startswith("drawn: ") for number in line.split()[1:]]
     assert len(set(numbers)) == len(numbers) == 8, "ranks that are forked from one process draw apart all the same"
 

@@ -12,6 +12,8 @@ import numpy as np
 
 from gift.errors import GiftError
 
+print("imported")  # waits in a buffer where stdout is no terminal
+
 
 def main(job: dict) -> None:
     rank = os.environ["RANK"]
