@@ -41,7 +41,8 @@ def running_ranks(job: Path) -> list[int]:
     return [pid for pid in pids if psutil.pid_exists(pid)]
 
 
-def test_two_jobs_side_by_side_end_well_and_their_output_reaches_stdout(tmp_path, capfd):
+def test_two_jobs_side_by_side_end_well_and_their_output_reaches_stdout(tmp_path, capfd, monkeypatch):
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)  # a buffer is what a fork would copy
     jobs = [write_job(tmp_path / name, "well") for name in ("first", "second")]
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda job: launch_ranks("leave_early", job, COMPUTE), jobs))
