@@ -86,11 +86,13 @@ def response_texts(
     Args:
         mask: (B, R) bool of `response_mask`.
     """
-    kept = mask & ~is_end(response_ids, ends)
-    texts: list[str] = tokenizer.batch_decode(
-        [ids[row].tolist() for ids, row in zip(response_ids, kept, strict=True)], skip_special_tokens=True
-    )
-    return texts
+    rows = zip(response_ids, mask, strict=True)
+    return [response_text(tokenizer, ids[real].tolist(), ends) for ids, real in rows]
+
+
+def response_text(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int], ends: Sequence[int]) -> str:
+    """The same of one response's real tokens."""
+    return str(tokenizer.decode([token for token in ids if token not in ends], skip_special_tokens=True))
 
 
 def pad_right(sequences: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:

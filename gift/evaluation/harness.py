@@ -217,7 +217,9 @@ def _judged_beside(
     """
     if source.package == "gift.evaluation":
         return {"unjudged": fmean(sample["unjudged"] for sample in samples)}
-    verdicts = judge([(sample["resps"][0][0], sample["doc"]["final_answer"]) for sample in samples], _ANY_FORMAT)
+    verdicts = judge.verdicts(
+        [(sample["resps"][0][0], sample["doc"]["final_answer"]) for sample in samples], _ANY_FORMAT
+    )
     mean, stderr = mean_and_stderr([float(verdict is True) for verdict in verdicts])
     differs = fmean(float((verdict is True) != (score == 1)) for verdict, score in zip(verdicts, correct, strict=True))
     return {"judge_accuracy": mean, "judge_stderr": stderr, "judge_disagreement": differs}

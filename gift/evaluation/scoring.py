@@ -27,7 +27,7 @@ def judged_answer(judge: Judge, answers: AnswerFormat) -> Score:
     """A score: the share of the completions whose final answer the judge finds equal to the problem's."""
 
     def score(problem: dict[str, Any], results: Completions) -> dict[str, float]:
-        verdicts = judge([(completion, problem["final_answer"]) for completion in results[0]], [answers])
+        verdicts = judge.verdicts([(completion, problem["final_answer"]) for completion in results[0]], [answers])
         return {
             "exact_match": fmean(float(verdict is True) for verdict in verdicts),
             "unjudged": fmean(float(verdict is None) for verdict in verdicts),

@@ -1,7 +1,8 @@
 """Judges whole batches of responses: finds their final answers, and has them compared in worker processes.
 
 Equal texts need no worker, and each pair is compared once, as the responses of a group often agree. The limit is one of
-processor time, so that a busy machine changes no verdict; what it cut off is tried once more, alone.
+processor time, so that a busy machine changes no verdict; what it cut off is tried once more, alone. Comparisons may
+begin while responses are still sampled.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -9,10 +10,38 @@ from contextlib import contextmanager
 
 from gift.config import AnswerFormat
 from gift.judge.answers import clean_answer, final_answer
-from gift.workers.pool import TimeLimit, WorkerPool
+from gift.workers.pool import Outcome, TimeLimit, WorkerPool
 
-Judge = Callable[[Sequence[tuple[str, str]], Sequence[AnswerFormat]], list[bool | None]]
-"""(response, the problem's final answer) × B and formats → B verdicts: right, wrong (or no answer), None: unjudged."""
+Pair = tuple[str | None, str]
+"""The final answer of a response, if it has one, and that of its problem, as `gift.judge.equality` compares them."""
+
+
+class Judge:
+    """Finds answers and asks a pool of workers about those that differ from their reference as texts."""
+
+    def __init__(self, pool: WorkerPool) -> None:
+        self._pool = pool
+        self._begun: dict[Pair, int] = {}
+
+    def begin(self, response: str, reference: str, formats: Sequence[AnswerFormat]) -> None:
+        """Have a worker start on what `verdicts` will be asked about; returns at once."""
+        self._begin(_pair(response, reference, formats))
+
+    def verdicts(self, responses: Sequence[tuple[str, str]], formats: Sequence[AnswerFormat]) -> list[bool | None]:
+        """B responses and their problems' final answers → B verdicts: right, wrong (or no answer), None: unjudged."""
+        pairs = [_pair(*row, formats) for row in responses]
+        for pair in pairs:
+            self._begin(pair)
+        tickets, self._begun = self._begun, {}
+        outcomes = dict(zip(tickets, self._pool.outcomes(list(tickets.values())), strict=True))
+        for pair in [pair for pair, outcome in outcomes.items() if outcome.lost]:
+            outcomes[pair] = self._pool.run([pair])[0]
+        return [_verdict(pair, outcomes.get(pair)) for pair in pairs]
+
+    def _begin(self, pair: Pair) -> None:
+        answer, reference = pair
+        if answer not in (None, reference) and pair not in self._begun:
+            self._begun[pair] = self._pool.begin(pair)
 
 
 @contextmanager
@@ -25,7 +54,7 @@ def open_judge(workers: int, time_limit: float) -> Iterator[Judge]:
     """
     limit = TimeLimit(time_limit, of_processor=True)
     with WorkerPool("the judge of answers", ["gift.judge.judge:comparison"], workers, limit) as pool:
-        yield lambda responses, formats: _verdicts(pool, responses, formats)
+        yield Judge(pool)
 
 
 def comparison() -> Callable[[str, str], bool]:
@@ -36,19 +65,13 @@ def comparison() -> Callable[[str, str], bool]:
     return equal
 
 
-def _verdicts(
-    pool: WorkerPool, responses: Sequence[tuple[str, str]], formats: Sequence[AnswerFormat]
-) -> list[bool | None]:
-    pairs = [(final_answer(text, formats), clean_answer(reference)) for text, reference in responses]
-    asked = list(dict.fromkeys(pair for pair in pairs if None not in pair and pair[0] != pair[1]))
-    outcomes = dict(zip(asked, pool.run(asked), strict=True))
-    for pair in [pair for pair, outcome in outcomes.items() if outcome.lost]:
-        outcomes[pair] = pool.run([pair])[0]
+def _pair(response: str, reference: str, formats: Sequence[AnswerFormat]) -> Pair:
+    return final_answer(response, formats), clean_answer(reference)
 
-    def verdict(answer: str | None, reference: str) -> bool | None:
-        if answer is None or answer == reference:
-            return answer is not None
-        outcome = outcomes[answer, reference]
-        return None if outcome.failed else bool(outcome.value)
 
-    return [verdict(*pair) for pair in pairs]
+def _verdict(pair: Pair, outcome: Outcome | None) -> bool | None:
+    """`outcome` is None for a pair that no worker was asked about."""
+    answer, reference = pair
+    if outcome is None:
+        return answer == reference
+    return None if outcome.failed else bool(outcome.value)

@@ -7,6 +7,7 @@ Left out: functions that want whole groups, or the model.
 """
 
 import importlib
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -28,7 +29,11 @@ def open_function_reward(config: FunctionReward) -> Iterator[Reward]:
     program = ["gift.rewards.function:own_function", config.function]
     with WorkerPool(f"reward {config.function}", program, config.workers, TimeLimit(config.time_limit)) as pool:
         pool.warm_up()
-        yield lambda responses: _score(responses, config.function, pool)
+        begun: dict[Response, deque[int]] = defaultdict(deque)
+        yield Reward(
+            values=lambda responses: _values(responses, config.function, pool, begun),
+            begin=lambda response: begun[response].append(pool.begin(_task(response))),
+        )
 
 
 def own_function(import_path: str) -> Callable[[str, dict[str, Any]], float | str | None]:
@@ -51,14 +56,25 @@ def own_function(import_path: str) -> Callable[[str, dict[str, Any]], float | st
     return judge
 
 
-def _score(responses: Sequence[Response], function: str, pool: WorkerPool) -> list[object]:
+def _values(
+    responses: Sequence[Response], function: str, pool: WorkerPool, begun: dict[Response, deque[int]]
+) -> list[object]:
     """What the function returned.
+
+    Args:
+        begun: tickets of the pool for responses that it has been given; all are taken out.
 
     Raises:
         GiftError: the function raised an exception.
     """
-    outcomes = pool.run([(response.text, asdict(response.problem)) for response in responses])
+    tickets = [begun[row].popleft() if begun[row] else pool.begin(_task(row)) for row in responses]
+    begun.clear()
+    outcomes = pool.outcomes(tickets)
     for response, outcome in zip(responses, outcomes, strict=True):
         if outcome.exception:
             raise GiftError(f"reward {function} raised {outcome.exception} for problem {response.problem.id}")
     return [UNJUDGED if outcome.lost else outcome.value for outcome in outcomes]
+
+
+def _task(response: Response) -> tuple[str, dict[str, str]]:
+    return response.text, asdict(response.problem)

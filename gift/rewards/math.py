@@ -15,10 +15,15 @@ from gift.rewards.reward import UNJUDGED, Response, Reward
 def open_math_reward(config: MathReward) -> Iterator[Reward]:
     """Workers start with the first responses that need one."""
     with open_judge(config.workers, config.time_limit) as judge:
-        yield lambda responses: _score(responses, config, judge)
+        yield Reward(
+            values=lambda responses: _values(responses, config, judge),
+            begin=lambda response: judge.begin(response.text, response.problem.final_answer, config.formats),
+        )
 
 
-def _score(responses: Sequence[Response], config: MathReward, judge: Judge) -> list[object]:
+def _values(responses: Sequence[Response], config: MathReward, judge: Judge) -> list[object]:
     """1.0, 0.0 (another answer, or none), or UNJUDGED."""
-    verdicts = judge([(response.text, response.problem.final_answer) for response in responses], config.formats)
+    verdicts = judge.verdicts(
+        [(response.text, response.problem.final_answer) for response in responses], config.formats
+    )
     return [UNJUDGED if verdict is None else float(verdict) for verdict in verdicts]

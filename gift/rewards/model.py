@@ -9,7 +9,7 @@ zero point.
 Left out: several outputs, value heads of other libraries, and models spread over devices.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -27,13 +27,15 @@ from gift.data.prompts import chat_text, encode
 from gift.errors import GiftError
 from gift.models.loading import torch_dtype
 from gift.models.reading import read_tokenizer, read_weights, refused_in_one_line
-from gift.rewards.reward import Response, Reward
+from gift.rewards.reward import Response
 
 _CHAT = PromptFormat(template="chat")
 
 
-def load_model_reward(config: ModelReward, prompt: PromptFormat, device: torch.device) -> Reward:
-    """The reward model on `device`; `prompt` is the run's.
+def load_model_reward(
+    config: ModelReward, prompt: PromptFormat, device: torch.device
+) -> Callable[[Sequence[Response]], list[float]]:
+    """What scores with the reward model on `device`; `prompt` is the run's.
 
     A model of the hub must be in a folder by now (`gift.hub.mirror.with_reward_models`).
 

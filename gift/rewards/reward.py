@@ -17,11 +17,18 @@ class Response:
     tokens: int
 
 
-Reward = Callable[[Sequence[Response]], Sequence[object]]
-"""Responses → one value each: a number, None where the reward does not apply to the problem, or `UNJUDGED`.
+@dataclass(frozen=True)
+class Reward:
+    """An opened reward."""
 
-Whether a number is finite is for the scorer to check, because own functions and models may return anything.
-"""
+    values: Callable[[Sequence[Response]], Sequence[object]]
+    """Responses → one value each: a number, None where the reward does not apply to the problem, or `UNJUDGED`.
+
+    Whether a number is finite is for the scorer to check, because own functions and models may return anything.
+    """
+    begin: Callable[[Response], None] | None = None
+    """Takes a response whose value will be asked for, and returns at once, as other processes work on it. None for a
+    reward that computes in this process, or on the device that samples."""
 
 
 class Unjudged(Enum):

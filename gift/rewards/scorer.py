@@ -39,6 +39,16 @@ class Scorer:
 
     rewards: Sequence[tuple[RewardConfig, Reward]]
 
+    def begin(self, response: Response) -> None:
+        """Have other processes start on a response that `score` will be asked about, while others are still sampled.
+
+        Raises:
+            GiftError: such a process could not start.
+        """
+        for _, reward in self.rewards:
+            if reward.begin is not None:
+                reward.begin(response)
+
     def score(self, completions: Sequence[str], problems: Sequence[Problem], lengths: Sequence[int]) -> Scores:
         """Score B completions, each of the problem in the same place.
 
@@ -55,7 +65,7 @@ class Scorer:
         by_name: dict[str, list[float]] = {}
         errors: dict[str, int] = {}
         for config, reward in self.rewards:
-            values = reward(responses)
+            values = reward.values(responses)
             errors[config.name] = sum(value is UNJUDGED for value in values)
             numbers = [_number(value, config, row.problem) for value, row in zip(values, responses, strict=True)]
             by_name[config.name] = numbers
@@ -85,7 +95,7 @@ def open_scorer(rewards: Sequence[RewardConfig], *, prompt: PromptFormat, device
 def _open(config: RewardConfig, prompt: PromptFormat, device: "torch.device") -> AbstractContextManager[Reward]:
     match config:
         case Gsm8kReward():
-            return nullcontext(lambda responses: [gsm8k_reward(each.text, each.problem) for each in responses])
+            return nullcontext(Reward(lambda rows: [gsm8k_reward(row.text, row.problem) for row in rows]))
         case MathReward():
             return open_math_reward(config)
         case FunctionReward():
@@ -93,7 +103,7 @@ def _open(config: RewardConfig, prompt: PromptFormat, device: "torch.device") ->
         case ModelReward():
             from gift.rewards.model import load_model_reward  # the only one that needs torch
 
-            return nullcontext(load_model_reward(config, prompt, device))
+            return nullcontext(Reward(load_model_reward(config, prompt, device)))
 
 
 def _number(value: object, config: RewardConfig, problem: Problem) -> float:

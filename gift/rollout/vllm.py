@@ -11,7 +11,8 @@ Nothing is cut from the policy: top_p 1, no top_k, no min_p, and the model's own
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -23,6 +24,7 @@ from torch.nn.utils.rnn import pad_sequence
 from gift.config import RunConfig
 from gift.data.tokens import pad_left, pad_right
 from gift.models.loading import torch_dtype
+from gift.rollout.engine import Finished
 from gift.rollout.ranks import Ranks
 from gift.rollout.rollouts import Rollouts, no_rollouts
 from gift.rollout.weights import Weights, shared_weights
@@ -47,8 +49,8 @@ class VllmClient(Protocol):
 
     def complete(
         self, prompts: Sequence[Sequence[int]], seeds: Sequence[int], responses: int, max_new_tokens: int
-    ) -> list[Completion]:
-        """`responses` completions of each prompt (one or more), a prompt's own in neighbouring places."""
+    ) -> Iterator[tuple[int, list[Completion]]]:
+        """The place of each prompt (one or more) and its `responses` completions, in the order in which they end."""
 
     def close(self) -> None:
         """End it, or the connection to it."""
@@ -96,12 +98,17 @@ class VllmEngine:
                 self._client.load(weights)
 
     def sample(
-        self, prompts: Sequence[Sequence[int]], responses: int, seed: int, max_new_tokens: int | None = None
+        self,
+        prompts: Sequence[Sequence[int]],
+        responses: int,
+        seed: int,
+        max_new_tokens: int | None = None,
+        finished: Finished | None = None,
     ) -> Rollouts:
-        """See `RolloutEngine.sample`."""
+        """See `RolloutEngine.sample`. Ranks that share vLLM hear of nothing early, but for the first of them."""
         seeds = [prompt_seed(seed, index) for index in range(len(prompts))]
         asked = self._users.gather((prompts, seeds))
-        answers = self._complete(asked, responses, max_new_tokens or self._max_new_tokens)
+        answers = self._complete(asked, responses, max_new_tokens or self._max_new_tokens, finished)
         completions: list[Completion] = self._users.scatter(answers)
         if not prompts:
             return no_rollouts(self._device)
@@ -123,15 +130,28 @@ class VllmEngine:
             self._client.close()
 
     def _complete(
-        self, asked: Sequence[tuple[Sequence[Sequence[int]], Sequence[int]]], responses: int, max_new_tokens: int
+        self,
+        asked: Sequence[tuple[Sequence[Sequence[int]], Sequence[int]]],
+        responses: int,
+        max_new_tokens: int,
+        finished: Finished | None,
     ) -> list[list[Completion]]:
-        """The completions of each rank's prompts and seeds, from one call of vLLM; none where another rank asks."""
+        """The completions of each rank's prompts and seeds, from one call of vLLM; none where another rank asks.
+
+        `finished` is the first rank's, whose prompts are the first.
+        """
         prompts = [prompt for rank_prompts, _ in asked for prompt in rank_prompts]
         seeds = [seed for _, rank_seeds in asked for seed in rank_seeds]
         if self._client is None or not prompts:
             return [[] for _ in asked]
-        completions = iter(self._client.complete(prompts, seeds, responses, max_new_tokens))
-        return [[next(completions) for _ in range(len(rank_prompts) * responses)] for rank_prompts, _ in asked]
+        groups: dict[int, list[Completion]] = {}
+        for place, group in self._client.complete(prompts, seeds, responses, max_new_tokens):
+            groups[place] = group
+            if finished and place < len(asked[0][0]):
+                for offset, completion in enumerate(group):
+                    finished(place * responses + offset, completion.ids)
+        in_order = itertools.chain.from_iterable(groups[place] for place in range(len(prompts)))
+        return [list(itertools.islice(in_order, len(rank_prompts) * responses)) for rank_prompts, _ in asked]
 
 
 def _with_vllms_names(policy: nn.Module, weights: Weights) -> Weights:

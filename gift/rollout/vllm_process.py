@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal
@@ -74,11 +74,12 @@ class VllmProcess:
             raise
 
     def load(self, weights: Path) -> None:
-        self._call("loading weights", {"call": "load", "weights": str(weights)})
+        self._send("loading weights", {"call": "load", "weights": str(weights)})
+        self._receive("loading weights")
 
     def complete(
         self, prompts: Sequence[Sequence[int]], seeds: Sequence[int], responses: int, max_new_tokens: int
-    ) -> list[Completion]:
+    ) -> Iterator[tuple[int, list[Completion]]]:
         request = {
             "call": "complete",
             "prompts": prompts,
@@ -86,7 +87,10 @@ class VllmProcess:
             "responses": responses,
             "max_new_tokens": max_new_tokens,
         }
-        return [Completion(**fields) for fields in self._call("sampling", request)]
+        self._send("sampling", request)
+        for _ in prompts:
+            place, completions = self._receive("sampling")
+            yield place, [Completion(**fields) for fields in completions]
 
     def close(self) -> None:
         """The process ends by itself once the connection is closed."""
@@ -110,12 +114,11 @@ class VllmProcess:
                 preexec_fn=end_with_parent(os.getpid()),
             )
 
-    def _call(self, doing: str, request: Mapping[str, Any]) -> Any:
+    def _send(self, doing: str, request: Mapping[str, Any]) -> None:
         try:
             self._connection.send_bytes(json.dumps(request).encode())
         except OSError as error:
             raise self._failure(doing) from error
-        return self._receive(doing)
 
     def _receive(self, doing: str) -> Any:
         try:

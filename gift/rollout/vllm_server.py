@@ -13,7 +13,7 @@ The server batches requests as they arrive, so that responses may differ from ru
 likely up to rounding. Left out: weights over NCCL, and several servers.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ class VllmServer:
 
     def complete(
         self, prompts: Sequence[Sequence[int]], seeds: Sequence[int], responses: int, max_new_tokens: int
-    ) -> list[Completion]:
+    ) -> Iterator[tuple[int, list[Completion]]]:
         def ask(prompt: Sequence[int], seed: int) -> list[Completion]:
             body = {
                 "model": self._model,
@@ -72,7 +72,7 @@ class VllmServer:
             return [Completion(choice["token_ids"], choice["logprobs"]["token_logprobs"]) for choice in in_order]
 
         with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
-            return [completion for group in pool.map(ask, prompts, seeds) for completion in group]
+            yield from enumerate(pool.map(ask, prompts, seeds))
 
     def close(self) -> None:
         """Nothing to do: the server belongs to somebody else."""

@@ -9,7 +9,7 @@ the trainer has the memory. That part has never run here, where there is no GPU.
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -27,6 +27,7 @@ class VllmWorker:
     def __init__(self, settings: WorkerSettings) -> None:
         self._settings = settings
         self._asleep: set[str] = set()
+        self._asked = 0  # prompts so far: vLLM names requests by their number
         on_gpu = settings.device == "cuda"
         memory = (
             {"gpu_memory_utilization": settings.gpu_memory_share, "enable_sleep_mode": True}
@@ -50,20 +51,23 @@ class VllmWorker:
             **memory,
         )
 
-    def load(self, weights: str) -> None:
-        """Replace the weights by those in a folder of safetensors files."""
+    def load(self, weights: str) -> Iterator[None]:
+        """Replace the weights by those in a folder of safetensors files; one message when that is done."""
         self._wake("weights")
         self._llm.collective_rpc("reload_weights", kwargs={"weights_path": weights})
+        yield None
 
     def complete(
         self, prompts: Sequence[Sequence[int]], seeds: Sequence[int], responses: int, max_new_tokens: int
-    ) -> list[dict[str, Any]]:
-        """`responses` completions of each prompt, flat, as the fields of `gift.rollout.vllm.Completion`."""
+    ) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+        """A message for each prompt, as they end: its place, and its `responses` completions as the fields of
+        `gift.rollout.vllm.Completion`.
+        """
         self._wake("weights", "kv_cache")
         # What is cached may come from older weights, and would make a repeated call round differently.
         if not self._llm.reset_prefix_cache():
             raise RuntimeError("the prefix cache could not be reset")
-        outputs = self._llm.generate(
+        self._llm.enqueue(
             [{"prompt_token_ids": prompt} for prompt in prompts],
             [
                 SamplingParams(
@@ -84,15 +88,15 @@ class VllmWorker:
             ],
             use_tqdm=False,
         )
-        completions = [
-            {"ids": list(one.token_ids), "log_probabilities": list(one.logprobs.logprobs)}
-            for output in outputs
-            for one in output.outputs
-        ]
+        first, self._asked = self._asked, self._asked + len(prompts)
+        engine = self._llm.llm_engine
+        while engine.has_unfinished_requests():
+            for output in engine.step():
+                if output.finished:
+                    yield int(output.request_id) - first, [_fields(one) for one in output.outputs]
         if self._settings.device == "cuda":
             self._llm.sleep(level=1)
             self._asleep = {"weights", "kv_cache"}
-        return completions
 
     def _wake(self, *parts: str) -> None:
         asleep = self._asleep & set(parts)
@@ -101,16 +105,20 @@ class VllmWorker:
             self._asleep -= asleep
 
 
+def _fields(output: Any) -> dict[str, Any]:
+    return {"ids": list(output.token_ids), "log_probabilities": list(output.logprobs.logprobs)}
+
+
 def serve(worker: VllmWorker, connection: Connection) -> None:
     """Answer requests until the connection is closed."""
-    calls: dict[str, Callable[..., Any]] = {"load": worker.load, "complete": worker.complete}
+    calls: dict[str, Callable[..., Iterator[Any]]] = {"load": worker.load, "complete": worker.complete}
     while True:
         try:
             request = json.loads(connection.recv_bytes())
         except EOFError:
             return
-        answer = calls[request.pop("call")](**request)
-        connection.send_bytes(json.dumps(answer).encode())
+        for message in calls[request.pop("call")](**request):
+            connection.send_bytes(json.dumps(message).encode())
 
 
 def main() -> None:

@@ -2,7 +2,8 @@
 
 `kl` is the k3 estimator per token against the SFT model and `entropy` the mean of −log π over the sampled tokens, both
 in nats. `num_tokens` counts prompts and responses since training began; `completions/group_std_length` is the standard
-deviation of the lengths within a group; `updates` is how many of the step's updates were taken (none where no group
+deviation of the lengths within a group; `scoring_time` is the part of `sampling_time` that the rewards took after the
+last response was there; `updates` is how many of the step's updates were taken (none where no group
 counts). What an objective itself reports (for GIFT the correlation of both rewards, the spread of the implicit one, the
 share of groups at the floor) is a mean over the groups that count.
 """
@@ -34,6 +35,7 @@ def batch_sums(batch: GroupBatch, ends: Sequence[int]) -> dict[str, float]:
         "reward_std": float(batch.rewards.std(dim=1).sum()),
         "zero_std": float((~active_groups(batch.rewards)).sum()),
         "sampling_seconds": batch.seconds,
+        "scoring_seconds": batch.scoring_seconds,
     }
     for name, values in batch.by_name.items():  # NaN where a reward does not apply
         sums |= {f"mean/{name}": float(values.nansum()), f"judged/{name}": float((~values.isnan()).sum())}
@@ -76,6 +78,7 @@ def step_metrics(
         "num_tokens": earlier_tokens + tokens + totals["prompt_tokens"],
         "step_time": mean_seconds,
         "sampling_time": totals["sampling_seconds"] / ranks,
+        "scoring_time": totals["scoring_seconds"] / ranks,
         "tokens_per_second": tokens / mean_seconds,
         "sampled_groups": totals["sampled_groups"],
     }

@@ -3,6 +3,7 @@
 A group is made on one rank and never leaves it. Left out: where the responses come from (`gift.training.sources`).
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -34,6 +35,8 @@ class GroupBatch:
     """Groups that were sampled for this batch, those that were replaced included."""
     seconds: float = 0.0
     """Sampling and scoring."""
+    scoring_seconds: float = 0.0
+    """What scoring took after everything was sampled."""
 
     @property
     def group_size(self) -> int:
@@ -66,7 +69,9 @@ def score(
     size = len(rollouts) // len(problems)
     texts = response_texts(tokenizer, rollouts.response_ids, rollouts.response_mask, ends)
     repeated = [problem for problem in problems for _ in range(size)]
+    started = time.monotonic()
     scores = scorer.score(texts, repeated, rollouts.response_mask.sum(dim=1).tolist())
+    scoring_seconds = time.monotonic() - started
 
     def per_group(values: Sequence[float]) -> Tensor:
         return torch.tensor(values, dtype=torch.float32, device=rollouts.response_ids.device).view(-1, size)
@@ -78,6 +83,7 @@ def score(
         by_name={name: per_group(values) for name, values in scores.by_name.items()},
         errors=scores.errors,
         sampled_groups=len(problems),
+        scoring_seconds=scoring_seconds,
     )
 
 

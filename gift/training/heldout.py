@@ -11,7 +11,7 @@ import torch.distributed as dist
 
 from gift.config import RunConfig
 from gift.data.problems import Problem
-from gift.training.groups import GroupBatch, score
+from gift.training.groups import GroupBatch
 from gift.training.order import derived_seed
 from gift.training.reduce import sum_over_ranks
 from gift.training.sources import Sampler
@@ -41,9 +41,8 @@ def heldout_metrics(sampler: Sampler, heldout: Heldout, batch: GroupBatch, devic
     # The same seed at every look, so that looks differ by the policy and less by luck.
     seed = derived_seed(sampler.config.seed, "heldout", dist.get_rank())
     with sampler.sampling():
-        rollouts = sampler.engine.sample(heldout.prompts, 1, seed)  # also without a problem: all ranks sample
-    if heldout.problems:
-        scored = score(sampler.scorer, sampler.tokenizer, rollouts, heldout.problems, sampler.ends)
+        scored = sampler.scored(heldout.prompts, heldout.problems, 1, seed)
+    if scored is not None:
         sums = _sum_and_count("heldout", scored.by_name[name])
     sums |= _sum_and_count("train", batch.by_name.get(name, batch.rewards))
     totals = sum_over_ranks(sums, device)

@@ -18,9 +18,9 @@ from gift.config import RunConfig
 from gift.data.problems import Problem
 from gift.data.prompts import answer_ids
 from gift.data.scored import ScoredProblem
-from gift.data.tokens import pad_left, pad_right, tokenize_prompts
+from gift.data.tokens import pad_left, pad_right, response_text, tokenize_prompts
 from gift.errors import GiftError
-from gift.rewards import Scorer
+from gift.rewards import Response, Scorer
 from gift.rollout.engine import RolloutEngine
 from gift.rollout.rollouts import Rollouts
 from gift.training.engine import gathered_parameters
@@ -64,7 +64,7 @@ class Sampler:
         started = time.monotonic()
         kept: list[GroupBatch] = []
         errors: dict[str, int] = {}
-        missing, sampled = groups, 0
+        missing, sampled, scoring_seconds = groups, 0, 0.0
         rounds = 1 + (self.config.rollout.refill_rounds if self.config.zero_variance == "refill" else 0)
         with self.sampling():
             for attempt in range(rounds):
@@ -72,6 +72,7 @@ class Sampler:
                 new = self._sample([next(self.order) for _ in range(missing)], step, attempt)
                 if new is not None:
                     sampled += missing
+                    scoring_seconds += new.scoring_seconds
                     errors = {name: errors.get(name, 0) + count for name, count in new.errors.items()}
                     keep = torch.ones(missing, dtype=torch.bool) if last else active_groups(new.rewards).cpu()
                     kept += [new] if keep.all() else [new.groups(i, i + 1) for i in keep.nonzero().flatten().tolist()]
@@ -79,14 +80,28 @@ class Sampler:
                 if last or not sum_over_ranks({"missing": float(missing)}, self.policy.device)["missing"]:
                     break
         batch = concatenate_groups(kept, self.tokenizer.pad_token_id)
-        return replace(batch, errors=errors, sampled_groups=sampled, seconds=time.monotonic() - started)
+        seconds = time.monotonic() - started
+        return replace(batch, errors=errors, sampled_groups=sampled, seconds=seconds, scoring_seconds=scoring_seconds)
 
     def _sample(self, chosen: Sequence[int], step: int, attempt: int) -> GroupBatch | None:
         """Scored groups of the chosen problems; None for none."""
-        size = self.config.rollout.group_size
         seed = derived_seed(self.config.seed, "rollout", step, attempt, dist.get_rank())
-        rollouts = self.engine.sample([self.prompts[index] for index in chosen], size, seed)
-        problems = [self.problems[index] for index in chosen]
+        prompts, problems = [self.prompts[index] for index in chosen], [self.problems[index] for index in chosen]
+        return self.scored(prompts, problems, self.config.rollout.group_size, seed)
+
+    def scored(
+        self, prompts: Sequence[Sequence[int]], problems: Sequence[Problem], responses: int, seed: int
+    ) -> GroupBatch | None:
+        """Scored groups of `responses` responses to each problem; None without a problem. All ranks, also those.
+
+        Rewards in processes of their own judge what has ended while the rest is sampled.
+        """
+
+        def begin(row: int, ids: Sequence[int]) -> None:
+            text = response_text(self.tokenizer, ids, self.ends)
+            self.scorer.begin(Response(text, problems[row // responses], len(ids)))
+
+        rollouts = self.engine.sample(prompts, responses, seed, finished=begin)
         return score(self.scorer, self.tokenizer, rollouts, problems, self.ends) if problems else None
 
 

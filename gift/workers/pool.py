@@ -3,6 +3,9 @@
     task ──> idle worker ──> reply in time: its outcome
                         └──> no reply in time, or the process ends: lost, and a new worker takes its place
 
+Workers work while their user does something else, between `begin` and `outcomes`; no thread watches them meanwhile, so
+a task that waits is handed on with the next call.
+
 A limit of seconds is the parent's to enforce, one of processor time the kernel's: nothing inside a process can, as one
 long operation in C holds off signal handlers and threads alike. Starting a worker (imports) does not count. Workers run
 a program of their own (`gift.workers.program`) and are no forks: the trainer holds threads and device memory that must
@@ -11,6 +14,7 @@ not be copied.
 Left out: limits on memory (workers are the first to go when the machine runs out of it), and sandboxing.
 """
 
+import itertools
 import json
 import os
 import signal
@@ -141,6 +145,9 @@ class WorkerPool:
         self.processes = processes
         self.limit = limit
         self._workers: list[Worker] = []
+        self._tickets = itertools.count()
+        self._waiting: deque[tuple[int, Sequence[Any]]] = deque()
+        self._settled: dict[int, Outcome] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -157,7 +164,7 @@ class WorkerPool:
         """
         self._hire(1)
         while not self._workers[0].ready:
-            self._next_outcomes()
+            self._settle(wait_for_one=True)
 
     def run(self, tasks: Sequence[Sequence[Any]]) -> list[Outcome]:
         """Do all `tasks`, each the arguments of one call as JSON can hold them; one outcome for each, in order.
@@ -165,20 +172,52 @@ class WorkerPool:
         Raises:
             GiftError: a worker can't start.
         """
-        waiting = deque(range(len(tasks)))
-        outcomes: dict[int, Outcome] = {}
+        return self.outcomes([self._enqueue(task) for task in tasks])
+
+    def begin(self, task: Sequence[Any]) -> int:
+        """Hand a task to a worker, or have it wait for one, and return its ticket for `outcomes`; returns at once.
+
+        Raises:
+            GiftError: a worker could not start.
+        """
+        ticket = self._enqueue(task)
+        self._settle(wait_for_one=False)
+        self._hand_out()
+        return ticket
+
+    def outcomes(self, tickets: Sequence[int]) -> list[Outcome]:
+        """Wait for tasks that were begun; one outcome for each ticket, which is taken back.
+
+        Raises:
+            GiftError: a worker can't start.
+        """
         try:
-            while len(outcomes) < len(tasks):
-                self._hire(min(self.processes, len(tasks) - len(outcomes)))
-                for worker in self._workers:
-                    if worker.idle and waiting:
-                        task = waiting.popleft()
-                        worker.send(task, tasks[task])
-                outcomes |= self._next_outcomes()
-        finally:  # after an exception here, late replies must not be taken for replies to later tasks
-            for worker in [worker for worker in self._workers if worker.task is not None]:
-                self._dismiss(worker)
-        return [outcomes[task] for task in range(len(tasks))]
+            while not self._settled.keys() >= set(tickets):
+                self._hand_out()
+                self._settle(wait_for_one=True)
+        except BaseException:  # late replies must not be taken for replies to later tasks
+            self._drop_all()
+            raise
+        return [self._settled.pop(ticket) for ticket in tickets]
+
+    def _enqueue(self, task: Sequence[Any]) -> int:
+        ticket = next(self._tickets)
+        self._waiting.append((ticket, task))
+        return ticket
+
+    def _hand_out(self) -> None:
+        """Send what waits to idle workers, of which there are as many as can be used."""
+        busy = sum(worker.task is not None for worker in self._workers)
+        self._hire(min(self.processes, busy + len(self._waiting)))
+        for worker in self._workers:
+            if worker.idle and self._waiting:
+                worker.send(*self._waiting.popleft())
+
+    def _drop_all(self) -> None:
+        for worker in [worker for worker in self._workers if worker.task is not None]:
+            self._dismiss(worker)
+        self._waiting.clear()
+        self._settled.clear()
 
     def _hire(self, count: int) -> None:
         for worker in [worker for worker in self._workers if worker.idle and worker.process.poll() is not None]:
@@ -190,12 +229,12 @@ class WorkerPool:
         self._workers.remove(worker)
         worker.kill()
 
-    def _next_outcomes(self) -> dict[int, Outcome]:
-        """Wait for the next reply, end or deadline of any worker; the tasks that this settles."""
+    def _settle(self, *, wait_for_one: bool) -> None:
+        """Take replies, ends and deadlines of workers as they are, or wait for the next of any worker."""
         awaited = [worker for worker in self._workers if not worker.idle]
-        soonest = min(worker.deadline for worker in awaited)
-        readable = wait([worker.replies.fileno() for worker in awaited], max(0.0, soonest - time.monotonic()))
-        settled: dict[int, Outcome] = {}
+        soonest = min((worker.deadline for worker in awaited), default=0.0)
+        patience = max(0.0, soonest - time.monotonic()) if wait_for_one else 0.0
+        readable = wait([worker.replies.fileno() for worker in awaited], patience)
         for worker in awaited:
             outcome = worker.outcome(readable=worker.replies.fileno() in readable)
             if outcome is None:
@@ -203,10 +242,9 @@ class WorkerPool:
             if outcome.lost:
                 self._dismiss(worker)
             if worker.task is not None:
-                settled[worker.task] = outcome
+                self._settled[worker.task] = outcome
                 worker.task = None
             elif outcome.failed:
                 raise GiftError(f"{self.user} can't be loaded: {outcome.exception or outcome.lost}")
             else:
                 worker.ready = True
-        return settled

@@ -102,5 +102,5 @@ def test_reward_and_benchmark_give_the_same_verdict_on_every_pair(scores: dict[s
         Response(text, Problem("p", "?", "", reference), 5) for text, (_, reference) in zip(texts, pairs, strict=True)
     ]
     with open_math_reward(MathReward(kind="math", formats=(answers,))) as reward:
-        assert reward(responses) == benchmark
+        assert reward.values(responses) == benchmark
     assert benchmark == [1.0] * sum(map(len, EQUAL.values())) + [0.0] * sum(map(len, DIFFERENT.values()))

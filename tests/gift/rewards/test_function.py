@@ -57,7 +57,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def values(function: str, *completions: str, time_limit: float = 30.0, workers: int = 1) -> list[object]:
     config = FunctionReward(kind="function", function=f"own_rewards:{function}", time_limit=time_limit, workers=workers)
     with open_function_reward(config) as reward:
-        return list(reward([Response(completion, PROBLEM, 5) for completion in completions]))
+        return list(reward.values([Response(completion, PROBLEM, 5) for completion in completions]))
 
 
 def test_the_function_gets_the_completion_and_the_problem() -> None:

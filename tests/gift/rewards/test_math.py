@@ -30,11 +30,11 @@ def boxed(answer: str, gold: str) -> Response:
 
 def test_what_is_equal_is_for_the_judge_to_say(reward: Reward) -> None:
     answers = {"1/2": 1.0, r"\frac{3}{6}": 1.0, "0.51": 0.0, "I don't know": 0.0, r"\frac{": 0.0, "1/0": 0.0}
-    assert reward([boxed(answer, "0.5") for answer in answers]) == list(answers.values())
+    assert reward.values([boxed(answer, "0.5") for answer in answers]) == list(answers.values())
 
 
 def test_a_response_without_an_answer_is_wrong_and_no_error(reward: Reward) -> None:
-    assert reward([Response("It is 42.", Problem("p", "?", "", "42"), 5)]) == [0.0]
+    assert reward.values([Response("It is 42.", Problem("p", "?", "", "42"), 5)]) == [0.0]
 
 
 def test_the_formats_are_the_configuration_s() -> None:
@@ -42,7 +42,7 @@ def test_the_formats_are_the_configuration_s() -> None:
         Response(text, Problem("p", "?", "", "0.5"), 5) for text in ("Answer: 1/2", "#### 1/2", "\\boxed{1/2}")
     ]
     with open_math_reward(MathReward(kind="math", formats=("answer", "gsm8k"))) as reward:
-        assert reward(responses) == [1.0, 1.0, 0.0]
+        assert reward.values(responses) == [1.0, 1.0, 0.0]
 
 
 @pytest.mark.slow
@@ -50,7 +50,7 @@ def test_the_formats_are_the_configuration_s() -> None:
 def test_a_hostile_expression_is_tried_twice_and_is_an_error(
     reward: Reward, bomb: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reward([boxed("1", "2")])  # a worker is there
+    reward.values([boxed("1", "2")])  # a worker is there
     replacements: list[pool.Worker] = []
 
     def hire(program: Sequence[str], limit: pool.TimeLimit) -> pool.Worker:
@@ -68,7 +68,7 @@ def test_a_hostile_expression_is_tried_twice_and_is_an_error(
     monkeypatch.setattr(pool, "Worker", hire)
     started = time.monotonic()
     # A whole group that gives the same answer costs as much as one response that does.
-    values = reward([boxed("1/2", "0.5"), *[boxed(bomb, "3")] * 16, boxed("2/4", "0.5"), boxed("1/3", "0.5")])
+    values = reward.values([boxed("1/2", "0.5"), *[boxed(bomb, "3")] * 16, boxed("2/4", "0.5"), boxed("1/3", "0.5")])
     assert values == [1.0, *[UNJUDGED] * 16, 1.0, 0.0]
     assert time.monotonic() - started >= 2 * TIME_LIMIT
     # Every limit costs a worker; counted, because seconds depend on what else the machine does.
@@ -83,7 +83,7 @@ def test_a_busy_machine_changes_no_verdict() -> None:
     try:
         with open_math_reward(MathReward(kind="math", time_limit=1.0)) as alone:
             pairs = [boxed(rf"\sqrt{{{n}x}}\sqrt{{{n}x}}", f"{n}x") for n in range(2, 14)]
-            assert alone(pairs) == [1.0] * len(pairs)
+            assert alone.values(pairs) == [1.0] * len(pairs)
     finally:
         for process in busy:
             process.kill()
@@ -91,11 +91,11 @@ def test_a_busy_machine_changes_no_verdict() -> None:
 
 
 def test_digits_without_end_are_wrong_and_no_error(reward: Reward) -> None:
-    assert reward([boxed("1" * 5000, "3"), boxed("9^{9^9}", "3"), boxed("6/2", "3")]) == [0.0, 0.0, 1.0]
+    assert reward.values([boxed("1" * 5000, "3"), boxed("9^{9^9}", "3"), boxed("6/2", "3")]) == [0.0, 0.0, 1.0]
 
 
 def test_many_answers_take_little_time(reward: Reward) -> None:
-    reward([boxed("1", "2")])
+    reward.values([boxed("1", "2")])
     started = time.monotonic()
-    assert reward([boxed(f"{2 * n}/2", str(n)) for n in range(128)]) == [1.0] * 128
+    assert reward.values([boxed(f"{2 * n}/2", str(n)) for n in range(128)]) == [1.0] * 128
     assert time.monotonic() - started < 5  # far below a second on an idle machine

@@ -38,6 +38,21 @@ def test_the_responses_of_a_prompt_are_neighbours(model: LlamaForCausalLM) -> No
     assert model.training  # as it was
 
 
+def test_a_response_is_told_of_once_and_whole_when_it_ends(model: LlamaForCausalLM) -> None:
+    """Also where what pads is an end."""
+    engine = TransformersEngine(_config(), ends=[EOS, PAD], pad=PAD)
+    engine.refresh(model)
+    told: list[tuple[int, list[int]]] = []
+    rollouts = engine.sample([[5, 6, 7], [8]], 8, seed=0, finished=lambda row, ids: told.append((row, list(ids))))
+    whole = [ids[mask].tolist() for ids, mask in zip(rollouts.response_ids, rollouts.response_mask, strict=True)]
+    ended = [(row, ids) for row, ids in enumerate(whole) if ids[-1] in (EOS, PAD)]
+    assert sorted(told) == ended
+    assert 0 < len(ended) < len(whole)
+    assert told != ended, "in the order in which they ended"
+    unwatched = engine.sample([[5, 6, 7], [8]], 8, seed=0)
+    assert torch.equal(unwatched.response_ids, rollouts.response_ids)
+
+
 def test_no_prompts_give_no_responses(model: LlamaForCausalLM) -> None:
     rollouts = _sample(model, [], _config())
     assert len(rollouts) == 0

@@ -131,6 +131,14 @@ def test_a_response_ends_with_the_first_token_that_ends_it_and_groups_stay_toget
     assert set(ENDS) <= set(rollouts.response_ids[rollouts.response_mask].tolist())
 
 
+def test_a_group_is_told_of_once_and_whole_when_it_ends(running: Running) -> None:
+    told: list[tuple[int, list[int]]] = []
+    rollouts = running.engine.sample(PROMPTS * 8, 2, seed=5, finished=lambda row, ids: told.append((row, list(ids))))
+    whole = [ids[mask].tolist() for ids, mask in zip(rollouts.response_ids, rollouts.response_mask, strict=True)]
+    assert sorted(told) == list(enumerate(whole))
+    assert told != sorted(told), "in the order in which they ended"
+
+
 def test_nothing_is_cut_from_the_policy(running: Running) -> None:
     """The frequencies of 8,000 first tokens are the policy's probabilities, the rare ones too."""
     rollouts = running.engine.sample([[5, 6]], 8000, seed=6, max_new_tokens=1)

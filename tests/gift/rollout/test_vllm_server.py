@@ -88,7 +88,7 @@ def test_a_refused_request_gives_the_servers_reason(model: LlamaForCausalLM) -> 
     with pytest.raises(
         GiftError, match=r"^the vLLM server at .* refused /v1/completions \(400\): .*maximum context .*$"
     ):
-        server.complete([list(range(10, 90))], [0], 1, 4)
+        list(server.complete([list(range(10, 90))], [0], 1, 4))
 
 
 def test_without_a_server_the_address_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,7 @@ CASES = {
         (*RL, own_reward("digits"), "compute.ranks=1", "algorithm=dpo", "dpo.beta=1.0"),
     ),
 }
-OF_THE_CLOCK = ("step_time", "sampling_time", "tokens_per_second")
+OF_THE_CLOCK = ("step_time", "sampling_time", "scoring_time", "tokens_per_second")
 
 
 @pytest.fixture(scope="module")

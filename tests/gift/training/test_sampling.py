@@ -1,5 +1,6 @@
 """Who samples, when, and with which weights: an engine is there as long as somebody samples, and all ranks call it."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -31,11 +32,23 @@ def _settings(inputs: Path, case: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def calls(services: Services, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
-    """What was asked of the engine, in order, in each case."""
+def all_calls(services: Services, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """What was asked of the engine and the rewards, in order, in each case."""
     inputs, folder = write_inputs(tmp_path_factory.mktemp("inputs")), tmp_path_factory.mktemp("cases")
     train_together(inputs, folder, {case: ("watch_sampling", *_settings(inputs, case)) for case in CASES})
     return {case: (folder / case / "calls").read_text().split() for case in CASES}
+
+
+@pytest.fixture(scope="module")
+def calls(all_calls: dict[str, list[str]]) -> dict[str, list[str]]:
+    """What was asked of the engine, in order, in each case."""
+    return {case: [call for call in names if call not in ("begin", "score")] for case, names in all_calls.items()}
+
+
+def test_rewards_begin_with_a_response_while_others_are_sampled(all_calls: dict[str, list[str]]) -> None:
+    for case in ("fresh", "once, looks", "refilled"):
+        assert "begin" in all_calls[case]
+        assert {before for before, call in pairwise(all_calls[case]) if call == "begin"} <= {"sample", "begin"}
 
 
 def test_scored_data_need_no_engine_and_no_rewards(calls: dict[str, list[str]]) -> None:

@@ -115,6 +115,27 @@ def test_a_program_that_can_t_start_is_named() -> None:
         pool.run([("a", {})])
 
 
+def test_a_task_that_was_begun_is_done_while_nobody_waits_for_it(hanging: None, tmp_path: Path) -> None:
+    problem = {"id": "p", "question": "?", "answer": "", "final_answer": "1"}
+    with WorkerPool("hanging", HANGING_REWARD, processes=1, limit=TimeLimit(1)) as pool:
+        pool.warm_up()
+        started = time.monotonic()
+        tickets = [pool.begin((str(tmp_path / name), problem)) for name in ("first", "second")]
+        assert time.monotonic() - started < 0.5
+        wait_for(tmp_path / "first")
+        assert not (tmp_path / "second").exists()
+        first, second = pool.outcomes(tickets)
+    assert first.lost == second.lost == "no reply in 1 s"
+    assert all(gone(pid) for pid in wait_for(tmp_path / "second"))
+
+
+def test_outcomes_are_those_of_their_tickets_in_whatever_order() -> None:
+    with WorkerPool("judge", JUDGE, processes=2, limit=TimeLimit(30)) as pool:
+        tickets = [pool.begin((str(n), "4.0")) for n in range(8)]
+        assert [outcome.value for outcome in pool.run([("4", "4.0"), ("5", "4.0")])] == [True, False]
+        assert [outcome.value for outcome in pool.outcomes(tickets[::-1])] == [n == 4 for n in range(8)][::-1]
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the kernel's PR_SET_PDEATHSIG")
 def test_a_busy_worker_dies_with_its_parent(hanging: None, tmp_path: Path) -> None:
     pids = tmp_path / "pids"

@@ -1,7 +1,7 @@
 """Run by the ranks: the RL loop with an engine that all ranks must call together, as ranks that share a vLLM must.
 
-Rank 0 leaves in `calls`, beside the job's file, what was asked of the engine, one a line, and `step` for each step that
-was reported.
+Rank 0 leaves in `calls`, beside the job's file, what was asked of the engine, one a line, `begin` for each response
+that the rewards were told of early, `score` for each batch of them, and `step` for each step that was reported.
 """
 
 import runpy
@@ -13,6 +13,7 @@ from typing import Any
 
 import torch.distributed as dist
 
+from gift.rewards import Scorer
 from gift.rollout.transformers import TransformersEngine
 from gift.training.reports import Reports
 
@@ -45,6 +46,8 @@ def main() -> None:
     watch(TransformersEngine, "close", "close")
     for name in ("refresh", "sample"):
         watch(TransformersEngine, name, name, all_ranks_are_here)
+    for name in ("begin", "score"):
+        watch(Scorer, name, name)
     watch(Reports, "report", "step")
     runpy.run_module("gift.training.rl", run_name="__main__", alter_sys=True)
 
