@@ -23,6 +23,10 @@ class Judge:
         self._pool = pool
         self._begun: dict[Pair, int] = {}
 
+    def start(self) -> None:
+        """Start the workers, which takes seconds, while something else is done."""
+        self._pool.start()
+
     def begin(self, response: str, reference: str, formats: Sequence[AnswerFormat]) -> None:
         """Have a worker start on what `verdicts` will be asked about; returns at once."""
         self._begin(_pair(response, reference, formats))

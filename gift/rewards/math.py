@@ -13,8 +13,9 @@ from gift.rewards.reward import UNJUDGED, Response, Reward
 
 @contextmanager
 def open_math_reward(config: MathReward) -> Iterator[Reward]:
-    """Workers start with the first responses that need one."""
+    """Workers start now, so that they are ready before the first response is."""
     with open_judge(config.workers, config.time_limit) as judge:
+        judge.start()
         yield Reward(
             values=lambda responses: _values(responses, config, judge),
             begin=lambda response: judge.begin(response.text, response.problem.final_answer, config.formats),

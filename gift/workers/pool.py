@@ -156,6 +156,10 @@ class WorkerPool:
         for worker in list(self._workers):
             self._dismiss(worker)
 
+    def start(self) -> None:
+        """Start all workers; they are ready when they are."""
+        self._hire(self.processes)
+
     def warm_up(self) -> None:
         """Start one worker and wait until it is ready.
 

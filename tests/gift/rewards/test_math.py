@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 
+import psutil
 import pytest
 
 from gift.config import MathReward
@@ -26,6 +27,16 @@ def reward() -> Iterator[Reward]:
 
 def boxed(answer: str, gold: str) -> Response:
     return Response(f"Hence \\boxed{{{answer}}}.", Problem("p", "?", "", gold), tokens=9)
+
+
+def judges() -> int:
+    return sum("gift.judge.judge:comparison" in child.cmdline() for child in psutil.Process().children())
+
+
+def test_workers_start_before_the_first_response_is_there() -> None:
+    before = judges()
+    with open_math_reward(MathReward(kind="math", workers=2)):
+        assert judges() == before + 2
 
 
 def test_what_is_equal_is_for_the_judge_to_say(reward: Reward) -> None:
