@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig, StoppingCriteriaList
 
+from gift.errors import GiftError
+
 
 @torch.no_grad()
 def generate(
@@ -34,6 +36,9 @@ def generate(
         ends: token ids that end a response.
         temperature: 0 is greedy.
         stopping: what else ends a response.
+
+    Raises:
+        GiftError: there is nothing to sample from, as the model computes NaN.
     """
     sampling = {"do_sample": True, "temperature": temperature, "top_p": 1.0, "top_k": 0} if temperature else {}
     was_training = model.training
@@ -48,6 +53,13 @@ def generate(
                 ),
                 stopping_criteria=stopping,
             )
+    except RuntimeError as error:
+        if "probability tensor" not in str(error):
+            raise
+        raise GiftError(
+            "the model's probabilities are no finite numbers, so that nothing can be sampled; its training has "
+            "diverged, lower the learning rate"
+        ) from error
     finally:
         model.train(was_training)
     responses: Tensor = sequences[:, prompt_ids.shape[1] :]

@@ -77,7 +77,8 @@ def read_weights(kind: Any, folder: Path, **options: Any) -> PreTrainedModel:
     """A model of a `kind` of transformers (`AutoModelFor…`); `options` are those of its `from_pretrained`.
 
     Raises:
-        GiftError: it can't be loaded, weights are missing or have another shape, or some have no place in it.
+        GiftError: it can't be loaded, weights are missing, have another shape or are not finite, or some have no place
+            in it.
     """
     return _whole_model(kind, folder, folder / options.get("gguf_file", ""), **options)
 
@@ -130,6 +131,7 @@ def _whole_model(kind: Any, source: Path | None, place: Path, **options: Any) ->
             f"the model in {place} does not have the weights that its configuration asks for; {named}; "
             f"{_advice(missing, unexpected)}"
         )
+    _check_finite(place, model)
     if place.is_dir():  # and no GGUF file
         _check_no_name_twice(place, model)
     return model
@@ -199,6 +201,16 @@ def _without_report(place: Path) -> Iterator[None]:
         ) from error
     finally:
         logger.removeFilter(keep)
+
+
+def _check_finite(place: Path, model: PreTrainedModel) -> None:
+    weights = ((name, weight) for name, weight in model.named_parameters() if not weight.is_meta)
+    damaged = [name for name, weight in weights if not torch.isfinite(weight).all()]
+    if damaged:
+        raise GiftError(
+            f"the model in {place} has weights that are no finite numbers: {_first(damaged)}; it was damaged, or its "
+            "training diverged; take an earlier checkpoint"
+        )
 
 
 def _check_no_name_twice(folder: Path, model: PreTrainedModel) -> None:

@@ -7,6 +7,7 @@ import torch
 from small_policy import small_policy
 from transformers import GenerationConfig, LlamaForCausalLM
 
+from gift.errors import GiftError
 from gift.models.generation import generate
 
 ENDS, PAD = (1, 2), 0
@@ -92,3 +93,19 @@ def test_the_mode_of_the_model_stays_as_it_was(model: LlamaForCausalLM) -> None:
         model.train(training)
         _responses(model, 1.0)
         assert model.training == training
+
+
+def test_a_model_that_computes_nan_is_one_line() -> None:
+    model = small_policy()
+    with torch.no_grad():
+        model.model.norm.weight[0] = torch.nan
+    with pytest.raises(GiftError, match="no finite numbers, so that nothing can be sampled"):
+        generate(
+            model,
+            torch.tensor([[5, 6]]),
+            torch.ones(1, 2, dtype=torch.bool),
+            ends=ENDS,
+            pad=PAD,
+            max_new_tokens=2,
+            temperature=1.0,
+        )

@@ -67,6 +67,17 @@ def _refusal(folder: Path, caplog: pytest.LogCaptureFixture) -> str:
     return said[0]
 
 
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_weights_that_are_no_numbers_are_named(folder: Path, value: float) -> None:
+    def damage(weights: Weights) -> Weights:
+        weights[NORM][3] = value
+        return weights
+
+    change_weights(folder, damage)
+    with pytest.raises(GiftError, match=f"no finite numbers: {NORM}; it was damaged"):
+        _load(folder)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return save(llama(), tmp_path / "model")
