@@ -67,15 +67,14 @@ def add_stages(config: Any, run_id: Any, place: Place) -> None:
         base_results, sft_results = base_evaluation.output, sft_evaluation.output
         candidate_results = candidate_evaluation.output
 
-        verdict = stage(gate, **run, sft_results=sft_results, candidate_results=candidate_results).output
+        results = {"base_results": base_results, "sft_results": sft_results, "candidate_results": candidate_results}
+        verdict = stage(gate, **run, **results).output
         version = stage(register, **run, model=candidate, candidate_results=candidate_results, verdict=verdict).output
         stage(
             report,
             **run,
             data=data,
-            base_results=base_results,
-            sft_results=sft_results,
-            candidate_results=candidate_results,
+            **results,
             verdict=verdict,
             model=candidate,
             version=version,

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from gift.config.rewards import AnswerFormat
-from gift.config.section import PositiveInt, Section
+from gift.config.section import PositiveInt, Section, Share
 
 BenchmarkTask = Literal["heldout", "heldout_sampled", "gsm8k", "math500", "aime24"]
 
@@ -57,10 +57,21 @@ class EvaluationConfig(Section):
 
 
 class GateConfig(Section):
-    """When a candidate becomes champion: it beats the SFT model on `benchmark` by a paired test, and is not worse
-    than the reigning champion by the same test."""
+    """When a candidate becomes champion: it beats the SFT model and the base model on `benchmark` by a paired test, and
+    is not worse than the reigning champion by the same test."""
 
     benchmark: BenchmarkTask
     min_gain: Annotated[float, Field(ge=-1, le=1)] = 0.0
-    """Negative where the benchmark only guards against loss: the candidate may be that much worse."""
+    """Over the SFT model. Negative where the benchmark only guards against loss: so much worse may a candidate be."""
+    min_accuracy: Share = 0.0
+    """What the candidate must reach in any case."""
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+
+    @model_validator(mode="after")
+    def a_loss_has_a_floor(self) -> Self:
+        if self.min_gain < 0 and not self.min_accuracy:
+            raise ValueError(
+                f"min_gain is {self.min_gain:g}, which a candidate as bad as a bad SFT model passes; set min_accuracy, "
+                "the accuracy below which nothing is promoted"
+            )
+        return self

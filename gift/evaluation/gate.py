@@ -1,8 +1,8 @@
 """The gate: may the candidate become the champion?
 
-It may when it beats the SFT model by a one-sided paired test, and no such test shows it to be worse than the reigning
-champion. Where the champion's results can't be compared, it may not. Left out on purpose: a way around the gate. Who
-knows better promotes by hand.
+It may when it beats the SFT model and the base model by a one-sided paired test, reaches the least accuracy, and no
+such test shows it to be worse than the reigning champion. Where the champion's results can't be compared, it may not.
+Left out on purpose: a way around the gate. Who knows better promotes by hand.
 """
 
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Opponent(BaseModel):
 
 
 class Verdict(BaseModel):
-    """The decision, one sentence per test, and the numbers (keyed `sft` and, where comparable, `champion`)."""
+    """The decision, one sentence per test, and the numbers (keyed `sft`, `base` and, where comparable, `champion`)."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -48,6 +48,7 @@ class Verdict(BaseModel):
 
 def decide(
     config: GateConfig,
+    base: BenchmarkResult,
     sft: BenchmarkResult,
     candidate: BenchmarkResult,
     champion: BenchmarkResult | NotComparable | None,
@@ -56,16 +57,16 @@ def decide(
     """Judge the candidate on `config.benchmark`; `champion` is None when there is none yet, `opponent` its version.
 
     Raises:
-        GiftError: a result belongs to another benchmark, or the SFT model was evaluated on other problems.
+        GiftError: a result belongs to another benchmark, or the base or SFT model was evaluated on other problems.
     """
-    for result in (sft, candidate, champion):
+    for result in (base, sft, candidate, champion):
         if isinstance(result, BenchmarkResult) and result.task != config.benchmark:
             raise GiftError(f"the gate judges {config.benchmark}, but was given a result of {result.task}")
     if isinstance(champion, BenchmarkResult) and champion.ids != candidate.ids:
         champion = NotComparable(
             f"it was evaluated on other {champion.task} problems ({champion.n}, the candidate on {candidate.n})"
         )
-    comparisons = {"sft": paired_difference(candidate, sft)}
+    comparisons = {"sft": paired_difference(candidate, sft), "base": paired_difference(candidate, base)}
     beats_sft, reason = _beats_sft(config, sft, candidate, comparisons["sft"])
     reasons = [reason]
     holds_against_champion = True
@@ -79,8 +80,12 @@ def decide(
             comparisons["champion"] = paired_difference(candidate, champion)
             holds_against_champion, reason = _holds_against(config, champion, candidate, comparisons["champion"])
             reasons.append(reason)
+    beats_base, reason = _beats_base(config, base, candidate, comparisons["base"])
+    reasons.append(reason)
+    if not (high_enough := candidate.accuracy >= config.min_accuracy):
+        reasons.append(f"The candidate does not reach the least accuracy, {config.min_accuracy:.1%}.")
     return Verdict(
-        promote=beats_sft and holds_against_champion,
+        promote=beats_sft and beats_base and high_enough and holds_against_champion,
         comparable=not isinstance(champion, NotComparable),
         champion=opponent,
         reasons=tuple(reasons),
@@ -98,6 +103,16 @@ def _beats_sft(
         f"{sft.accuracy:.1%}: {_points(difference)}. At {100 * config.confidence:g}% confidence the gain is at least "
         f"{100 * bound:+.1f} points, which {'exceeds' if passed else 'does not exceed'} the required "
         f"{100 * config.min_gain:.1f}."
+    )
+
+
+def _beats_base(
+    config: GateConfig, base: BenchmarkResult, candidate: BenchmarkResult, difference: PairedDifference
+) -> tuple[bool, str]:
+    passed = lower_bound(differences(candidate, base), config.confidence) > 0
+    return passed, (
+        f"The base model solves {base.accuracy:.1%} of the same problems: {_points(difference)}. The candidate is "
+        f"{'significantly' if passed else 'not significantly'} better at {100 * config.confidence:g}% confidence."
     )
 
 

@@ -55,7 +55,7 @@ class AccuracyDifference(Section):
     """A paired difference of two models' accuracies on the same problems, as shares (0.01 is one point)."""
 
     name: str
-    """`candidate - sft` or `candidate - champion`."""
+    """`candidate - sft`, `candidate - base` or `candidate - champion`."""
     benchmark: str
     difference: Annotated[float, Field(ge=-1, le=1)]
     stderr: Annotated[float, Field(ge=0, allow_inf_nan=False)]

@@ -12,15 +12,16 @@ from gift.stages.champion import champion_result
 VERDICT_FILE = "verdict.json"
 
 
-def gate(stage: Stage, sft_results: str, candidate_results: str) -> str:
+def gate(stage: Stage, base_results: str, sft_results: str, candidate_results: str) -> str:
     """Returns: URI of a folder with verdict.json."""
-    config = stage.config
+    config, evaluations = stage.config, [base_results, sft_results, candidate_results]
 
     def make(folder: Path) -> dict[str, str]:
-        sft, candidate = (_gated_result(stage, uri) for uri in (sft_results, candidate_results))
+        base, sft, candidate = (_gated_result(stage, uri) for uri in evaluations)
         champion = registry.champion(config.registered_model)
         verdict = decide(
             config.gate,
+            base=base,
             sft=sft,
             candidate=candidate,
             champion=champion_result(config, champion) if champion else None,
@@ -32,7 +33,7 @@ def gate(stage: Stage, sft_results: str, candidate_results: str) -> str:
         print(f"  verdict: {_in_words(verdict)}", flush=True)
         return {}
 
-    uri = stage.make_for_run("verdict", [sft_results, candidate_results], make)
+    uri = stage.make_for_run("verdict", evaluations, make)
     stage.tracking.set_tags({"gift.promote": str(read_verdict(stage, uri).promote).lower()})
     return uri
 

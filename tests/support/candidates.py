@@ -63,7 +63,11 @@ class Candidates:
         self.sft_results = self.evaluation("sft", {"heldout": made_up_result(sft, problems)})
         self.candidate_results = self.evaluation("candidate", {"heldout": made_up_result(candidate, problems)})
         self.verdict_uri = run_stage(
-            gate, **self.shared, sft_results=self.sft_results, candidate_results=self.candidate_results
+            gate,
+            **self.shared,
+            base_results=self.sft_results,
+            sft_results=self.sft_results,
+            candidate_results=self.candidate_results,
         )
         self.meanwhile()
         return self.register_again()

@@ -63,7 +63,7 @@ def test_the_base_model_goes_through_to_the_report(
     }
     assert results["base"] == results["sft"] != results["candidate"]
     judged = {"candidate_results": results["candidate"]}
-    verdict = run_stage(gate, **run, sft_results=results["sft"], **judged)
+    verdict = run_stage(gate, **run, base_results=results["base"], sft_results=results["sft"], **judged)
     version = run_stage(register, **run, model=candidate, verdict=verdict, **judged)
     made = run_stage(
         report,
