@@ -46,6 +46,7 @@ ROOMS = (
     "gift.tracking",
     "gift.storage",
     "gift.patience",
+    "gift.health",
     "gift.config",
     "gift.fingerprint",
     "gift.provenance",

@@ -20,6 +20,7 @@ from gift.config.data import (
     data_folder,
 )
 from gift.config.evaluation import BenchmarkConfig, BenchmarkTask, ConversionConfig, EvaluationConfig, GateConfig
+from gift.config.health import HealthConfig
 from gift.config.models import FolderModel, HubModel, ModelConfig, ModelShape, PackageModel, ScratchModel
 from gift.config.objectives import DpoConfig, GiftConfig, GrpoConfig, GvpoConfig, UnaConfig
 from gift.config.prompt import PromptFormat
@@ -52,6 +53,7 @@ __all__ = [
     "Gsm8kData",
     "Gsm8kReward",
     "GvpoConfig",
+    "HealthConfig",
     "HubModel",
     "JsonLinesData",
     "MathData",

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 from gift.config.cluster import ClusterConfig
 from gift.config.data import DapoData, DataConfig, JsonLinesData, UltraFeedbackData
 from gift.config.evaluation import ConversionConfig, EvaluationConfig, GateConfig
+from gift.config.health import HealthConfig
 from gift.config.models import ModelConfig
 from gift.config.objectives import Algorithm, DpoConfig, GiftConfig, GrpoConfig, GvpoConfig, UnaConfig, ZeroVariance
 from gift.config.prompt import CHAT, PromptFormat
@@ -77,6 +78,7 @@ class RunConfig(Section):
     dpo: DpoConfig = DpoConfig()
     una: UnaConfig = UnaConfig()
     rl: RlConfig
+    health: HealthConfig = HealthConfig()
     conversion: ConversionConfig = ConversionConfig()
     evaluation: EvaluationConfig
     gate: GateConfig

@@ -10,11 +10,12 @@ Left out: NVMe offload, pipeline and tensor parallelism, fp16 (bf16 needs no los
 than one rank's memory (every rank holds the whole model until `build_engine` shards it).
 """
 
+import functools
 import logging
 import math
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -22,6 +23,7 @@ from typing import Any
 
 import deepspeed
 import torch
+import torch.distributed as dist
 from deepspeed.accelerator import get_accelerator
 from deepspeed.runtime.fp16.loss_scaler import LossScaler
 from deepspeed.runtime.zero.config import ZeroStageEnum
@@ -175,6 +177,37 @@ def _load_data_only(path: str, **_: object) -> dict[str, Any]:
     with torch.serialization.safe_globals([LossScaler, ZeroStageEnum, fragment_address]):
         content: dict[str, Any] = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
     return content
+
+
+def guard_updates(engine: deepspeed.DeepSpeedEngine, refuses: Callable[[float], bool]) -> None:
+    """From now on updates whose gradient norm is refused are left out: weights and optimizer stay as they are."""
+    sharded = engine.optimizer
+    adamw = sharded.optimizer
+    take = adamw.step
+
+    @functools.wraps(take)
+    def take_unless_refused() -> None:  # once per group of parameters, after the norm over all of them is known
+        if not refuses(float(sharded._global_grad_norm)):
+            take()
+
+    adamw.step = take_unless_refused
+
+
+def end_update(engine: deepspeed.DeepSpeedEngine) -> float:
+    """To be called after the last micro-batch of an update; the norm of its gradient, as `gradient_norm`."""
+    if engine.optimizer.overflow:  # not finite: DeepSpeed left it out itself, and the schedule with it
+        skip_update(engine)
+        engine.optimizer.overflow = False
+    return gradient_norm(engine)
+
+
+def largest_weight(engine: deepspeed.DeepSpeedEngine) -> float:
+    """The largest absolute value of all weights; inf where one is not finite. All ranks."""
+    parts = (getattr(parameter, "ds_tensor", parameter.data) for parameter in engine.module.parameters())
+    largest = torch.stack([torch.linalg.vector_norm(part, torch.inf) for part in parts]).max().float()
+    largest = largest.nan_to_num(nan=torch.inf, posinf=torch.inf)  # a maximum over ranks may lose NaN
+    dist.all_reduce(largest, op=dist.ReduceOp.MAX)
+    return float(largest)
 
 
 def skip_update(engine: deepspeed.DeepSpeedEngine) -> None:

@@ -43,6 +43,23 @@ class GroupBatch:
         """N."""
         return self.rewards.shape[1]
 
+    def record(self) -> dict[str, object]:
+        """For people: the token ids and rewards of every group."""
+        rows, size = self.rollouts, self.group_size
+        responses = [ids[mask].tolist() for ids, mask in zip(rows.response_ids, rows.response_mask, strict=True)]
+        prompts = [ids[mask].tolist() for ids, mask in zip(rows.prompt_ids, rows.prompt_mask, strict=True)]
+        return {
+            "groups": [
+                {
+                    "problem": name,
+                    "prompt_ids": prompts[index * size],
+                    "response_ids": responses[index * size : (index + 1) * size],
+                    "rewards": self.rewards[index].tolist(),
+                }
+                for index, name in enumerate(self.names)
+            ]
+        }
+
     def groups(self, start: int, stop: int) -> "GroupBatch":
         """The groups start … stop − 1, without the figures of the whole batch."""
         size = self.group_size

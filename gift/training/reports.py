@@ -1,14 +1,22 @@
-"""What rank 0 says of each step: a live line for the person, all metrics for MLflow. Other ranks are silent."""
+"""What rank 0 says of each step: a live line for the person, all metrics for MLflow. Other ranks are silent.
 
-from collections.abc import Iterator, Mapping
+Of a batch that made training sick each rank keeps its part.
+"""
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch.distributed as dist
 
+from gift.errors import GiftError
+from gift.health import Judgement
 from gift.launch.rank_job import TrainingJob
 from gift.progress import Progress
+from gift.storage import upload_directory
 from gift.tracking import MetricLog
 
 
@@ -20,12 +28,40 @@ class Reports:
     shown: Mapping[str, str]
     metric_log: MetricLog | None
     """None on other ranks."""
+    kept: str
+    """S3 prefix of batches that made training sick."""
 
     def report(self, step: int, metrics: Mapping[str, float]) -> None:
         """Called after each step, counted from 0."""
         if self.metric_log is not None:
             self.metric_log.log(metrics, step)
             self.progress.update(step + 1, [template.format(metrics[name]) for name, template in self.shown.items()])
+
+    def follow(self, step: int, judgement: Judgement, record: Callable[[], Mapping[str, object]]) -> None:
+        """Called after each step: keeps the `record` of this rank's part of a batch that was sick, for people.
+
+        Raises:
+            GiftError: training must not go on.
+        """
+        if (fault := judgement.stop or judgement.left_out) is None:
+            return
+        if dist.get_rank() == 0 and judgement.left_out:
+            print(f"  step {step + 1}: an update is left out, as {judgement.left_out}", flush=True)
+        self._keep_batch(step, fault, record())
+        if judgement.stop:
+            dist.barrier()  # the first rank that fails ends the others
+            raise GiftError(judgement.stop)
+
+    def _keep_batch(self, step: int, fault: str, batch: Mapping[str, object]) -> None:
+        """A store that is away costs the batch."""
+        uri = f"{self.kept}/step-{step + 1}/rank-{dist.get_rank()}"
+        with tempfile.TemporaryDirectory(prefix="gift-batch-") as folder:
+            (Path(folder) / "batch.json").write_text(json.dumps(batch, ensure_ascii=False), encoding="utf-8")
+            try:
+                upload_directory(Path(folder), uri, metadata={"fault": fault})
+                print(f"  the batch of step {step + 1} is kept at {uri}", flush=True)
+            except GiftError as error:
+                print(f"  the batch of step {step + 1} is not kept: {error}", flush=True)
 
     def copy_unsent(self, destination: Path) -> None:
         """See `MetricLog.copy_unsent`."""
@@ -37,8 +73,9 @@ class Reports:
 def step_reports(job: TrainingJob, label: str, steps: range, shown: Mapping[str, str]) -> Iterator[Reports]:
     """Args: `shown` maps the metrics of the live line to their formats, for example `{"reward": "reward {:.3f}"}`."""
     progress = Progress(label, steps.stop, done=steps.start)
+    kept = f"{job.config.storage.uri}/runs/{job.mlflow_run_id}/sick"
     if dist.get_rank() != 0:
-        yield Reports(progress, shown, None)
+        yield Reports(progress, shown, None, kept)
         return
     with closing(MetricLog(job.mlflow_run_id, job.metric_spool)) as metric_log:
-        yield Reports(progress, shown, metric_log)
+        yield Reports(progress, shown, metric_log, kept)

@@ -35,6 +35,7 @@ from deepspeed import DeepSpeedEngine
 from gift.config import Section
 from gift.config.section import Count, NonNegativeFloat
 from gift.errors import GiftError
+from gift.health import HealthState
 from gift.launch.rank_job import TrainingJob
 from gift.storage import delete_directory, download_directory, list_paths, upload_directory
 from gift.training.engine import load_checkpoint, save_checkpoint
@@ -54,6 +55,7 @@ class TrainingState(Section):
     """Prompts and responses on all ranks so far."""
     examples_taken: Count = 0
     """How far this rank has come in its `example_stream`; ranks that refill groups come to differ."""
+    health: HealthState = HealthState()
 
 
 class Checkpoints:

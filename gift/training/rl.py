@@ -24,13 +24,21 @@ from gift.config import RunConfig
 from gift.data.problems import read_problems
 from gift.data.scored import read_scored
 from gift.data.tokens import tokenize_prompts
+from gift.health import Health
 from gift.launch.rank_job import TrainingJob, read_job
 from gift.models.ends import load_tokenizer_and_ends
 from gift.models.loading import load_model, torch_dtype
 from gift.rewards import open_scorer
 from gift.rollout.choose import open_engine
 from gift.training.diagnostics import batch_sums, step_metrics
-from gift.training.engine import build_engine, gradient_norm, initialize_ranks, save_checkpoint
+from gift.training.engine import (
+    build_engine,
+    gradient_norm,
+    guard_updates,
+    initialize_ranks,
+    largest_weight,
+    save_checkpoint,
+)
 from gift.training.engine_check import check_engine
 from gift.training.groups import GroupBatch
 from gift.training.heldout import Heldout, due, heldout_metrics
@@ -54,17 +62,18 @@ def train(job: TrainingJob) -> None:
     """Run all steps that are left on this rank and save the checkpoint.
 
     Raises:
-        GiftError: a prompt is too long, a reward is no finite number, or the data has no groups of the right size.
+        GiftError: a prompt is too long, a reward is no finite number, the data has no groups of the right size, or
+            training is sick.
     """
     config = job.config
     device = initialize_ranks(config.compute)
     tokenizer, ends = load_tokenizer_and_ends(job.model, config.prompt_format)
-    learner = _learner(job, device)
     with ExitStack() as resources:
         checkpoints = resources.enter_context(
             open_checkpoints(job, steps=config.rl.steps, every=config.rl.checkpoint_every)
         )
         state = checkpoints.start
+        learner = _learner(job, device, Health(config, state.health))
         sampling = resources.enter_context(ExitStack())
         sampler = (
             sampling.enter_context(_open_sampler(job, learner, tokenizer, ends, state)) if config.samples else None
@@ -76,6 +85,7 @@ def train(job: TrainingJob) -> None:
         checkpoints.restore(learner.engine)
         heldout = _heldout(job, tokenizer) if config.rl.heldout_every else None
         reports = resources.enter_context(step_reports(job, config.algorithm, checkpoints.remaining, SHOWN))
+        learner.health.judge(largest_weight(learner.engine))
         for step in checkpoints.remaining:
             torch.manual_seed(derived_seed(config.seed, "training", step, dist.get_rank()))
             look = due(config, step)
@@ -94,32 +104,38 @@ def train(job: TrainingJob) -> None:
                 device=device,
             )
             reports.report(step, metrics | looked)
+            reports.follow(step, learner.health.judge(largest_weight(learner.engine), metrics), batch.record)
             state = TrainingState(
                 step=step + 1,
                 num_tokens=metrics["num_tokens"],
                 examples_taken=state.examples_taken + batch.sampled_groups,
+                health=learner.health.state,
             )
             checkpoints.save(learner.engine, state, reports)
+        learner.health.check_end()
         # Before anything is closed, which may fail.
         save_checkpoint(learner.engine, job.checkpoint, step=config.rl.steps)
 
 
-def _learner(job: TrainingJob, device: torch.device) -> Learner:
+def _learner(job: TrainingJob, device: torch.device, health: Health) -> Learner:
     config = job.config
     groups_per_update = config.rl.prompts_per_step // config.rl.mini_batches
+    engine = build_engine(
+        trainable_model(job.model, config.compute, device),
+        config.compute,
+        config.rl.optimizer,
+        total_steps=config.rl.steps * config.rl.mini_batches,
+        micro_batch_size=config.rl.micro_batch_groups * config.rollout.group_size,
+        accumulation_steps=groups_per_update // (config.rl.micro_batch_groups * config.compute.ranks),
+    )
+    guard_updates(engine, health.refuses)
     return Learner(
         config=config,
-        engine=build_engine(
-            trainable_model(job.model, config.compute, device),
-            config.compute,
-            config.rl.optimizer,
-            total_steps=config.rl.steps * config.rl.mini_batches,
-            micro_batch_size=config.rl.micro_batch_groups * config.rollout.group_size,
-            accumulation_steps=groups_per_update // (config.rl.micro_batch_groups * config.compute.ranks),
-        ),
+        engine=engine,
         reference=_reference(job, device) if config.needs_reference else None,
         objective=load_objective(config),
         device=device,
+        health=health,
     )
 
 

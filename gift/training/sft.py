@@ -7,6 +7,8 @@ Left out: packing and early stopping.
 
 import sys
 import time
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -17,9 +19,17 @@ from torch import Tensor
 from gift.config import RunConfig
 from gift.data.problems import read_problems
 from gift.data.tokens import Demonstration, pad_right, tokenize_demonstrations
+from gift.health import Health
 from gift.launch.rank_job import TrainingJob, read_job
 from gift.models.ends import load_tokenizer_and_ends
-from gift.training.engine import build_engine, gradient_norm, initialize_ranks, save_checkpoint
+from gift.training.engine import (
+    build_engine,
+    end_update,
+    guard_updates,
+    initialize_ranks,
+    largest_weight,
+    save_checkpoint,
+)
 from gift.training.order import batch_indices, derived_seed
 from gift.training.policy import token_log_probabilities, trainable_model
 from gift.training.reduce import sum_over_ranks
@@ -33,7 +43,7 @@ def train(job: TrainingJob) -> None:
     """Run all SFT steps that are left on this rank and save the checkpoint.
 
     Raises:
-        GiftError: a demonstration does not fit the context.
+        GiftError: a demonstration does not fit the context, or training is sick.
     """
     config = job.config
     device = initialize_ranks(config.compute)
@@ -54,11 +64,18 @@ def train(job: TrainingJob) -> None:
         step_reports(job, "sft", checkpoints.remaining, SHOWN) as reports,
     ):
         checkpoints.restore(engine)
+        health = Health(config, checkpoints.start.health)
+        guard_updates(engine, health.refuses)
+        health.judge(largest_weight(engine))
         for step in checkpoints.remaining:
             torch.manual_seed(derived_seed(config.seed, "sft", step, dist.get_rank()))
-            metrics = _train_step(engine, _batch(demonstrations, config, step), config, tokenizer.pad_token_id, device)
+            batch = _batch(demonstrations, config, step)
+            metrics = _train_step(engine, batch, config, tokenizer.pad_token_id, device)
             reports.report(step, metrics)
-            checkpoints.save(engine, TrainingState(step=step + 1), reports)
+            health.note_update(metrics["grad_norm"])
+            reports.follow(step, health.judge(largest_weight(engine)), partial(_record, batch))
+            checkpoints.save(engine, TrainingState(step=step + 1, health=health.state), reports)
+        health.check_end()
         save_checkpoint(engine, job.checkpoint, step=config.sft.steps)  # before anything is closed, which may fail
 
 
@@ -82,7 +99,7 @@ def _train_step(
     seconds = time.monotonic() - started
     return {
         "loss": total / batch_tokens,
-        "grad_norm": gradient_norm(engine),
+        "grad_norm": end_update(engine),
         "learning_rate": learning_rate,
         "tokens_per_second": sum(len(demonstration) for demonstration in batch) / seconds,
         "step_time": seconds,
@@ -93,6 +110,11 @@ def _batch(demonstrations: list[Demonstration], config: RunConfig, step: int) ->
     """The demonstrations of one step, longest first, so that micro-batches hold sequences of like length."""
     indices = batch_indices(len(demonstrations), config.sft.batch_size, step, config.seed)
     return sorted((demonstrations[index] for index in indices), key=len, reverse=True)
+
+
+def _record(batch: list[Demonstration]) -> dict[str, object]:
+    """For people."""
+    return {"demonstrations": [asdict(demonstration) for demonstration in batch]}
 
 
 def _my_micro_batches(batch: list[Demonstration], config: RunConfig) -> list[list[Demonstration]]:

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from gift.algorithms import GroupLosses, ScoredGroups
 from gift.algorithms.objective import active_groups
 from gift.config import RunConfig
-from gift.training.engine import skip_update
+from gift.health import Health
+from gift.training.engine import end_update, skip_update
 from gift.training.groups import GroupBatch
 from gift.training.policy import response_log_probabilities
 from gift.training.reduce import sum_over_ranks
@@ -34,6 +35,7 @@ class Learner:
     """The SFT model; None where the objective has no use for it."""
     objective: Callable[[ScoredGroups], GroupLosses]
     device: torch.device
+    health: Health
 
 
 def update(learner: Learner, batch: GroupBatch) -> dict[str, float]:
@@ -41,7 +43,7 @@ def update(learner: Learner, batch: GroupBatch) -> dict[str, float]:
 
     Returns:
         This rank's sums over its responses, groups and tokens, for `gift.training.diagnostics`; and `updates`, how many
-        were taken.
+        were taken. Those that the learner's health refuses are left out.
     """
     config = learner.config
     groups = len(batch.names) // config.rl.mini_batches
@@ -54,7 +56,7 @@ def update(learner: Learner, batch: GroupBatch) -> dict[str, float]:
         total = sum_over_ranks({"counted": float(counts.sum())}, learner.device)["counted"]
         with torch.set_grad_enabled(total > 0):
             _update_once(learner, part, rollout_log_probabilities, counts, total, sums)
-        sums["updates"] += float(total > 0)
+        sums["updates"] += float(total > 0 and learner.health.note_update(end_update(learner.engine)))
     return dict(sums)
 
 

@@ -49,6 +49,9 @@ def some_digit(completion, problem):
 def rare(completion, problem):
     return float("7" in completion)
 
+def constant(completion, problem):
+    return 0.5
+
 def broken(completion, problem):
     return float("nan")
 """
@@ -86,7 +89,7 @@ class Job:
         self.resume_uri = f"s3://gift/test-{uuid.uuid4().hex}"
         self._client = MlflowClient()
         experiment = self._client.create_experiment(f"test-{uuid.uuid4().hex}")
-        self._run = self._client.create_run(experiment).info.run_id
+        self.mlflow_run_id = self._client.create_run(experiment).info.run_id
         self._inputs = inputs
 
     def attempt(self, module: str, folder: Path) -> None:
@@ -123,7 +126,7 @@ class Job:
             model=self._inputs / "base",
             data=self._inputs / "data",
             checkpoint=folder / "checkpoint",
-            mlflow_run_id=self._run,
+            mlflow_run_id=self.mlflow_run_id,
             metric_spool=folder / "metrics.jsonl",
             resume=ResumeSettings(uri=self.resume_uri, folder=folder / "resume"),
         )
@@ -140,8 +143,8 @@ class Job:
 
     def history(self) -> dict[str, list[tuple[int, float]]]:
         """Metric → (step, value) as they were logged."""
-        names = self._client.get_run(self._run).data.metrics
-        histories = {name: self._client.get_metric_history(self._run, name) for name in names}
+        names = self._client.get_run(self.mlflow_run_id).data.metrics
+        histories = {name: self._client.get_metric_history(self.mlflow_run_id, name) for name in names}
         return {name: [(entry.step, entry.value) for entry in history] for name, history in histories.items()}
 
 

@@ -1,4 +1,6 @@
-"""A batch in which no group counts leaves weights and optimizer as they were, to the last bit, for every ZeRO stage."""
+"""A batch in which no group counts, or whose gradient is not finite or far too large, leaves weights and optimizer as
+they were, to the last bit, for every ZeRO stage.
+"""
 
 import json
 import os
@@ -13,11 +15,24 @@ from gift.config import ComputeConfig
 from gift.conversion.zero_checkpoint import read_parameters
 from gift.launch.one_node import launch_ranks
 
-CASES = {
+EMPTY = {
     f"stage {stage}, {precision}": (f"compute.zero_stage={stage}", f"compute.precision={precision}")
     for stage in (1, 2, 3)
     for precision in ("fp32", "bf16")
 } | {"mini-batches": ("compute.zero_stage=3", "rl.mini_batches=2")}
+SICK = {
+    f"{middle}, {name}": EMPTY[name]
+    for middle, names in {
+        "not finite": ("stage 1, bf16", "stage 2, fp32", "stage 3, fp32", "mini-batches"),
+        "far too large": ("stage 1, fp32", "stage 2, bf16", "stage 3, bf16", "mini-batches"),
+    }.items()
+    for name in names
+}
+CASES = EMPTY | SICK
+
+
+def _middle(name: str) -> str:
+    return name.split(", ", 1)[0] if name in SICK else "without signal"
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +40,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("no-update")
     job = {
         "template": str(write_template(folder / "template", tied=True)),
-        "cases": [{"overrides": overrides, "output": str(folder / name)} for name, overrides in CASES.items()],
+        "cases": [
+            {"overrides": overrides, "output": str(folder / name), "middle": _middle(name)}
+            for name, overrides in CASES.items()
+        ],
     }
     (folder / "job.json").write_text(json.dumps(job))
     with pytest.MonkeyPatch.context() as environment:
@@ -88,7 +106,14 @@ def test_training_goes_on_as_if_the_batch_had_not_been(trained: Path, case: str)
         assert all(torch.equal(found[name].assemble(), stored.assemble()) for name, stored in expected.items())
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", SICK)
+def test_a_sick_batch_takes_no_update(trained: Path, case: str) -> None:
+    first, sick, last = json.loads((trained / case / "measured.json").read_text())
+    updates = 2 if case.endswith("mini-batches") else 1
+    assert [step["updates"] for step in (first, sick, last)] == [updates, 0, updates]
+
+
+@pytest.mark.parametrize("case", EMPTY)
 def test_the_batch_is_measured_all_the_same(trained: Path, case: str) -> None:
     first, nothing, last = json.loads((trained / case / "measured.json").read_text())
     updates = 2 if case == "mini-batches" else 1

@@ -7,6 +7,7 @@ ranks. That DeepSpeed keeps the promise is shown in float32 by `test_loops.py`.
 
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from transformers import LlamaForCausalLM
 
 from gift.algorithms import load_objective
 from gift.config import RunConfig, load_profile
+from gift.health import Health, HealthState
 from gift.rollout.rollouts import Rollouts
 from gift.training.groups import GroupBatch
 from gift.training.update import Learner, update
@@ -42,6 +44,7 @@ class AveragingEngine(nn.Module):
     def __init__(self, model: nn.Module, accumulation_steps: int) -> None:
         super().__init__()
         self.module, self.accumulation_steps, self.calls = model, accumulation_steps, 0
+        self.optimizer = SimpleNamespace(overflow=False)
 
     def forward(self, **inputs: Tensor) -> object:
         return self.module(**inputs)
@@ -55,6 +58,9 @@ class AveragingEngine(nn.Module):
             for parameter in self.module.parameters():
                 dist.all_reduce(parameter.grad)
                 parameter.grad /= dist.get_world_size()
+
+    def get_global_grad_norm(self) -> float:
+        return 1.0
 
 
 def _model(seed: int) -> LlamaForCausalLM:
@@ -103,7 +109,8 @@ def _gradient(rank: int, ranks: int, micro_batch_groups: int, overrides: tuple[s
     """The whole gradient of one update, flattened, and the loss summed over ranks."""
     config = _config(ranks, micro_batch_groups, overrides)
     engine = AveragingEngine(_model(0), GROUPS // (ranks * micro_batch_groups))
-    learner = Learner(config, engine, _model(1), load_objective(config), torch.device("cpu"))
+    health = Health(config, HealthState())
+    learner = Learner(config, engine, _model(1), load_objective(config), torch.device("cpu"), health)
     sums = update(learner, _mine(_batch(), rank, ranks))
     loss = torch.tensor(sums["loss"], dtype=torch.float64)
     dist.all_reduce(loss)

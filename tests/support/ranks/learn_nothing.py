@@ -1,4 +1,4 @@
-"""Run by the ranks: a batch to learn from, one in which no group counts, and one to learn from again.
+"""Run by the ranks: a batch to learn from, one that must change nothing, and one to learn from again.
 
 Each case leaves the checkpoints before/, after/ and end/ around them, resumed/ (from after/ to the end), without/ (the
 same without the batch in the middle, but with its move of the learning rate), and rank 0's measurements.
@@ -15,9 +15,17 @@ from transformers import AutoModelForCausalLM
 
 from gift.algorithms import load_objective
 from gift.config import load_profile
+from gift.health import Health, HealthState
 from gift.rollout.rollouts import Rollouts
 from gift.training.diagnostics import batch_sums, step_metrics
-from gift.training.engine import build_engine, gradient_norm, initialize_ranks, load_checkpoint, save_checkpoint
+from gift.training.engine import (
+    build_engine,
+    gradient_norm,
+    guard_updates,
+    initialize_ranks,
+    load_checkpoint,
+    save_checkpoint,
+)
 from gift.training.groups import GroupBatch
 from gift.training.update import Learner, update
 
@@ -31,10 +39,10 @@ def main(job: dict) -> None:
 
 def run_case(case: dict, template: Path, output: Path) -> None:
     learner = new_learner(case, template)
-    first, nothing, third = batch(1), without_signal(batch(2)), batch(3)
+    first, middle, third = batch(1), batch(2), batch(3)
     measured = [learn(learner, first)]
     save_checkpoint(learner.engine, output / "before", step=1)
-    measured.append(learn(learner, nothing))
+    measured.append(learn_nothing(learner, middle, case["middle"]))
     save_checkpoint(learner.engine, output / "after", step=2)
     measured.append(learn(learner, third))
     save_checkpoint(learner.engine, output / "end", step=3)
@@ -73,7 +81,9 @@ def new_learner(case: dict, template: Path) -> Learner:
         policy, config.compute, config.rl.optimizer, 4 * config.rl.mini_batches, 2 * SIZE, accumulation
     )
     precision = torch.bfloat16 if config.compute.precision == "bf16" else torch.float32
-    return Learner(config, engine, reference.to(precision).eval(), load_objective(config), device)
+    health = Health(config, HealthState())
+    guard_updates(engine, health.refuses)
+    return Learner(config, engine, reference.to(precision).eval(), load_objective(config), device, health)
 
 
 def batch(seed: int) -> GroupBatch:
@@ -97,6 +107,23 @@ def batch(seed: int) -> GroupBatch:
 
 def without_signal(groups: GroupBatch) -> GroupBatch:
     return replace(groups, rewards=torch.full_like(groups.rewards, 0.5))
+
+
+def learn_nothing(learner: Learner, groups: GroupBatch, why: str) -> dict[str, float]:
+    match why:
+        case "without signal":
+            return learn(learner, without_signal(groups))
+        case "not finite":
+            # Of one rank, so that the others have to hear of it.
+            factor = torch.nan if dist.get_rank() == 0 else 1.0
+            handle = next(learner.engine.module.parameters()).register_hook(lambda gradient: gradient * factor)
+            metrics = learn(learner, groups)
+            handle.remove()
+        case "far too large":
+            learner.health.state = HealthState(gradient_norms=(1e-6,) * 10)
+            metrics = learn(learner, groups)
+    learner.health.state = HealthState()
+    return metrics
 
 
 def learn(learner: Learner, groups: GroupBatch) -> dict[str, float]:
