@@ -14,6 +14,7 @@ from pipelines.cli.session import Runs, console, new_run_id, one_line_errors
 
 if TYPE_CHECKING:
     from pipelines.kubeflow.kfp_api import KfpApi
+    from pipelines.kubeflow.kubernetes_api import KubernetesApi
 
 RunId = Annotated[str, typer.Argument(help="The id of a run, as `gift run --runner cluster` and KFP's pages show it.")]
 
@@ -69,9 +70,13 @@ def run_on_cluster(
 
 def _follow(api: "KfpApi", run_id: str, runs: Path) -> None:
     from pipelines.kubeflow import cluster_run
+    from pipelines.kubeflow.follow import follow as follow_run
+
+    def say(line: str) -> None:
+        console.print(escape(line), soft_wrap=True, highlight=False)
 
     try:
-        run = cluster_run.follow(api, run_id, lambda line: console.print(escape(line), soft_wrap=True, highlight=False))
+        run = follow_run(api, _kubernetes(), run_id, say)
     except KeyboardInterrupt:
         console.print("\nno longer followed; the run goes on", soft_wrap=True)
         console.print(f"follow it again  gift cluster follow {run_id}", soft_wrap=True)
@@ -86,3 +91,13 @@ def _follow(api: "KfpApi", run_id: str, runs: Path) -> None:
         )
         return
     print_report(folder)
+
+
+def _kubernetes() -> "KubernetesApi | None":
+    """None where there is none to ask, without which a run is followed all the same."""
+    from pipelines.kubeflow.kubernetes_api import connect_to_kubernetes
+
+    try:
+        return connect_to_kubernetes()
+    except GiftError:
+        return None

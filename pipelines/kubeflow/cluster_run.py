@@ -1,15 +1,13 @@
-"""Runs the pipeline on a cluster: compile, submit, follow to the end, fetch the report.
+"""A run on a cluster: compile and submit it, end it, fetch its report.
 
-The run belongs to the cluster from the moment it is submitted. Whoever follows it may stop, lose the network or the
-token, and follow it again by its id, which is also the run's id in MLflow and in S3.
+The run belongs to the cluster from the moment it is submitted. Its id is also that in MLflow and in S3.
 
-Left out: pods and their logs, which the page of the run shows and `kubectl logs` prints.
+Left out: following it (`follow`).
 """
 
 import os
-import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +16,11 @@ import yaml
 
 from gift.config import RunConfig, parse_config
 from gift.errors import GiftError
-from gift.progress import BANNER
 from gift.storage import download_into
 from pipelines.kubeflow.compile import compile_pipeline
-from pipelines.kubeflow.kfp_api import KfpApi, NotFoundError
+from pipelines.kubeflow.kfp_api import KfpApi
+from pipelines.kubeflow.kfp_faults import NotFoundError
 
-POLL_SECONDS = 5.0
-FOLLOW_PAUSES: tuple[float, ...] = (1, 2, 5, 10, *(30,) * 20)
-"""Ten minutes: an API server that is upgraded is away for some of them, and the run does not need it."""
 ENDED = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
 
 
@@ -63,33 +58,6 @@ def submit(api: KfpApi, config: RunConfig, name: str, image: str, experiment: st
     return str(made.run_id)
 
 
-def follow(api: KfpApi, run_id: str, say: Callable[[str], None]) -> ClusterRun:
-    """Tell every change of a stage's state, until the run ends well.
-
-    Raises:
-        GiftError: a stage failed, the run was terminated, or KFP has been away for ten minutes.
-    """
-    patient = replace(api, pauses=FOLLOW_PAUSES)
-    followed: ClusterRun | None = None
-    terminated = False
-    shown: dict[str, str] = {}
-    while True:
-        try:
-            run = patient.repeat(api.runs.run_service_get_run, run_id)
-        except NotFoundError:
-            raise
-        except GiftError as error:
-            raise GiftError(f"{error}; the run goes on, `gift cluster follow {run_id}` follows it again") from None
-        followed = followed or _read(patient, run)
-        for line in _news(run, followed.stages, shown):
-            say(line)
-        terminated = terminated or run.state in ("CANCELING", "CANCELED")
-        if run.state in ENDED:
-            _check_outcome(api, run, shown, terminated)
-            return followed
-        time.sleep(POLL_SECONDS)
-
-
 def terminate(api: KfpApi, run_id: str) -> None:
     """End a run and its pods.
 
@@ -123,7 +91,12 @@ def report_uri(run: ClusterRun) -> str:
     return f"{run.config.storage.uri}/runs/{run.run_id}/report"
 
 
-def _read(api: KfpApi, run: Any) -> ClusterRun:
+def read_cluster_run(api: KfpApi, run: Any) -> ClusterRun:
+    """What is known of a run, from KFP's answer about it.
+
+    Raises:
+        GiftError: it is none of ours, or KFP does not answer.
+    """
     spec = run.pipeline_spec
     reference = run.pipeline_version_reference
     if spec is None and reference is not None:
@@ -149,34 +122,3 @@ def _stages(pipeline: Mapping[str, Any]) -> dict[str, str]:
         for key, task in dag["tasks"].items()
         if "executorLabel" in components[task["componentRef"]["name"]]
     }
-
-
-def _news(run: Any, stages: Mapping[str, str], shown: dict[str, str]) -> Iterator[str]:
-    """The lines for what changed since `shown`, which is brought up to date."""
-    details = (run.run_details and run.run_details.task_details) or []
-    for task in details:
-        stage = stages.get(task.display_name)
-        if stage is None or task.state not in ("RUNNING", *ENDED) or shown.get(stage) == task.state:
-            continue
-        if stage not in shown:
-            yield f"{BANNER}{stage}"
-        shown[stage] = task.state
-        if task.state in ENDED:
-            yield f"  {stage} {task.state.lower()}{_duration(task)}"
-
-
-def _duration(task: Any) -> str:
-    if task.start_time is None or task.end_time is None or task.end_time < task.start_time:
-        return ""
-    minutes, seconds = divmod(round((task.end_time - task.start_time).total_seconds()), 60)
-    return f" after {minutes}:{seconds:02d}"
-
-
-def _check_outcome(api: KfpApi, run: Any, states: Mapping[str, str], terminated: bool) -> None:
-    if terminated:  # which KFP reports as FAILED in the end
-        raise GiftError(f"run {run.run_id} was terminated")
-    if run.state == "FAILED":
-        failed = [stage for stage, state in states.items() if state == "FAILED"]
-        what = f"stage {failed[0]} failed" if failed else "the run failed outside of its stages"
-        why = f" ({run.error.message})" if run.error and run.error.message else ""
-        raise GiftError(f"{what}{why}; its logs are on {api.page_of_run(run.run_id)}")

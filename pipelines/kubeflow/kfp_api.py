@@ -10,7 +10,7 @@ KFP has no idempotency keys, so what may be repeated depends on the call:
 `kfp_server_api`, which KFP publishes, is used instead of `kfp.Client`: the client guesses an address where none is
 given, prints tracebacks while it waits, and takes no time-outs.
 
-Left out: the address and the token (`pipelines.kubeflow.kfp_credentials`).
+Left out: the address and the token (`pipelines.kubeflow.kfp_credentials`), and the words for what fails (`kfp_faults`).
 """
 
 import json
@@ -26,7 +26,8 @@ import urllib3
 from kfp_server_api.exceptions import ApiException
 
 from gift.errors import GiftError
-from pipelines.kubeflow.kfp_credentials import TOKEN, TOKEN_FILE, check_address, set_token
+from pipelines.kubeflow.kfp_credentials import check_address, set_token
+from pipelines.kubeflow.kfp_faults import AwayError, TakenError, connection_fault, refusal
 
 PAUSES: tuple[float, ...] = (1, 2, 4, 8, 15, 30)
 """Seconds between attempts, one minute in all."""
@@ -34,14 +35,6 @@ CONNECT_SECONDS = 10.0
 READ_SECONDS = 60.0
 PAGE_SIZE = 100
 OPEN_PAGES = "kubectl port-forward --namespace kubeflow service/ml-pipeline-ui 8080:80"
-
-
-class NotFoundError(GiftError):
-    """KFP has nothing with this id."""
-
-
-class AwayError(GiftError):
-    """KFP did not answer, or not with an answer, as often as it was asked."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +76,7 @@ class KfpApi:
         for pause in (*self.pauses, None):
             try:
                 return self._call(call, *arguments, **named)
-            except (AwayError, _TakenError):
+            except (AwayError, TakenError):
                 found = done()
                 if found is not None:
                     return found
@@ -107,6 +100,22 @@ class KfpApi:
         """The items of a listing whose display name is `name`."""
         predicate = {"operation": "EQUALS", "key": "display_name", "string_value": name}
         return self.all_pages(call, field, filter=json.dumps({"predicates": [predicate]}), **named)
+
+    def read(self, path: str) -> str:
+        """The text at a path that `kfp_server_api` has no method for.
+
+        Raises:
+            NotFoundError: KFP answers 404.
+            AwayError: no attempt was answered.
+            GiftError: KFP refuses the call.
+        """
+
+        def text(**named: Any) -> str:
+            options = {"auth_settings": ["Bearer"], "_preload_content": False, "_return_http_data_only": True}
+            answer: bytes = self.runs.api_client.call_api(path, "GET", **options, **named).data
+            return answer.decode(errors="replace")
+
+        return str(self.repeat(text))
 
     def experiment_id(self, name: str) -> str | None:
         """None where there is no experiment of this name."""
@@ -138,28 +147,9 @@ class KfpApi:
         try:
             return call(*arguments, _request_timeout=(CONNECT_SECONDS, READ_SECONDS), **named)
         except urllib3.exceptions.HTTPError as error:
-            raise AwayError(f"KFP at {self.host} does not answer ({_cause(error)})") from None
+            raise AwayError(f"KFP at {self.host} does not answer ({connection_fault(error)})") from None
         except ApiException as error:
-            raise self._fault(error) from None
-
-    def _fault(self, error: ApiException) -> GiftError:
-        said = _message(error.body)
-        match error.status:
-            case 401 | 403:
-                way_out = f"set {TOKEN}, or {TOKEN_FILE} to a mounted token, of an account that may do this"
-                return GiftError(f"KFP at {self.host} refuses access ({error.status}{said}); {way_out}")
-            case 404:
-                return NotFoundError(f"KFP at {self.host} has no such thing (404{said})")
-            case 409:
-                return _TakenError(f"KFP at {self.host} says that it exists already (409{said})")
-            case 429 | 500 | 502 | 503 | 504:
-                return AwayError(f"KFP at {self.host} fails ({error.status}{said})")
-            case _:
-                return GiftError(f"KFP at {self.host} refuses the request ({error.status}{said})")
-
-
-class _TakenError(GiftError):
-    """KFP answers 409: there is one of this name, perhaps from our own earlier attempt."""
+            raise refusal(self.host, error) from None
 
 
 def open_kfp_api(host: str, namespace: str | None = None) -> KfpApi:
@@ -191,28 +181,3 @@ def open_kfp_api(host: str, namespace: str | None = None) -> KfpApi:
     if not (client.last_response.getheader("content-type") or "").startswith("application/json"):
         raise GiftError(f"what answers at {api.host} is not the API of Kubeflow Pipelines, perhaps a sign-in page")
     return api
-
-
-def _cause(error: urllib3.exceptions.HTTPError) -> str:
-    cause = getattr(error, "reason", None) or error
-    if isinstance(cause, urllib3.exceptions.NewConnectionError):
-        return "no connection"
-    if isinstance(cause, urllib3.exceptions.TimeoutError):
-        return "time-out"
-    if isinstance(cause, urllib3.exceptions.ResponseError):
-        return "it redirects, perhaps to a sign-in page"
-    if isinstance(cause, urllib3.exceptions.ProtocolError):
-        return "the connection broke"
-    return type(cause).__name__.removesuffix("Error")
-
-
-def _message(body: str | None) -> str:
-    """What KFP says in an error, as the rest of a line; its two kinds of endpoints word it differently."""
-    try:
-        answer = json.loads(body or "{}")
-    except ValueError:
-        return ""
-    if not isinstance(answer, dict):
-        return ""
-    text = " ".join(str(answer.get("message") or answer.get("error_message") or answer.get("error") or "").split())
-    return f": {text[:300]}" if text else ""

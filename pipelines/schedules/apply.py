@@ -40,7 +40,8 @@ import contextlib
 from collections.abc import Callable
 
 from gift.errors import GiftError
-from pipelines.kubeflow.kfp_api import AwayError, KfpApi, NotFoundError
+from pipelines.kubeflow.kfp_api import KfpApi
+from pipelines.kubeflow.kfp_faults import AwayError, NotFoundError
 from pipelines.schedules.pipeline_versions import Version, upload
 from pipelines.schedules.plan import Action, Change, SchedulePlan, right_one
 from pipelines.schedules.recurring_runs import RecurringRun, create, delete, disable, enable, ours

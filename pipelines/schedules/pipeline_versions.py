@@ -21,7 +21,8 @@ import kfp_server_api
 
 from gift.config import digest_of, load_profile
 from gift.errors import GiftError
-from pipelines.kubeflow.kfp_api import KfpApi, NotFoundError
+from pipelines.kubeflow.kfp_api import KfpApi
+from pipelines.kubeflow.kfp_faults import NotFoundError
 from pipelines.schedules.checkout import difference_from
 from pipelines.schedules.schedule import Schedule
 

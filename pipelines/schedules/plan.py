@@ -14,7 +14,8 @@ from enum import Enum
 from pathlib import Path
 
 from gift.errors import GiftError
-from pipelines.kubeflow.kfp_api import AwayError, KfpApi
+from pipelines.kubeflow.kfp_api import KfpApi
+from pipelines.kubeflow.kfp_faults import AwayError
 from pipelines.schedules.pipeline_versions import Package, package
 from pipelines.schedules.recurring_runs import NOTHING, RecurringRun, boolean, declared_fields, ours
 from pipelines.schedules.schedule import Schedule

@@ -17,7 +17,8 @@ from typing import Any
 
 import kfp_server_api
 
-from pipelines.kubeflow.kfp_api import KfpApi, NotFoundError
+from pipelines.kubeflow.kfp_api import KfpApi
+from pipelines.kubeflow.kfp_faults import NotFoundError
 from pipelines.schedules.pipeline_versions import PINS, Version, made_from, pins
 from pipelines.schedules.schedule import Schedule
 

@@ -5,6 +5,7 @@ Bodies are read into, and answers written from, the models that KFP publishes.
 
 import json
 import uuid
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -156,6 +157,7 @@ def _create_run(server: Any, call: Call) -> Any:
     run.run_id, run.state, run.created_at = _new_id(), "PENDING", _now(len(server.history))
     run.service_account = run.service_account or "pipeline-runner"
     server.runs[run.run_id] = run
+    server.on_run(run.run_id)
     return run
 
 
@@ -171,6 +173,45 @@ def _get_run(server: Any, call: Call) -> Any:
         ]
         run.run_details = models.V2beta1RunDetails(task_details=details)
     return run
+
+
+def workflow_node(task: str, phase: str, message: str = "", attempt: int | None = 0) -> dict[str, Any]:
+    """A node of an Argo Workflow that is a pod: an attempt at a task, or with None the only one (a driver's)."""
+    name = f"gift-post-training-x7k2p.root.exit-handler-1.{task}"
+    if not task.endswith("-driver"):
+        name += ".executor" if attempt is None else f".executor({attempt})"
+    number = str(zlib.crc32(name.encode()))
+    return {
+        "id": f"gift-post-training-x7k2p-{number}",
+        "name": name,
+        "displayName": name.rpartition(".")[2],
+        "type": "Pod",
+        "templateName": "retry-system-container-impl",
+        "phase": phase,
+        "message": message,
+        "startedAt": f"2026-01-01T00:0{attempt or 0}:00Z",
+    }
+
+
+def pod_name(node: dict[str, Any]) -> str:
+    return f"gift-post-training-x7k2p-{node['templateName']}-{node['id'].rpartition('-')[2]}"
+
+
+def _get_run_v1(server: Any, call: Call) -> dict[str, Any]:
+    """Only what nothing but KFP's older API has: the Workflow, as text."""
+    _get(server.runs, call.id)
+    if not server.workflows:
+        return {"run": {"id": call.id}, "pipeline_runtime": {}}
+    nodes = server.workflows[0] if len(server.workflows) == 1 else server.workflows.pop(0)
+    metadata = {"name": "gift-post-training-x7k2p", "namespace": "kubeflow"}
+    workflow = {"metadata": metadata, "status": {"nodes": {node["id"]: node for node in nodes}}}
+    return {"run": {"id": call.id}, "pipeline_runtime": {"workflow_manifest": json.dumps(workflow)}}
+
+
+def _read_log(server: Any, call: Call) -> str:
+    if call.second_id not in server.logs:
+        raise Refused(500, f"Failed to read logs for run {call.id}")
+    return str(server.logs[call.second_id])
 
 
 def _terminate_run(server: Any, call: Call) -> dict[str, Any]:
@@ -229,4 +270,6 @@ ROUTES: tuple[tuple[str, str, Callable[..., Any]], ...] = (
     ("GET", "/runs", _listing(models.V2beta1ListRunsResponse, "runs", lambda s, c: _of_experiment(s.runs, c))),
     ("GET", f"/runs/{_ID}", _get_run),
     ("POST", f"/runs/{_ID}:terminate", _terminate_run),
+    ("GET", f"/apis/v1beta1/runs/{_ID}", _get_run_v1),
+    ("GET", f"/apis/v1alpha1/runs/{_ID}/nodes/{_ID}/log", _read_log),
 )

@@ -7,8 +7,8 @@ matters: names of pipelines, versions and experiments are unique and those of re
 can't be changed; deleting one takes its active runs along unless it is told ORPHAN; at most two items per page;
 max_concurrency from 1 to 10; a description has at most 255 characters.
 
-It does not imitate: schedules that fire, pods, several users, v1 of the API, archiving, sorting, or filters other than
-equality of the display name.
+It does not imitate: schedules that fire, several users, archiving, sorting, filters other than equality of the display
+name, or v1 of the API but for a run's Workflow and the logs of its pods.
 """
 
 import json
@@ -16,7 +16,7 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -73,6 +73,12 @@ class KfpServer:
     runs: dict[str, Any] = field(default_factory=dict)
     progress: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     """State of a run, and of its tasks, at each look at it; the last stays."""
+    workflows: list[list[dict[str, Any]]] = field(default_factory=list)
+    """Nodes of the run's Workflow at each look at it, as `workflow_node` makes them; the last stays."""
+    on_run: Callable[[str], object] = lambda run_id: None
+    """Is called with the id of each new run."""
+    logs: dict[str, str] = field(default_factory=dict)
+    """By the names of pods, there or archived."""
     terminating: list[str] = field(default_factory=list)
     """States of a run that was told to end, likewise."""
     without_resource: set[str] = field(default_factory=set)
@@ -167,9 +173,10 @@ def running_server() -> Iterator[KfpServer]:
             if not status:
                 self.close_connection = True
                 return
-            content = json.dumps(answer).encode()
+            is_log = isinstance(answer, str)
+            content = answer.encode() if is_log else json.dumps(answer).encode()
             self.send_response(status)
-            self.send_header("content-type", "application/json")
+            self.send_header("content-type", "text/plain" if is_log else "application/json")
             self.send_header("content-length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
