@@ -9,10 +9,10 @@ from components.image import IMAGE
 def compare(
     config: str, run_id: str, parent_run_id: str, plan: str, evaluations: dict[str, str], learning_rates: dict[str, str]
 ) -> str:
-    from gift.execution.stage import run_stage
     from gift.stages.compare import compare as stage
+    from gift.stages.lifecycle import run_last_stage
 
-    return run_stage(
+    return run_last_stage(
         stage,
         config=config,
         run_id=run_id,

@@ -18,10 +18,10 @@ def report(
     model: str,
     version: str,
 ) -> str:
-    from gift.execution.stage import run_stage
+    from gift.stages.lifecycle import run_last_stage
     from gift.stages.report import report as stage
 
-    return run_stage(
+    return run_last_stage(
         stage,
         config=config,
         run_id=run_id,

@@ -17,6 +17,8 @@ TRAINING_STAGES = ("train-sft", "train-policy")
 SAMPLING_STAGES = ("train-policy",)
 DOWNLOADING_STAGES = ("prepare-data", "prepare-model", *TRAINING_STAGES)
 """Base model and data; training stages fetch reward models."""
+CLOSING_STAGES = ("report", "finish-run")
+"""What tells the webhook: the last stage of a run that succeeds, and the exit handler of one that fails."""
 VLLM_SERVER = "GIFT_VLLM_SERVER"
 VLLM_WEIGHTS = "GIFT_VLLM_WEIGHTS"
 """A folder that the ranks and a vLLM server see under the same path; needed when they don't share a machine."""
@@ -63,7 +65,7 @@ def services_of_run(config: RunConfig) -> tuple[Service, ...]:
             cluster.webhook_secret,
             address="GIFT_WEBHOOK_URL",
             required=("GIFT_WEBHOOK_URL",),
-            stages=("finish-run",),
+            stages=CLOSING_STAGES,
         ),
     ]
     if cluster.hub:

@@ -1,22 +1,26 @@
-"""The first and the last task of a pipeline run: open its MLflow run, and close it however the pipeline ended."""
+"""Around the stages of a pipeline run: open its MLflow run, and close it.
 
-from collections.abc import Mapping
+start_run       the first task
+run_last_stage  the last task of a run that succeeds closes it: KFP's «Retry» starts that, and no exit handler
+finish_run      the exit handler, for what failed; it does again nothing that the last task did
+"""
+
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
 from gift.config import RunConfig, parse_config
 from gift.errors import GiftError
-from gift.execution.stage import exit_on_fault
+from gift.execution.stage import exit_on_fault, run_stage
 from gift.patience import ServicePatience
 from gift.progress import print_banner
 from gift.stages.champion import warn_if_not_comparable
-from gift.tracking import StageRecord, finish_parent_run, stage_records, start_parent_run
+from gift.tracking import StageRecord, finish_parent_run, parent_has_finished, stage_records, start_parent_run
 from gift.webhook import RunEnd, post_run_end
 
 SUCCEEDED = ("SUCCEEDED", "COMPLETE")
 """The words of kfp's local runner and of its backend."""
 UNKNOWN = "RUNNING"
 """The backend's word where a task died without a word, or its own record of the last one was lost."""
-LAST_STAGE = "report"
 
 
 def start_run(config: str, run_id: str) -> str:
@@ -37,12 +41,32 @@ def start_run(config: str, run_id: str) -> str:
         return parent_run_id
 
 
-def finish_run(config: str, run_id: str, state: str) -> None:
-    """Mark the run as finished, or as failed in its first stage that did not finish; it is opened first if need be.
+def run_last_stage(
+    function: Callable[..., str], *, config: str, run_id: str, parent_run_id: str, **inputs: str | dict[str, str]
+) -> str:
+    """`run_stage` for the last stage of a pipeline; then the run is FINISHED, whatever an earlier attempt at it was,
+    and the webhook in the environment, if any, is told.
 
-    `state` is KFP's word for what the exit handler encloses; where KFP does not know, a run with a finished report is.
-    The webhook in the environment, if any, is told, and what still trains on several nodes is cancelled; also when
-    MLflow does not answer, which then fails the task.
+    Its work is done: an MLflow that is away, or refuses, is a warning, and the exit handler's to report.
+    """
+    made = run_stage(function, config=config, run_id=run_id, parent_run_id=parent_run_id, label="", **inputs)
+    parsed = parse_config(config)
+    try:
+        ServicePatience.of(parsed)(lambda: finish_parent_run(parent_run_id, "FINISHED", None))
+    except GiftError as error:
+        print(f"  warning: the run is not closed yet: {error}", flush=True)
+        return made
+    post_run_end(_end(parsed, run_id).model_copy(update={"mlflow_run": parent_run_id}))
+    return made
+
+
+def finish_run(config: str, run_id: str, state: str) -> None:
+    """Mark a run that its last stage has not closed: as failed in its first stage that did not finish, or as finished.
+    It is opened first if need be.
+
+    `state` is KFP's word for what the exit handler encloses; where KFP does not know, a run that its last stage closed
+    has succeeded. The webhook in the environment, if any, is told, and what still trains on several nodes is cancelled;
+    also when MLflow does not answer, which then fails the task.
     """
     print_banner("finish-run")
     with exit_on_fault(), ExitStack() as whatever_happens:
@@ -51,30 +75,36 @@ def finish_run(config: str, run_id: str, state: str) -> None:
             from gift.execution.train_on_nodes import cancel_training  # loads Kubernetes' models
 
             whatever_happens.callback(cancel_training, run_id)
-        end = RunEnd(
-            run_id=run_id,
-            experiment=parsed.experiment,
-            state="FINISHED" if state in SUCCEEDED else "FAILED",
-            failed_stage=None,
-            mlflow_run=None,
-        )
+        end: RunEnd | None
+        opened = end = _end(parsed, run_id, succeeded=state in SUCCEEDED)
+        may_be_closed = state in (*SUCCEEDED, UNKNOWN)
         try:
-            opened = end
-            end = ServicePatience.of(parsed)(lambda: _record(parsed, opened, may_have_finished=state == UNKNOWN))
+            end = ServicePatience.of(parsed)(lambda: _record(parsed, opened, may_be_closed=may_be_closed))
         finally:
-            post_run_end(end)
+            if end is not None:
+                post_run_end(end)
 
 
-def _record(config: RunConfig, end: RunEnd, may_have_finished: bool) -> RunEnd:
-    """Close the MLflow run; returns `end` with what MLflow knows about it."""
+def _end(config: RunConfig, run_id: str, *, succeeded: bool = True) -> RunEnd:
+    """What is known without MLflow."""
+    return RunEnd(
+        run_id=run_id,
+        experiment=config.experiment,
+        state="FINISHED" if succeeded else "FAILED",
+        failed_stage=None,
+        mlflow_run=None,
+    )
+
+
+def _record(config: RunConfig, end: RunEnd, *, may_be_closed: bool) -> RunEnd | None:
+    """Close the MLflow run; returns `end` with what MLflow knows about it, or None where the last stage did it all."""
+    if may_be_closed and parent_has_finished(config, end.run_id):
+        print("  closed by its last stage", flush=True)
+        return None
     parent_run_id = start_parent_run(config, end.run_id)
-    records = stage_records(parent_run_id)
-    state = end.state
-    if may_have_finished and LAST_STAGE in records and records[LAST_STAGE].status == "FINISHED":
-        state = "FINISHED"
-    failed_stage = None if state == "FINISHED" else _failed_stage(records)
-    finish_parent_run(parent_run_id, state, failed_stage)
-    return end.model_copy(update={"state": state, "failed_stage": failed_stage, "mlflow_run": parent_run_id})
+    failed_stage = None if end.state == "FINISHED" else _failed_stage(stage_records(parent_run_id))
+    finish_parent_run(parent_run_id, end.state, failed_stage)
+    return end.model_copy(update={"failed_stage": failed_stage, "mlflow_run": parent_run_id})
 
 
 def _failed_stage(records: Mapping[str, StageRecord]) -> str:

@@ -10,7 +10,7 @@ Left out on purpose: the package mlflow. It takes seconds to import, and is the 
 
 from gift.tracking.health import check_tracking
 from gift.tracking.metrics import MetricLog, send_late_metrics
-from gift.tracking.parent import finish_parent_run, start_parent_run
+from gift.tracking.parent import finish_parent_run, parent_has_finished, start_parent_run
 from gift.tracking.records import StageRecord, stage_records
 from gift.tracking.stage import StageRun, stage_run
 
@@ -20,6 +20,7 @@ __all__ = [
     "StageRun",
     "check_tracking",
     "finish_parent_run",
+    "parent_has_finished",
     "send_late_metrics",
     "stage_records",
     "stage_run",

@@ -54,6 +54,19 @@ def start_parent_run(config: RunConfig, run_id: str) -> str:
     return run.run_id
 
 
+def parent_has_finished(config: RunConfig, run_id: str) -> bool:
+    """Whether the MLflow run of the pipeline run `run_id` is there, and closed as FINISHED.
+
+    Raises:
+        GiftError: MLflow is not reachable.
+    """
+    with explain_errors(f"looking up the run {run_id}"):
+        client = MlflowClient()
+        experiment = client.get_experiment_by_name(config.experiment)
+        run = find_run(client, experiment.experiment_id, {RUN_ID_TAG: run_id}) if experiment else None
+        return run is not None and run.status == "FINISHED"
+
+
 def finish_parent_run(parent_run_id: str, status: Literal["FINISHED", "FAILED"], failed_stage: str | None) -> None:
     """Close the parent run; stages that a killed process left open are marked KILLED.
 

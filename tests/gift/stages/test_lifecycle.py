@@ -1,4 +1,4 @@
-"""The first and the last task of a run, against the real MLflow server."""
+"""How a run is opened and closed, against the real MLflow server."""
 
 import time
 from pathlib import Path
@@ -7,8 +7,10 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from gift.config import load_profile
+from gift.errors import GiftError
+from gift.execution.stage import Stage
 from gift.stages import lifecycle
-from gift.stages.lifecycle import finish_run, start_run
+from gift.stages.lifecycle import finish_run, run_last_stage, start_run
 from gift.tracking import stage_run
 from gift.webhook import RunEnd
 from pipelines.local.services import Services
@@ -34,6 +36,11 @@ def state_of(services: Services, mlflow_run: str) -> tuple[str, str | None]:
     return run.info.status, run.data.tags.get("gift.failed_stage")
 
 
+def times(services: Services, mlflow_run: str) -> tuple[int, int | None]:
+    info = MlflowClient(services.environment["MLFLOW_TRACKING_URI"]).get_run(mlflow_run).info
+    return info.start_time, info.end_time
+
+
 def test_a_run_that_succeeded_is_finished(services: Services, run_id: str, told: list[RunEnd]) -> None:
     mlflow_run = start_run(CONFIG, run_id)
     finish_run(CONFIG, run_id, "SUCCEEDED")
@@ -43,24 +50,96 @@ def test_a_run_that_succeeded_is_finished(services: Services, run_id: str, told:
     ]
 
 
+def last(stage: Stage) -> str:
+    """Stands for `report`, which needs a whole run."""
+    return f"made by {stage.name}"
+
+
 @pytest.mark.parametrize(
-    ("word", "reported", "state"),
+    ("word", "closed", "state"),
     [
-        ("COMPLETE", True, "FINISHED"),  # KFP's backend, where kfp.local says SUCCEEDED
+        ("COMPLETE", False, "FINISHED"),  # KFP's backend, where kfp.local says SUCCEEDED
         ("CANCELED", True, "FAILED"),
         ("RUNNING", False, "FAILED"),  # KFP's backend, where a task was killed before it could say that it failed
         ("RUNNING", True, "FINISHED"),  # and where it could not write down that the last task was done
+        ("SUCCEEDED", True, "FINISHED"),
     ],
 )
-def test_kfps_words(services: Services, run_id: str, told: list[RunEnd], word: str, reported: bool, state: str) -> None:
+def test_kfps_words(services: Services, run_id: str, told: list[RunEnd], word: str, closed: bool, state: str) -> None:
     mlflow_run = start_run(CONFIG, run_id)
-    for stage in ("gate", "report") if reported else ("gate",):
-        with stage_run(mlflow_run, stage):
-            pass
+    with stage_run(mlflow_run, "gate"):
+        pass
+    if closed:
+        run_last_stage(last, config=CONFIG, run_id=run_id, parent_run_id=mlflow_run)
     finish_run(CONFIG, run_id, word)
     status, failed_stage = state_of(services, mlflow_run)
-    assert (status, told[0].state) == (state, state)
+    assert (status, told[-1].state) == (state, state)
     assert (failed_stage is None) == (state == "FINISHED")
+
+
+def test_the_last_stage_closes_the_run_and_the_exit_handler_does_not_do_it_again(
+    services: Services, run_id: str, told: list[RunEnd], capsys: pytest.CaptureFixture[str]
+) -> None:
+    mlflow_run = start_run(CONFIG, run_id)
+    made = run_last_stage(last, config=CONFIG, run_id=run_id, parent_run_id=mlflow_run)
+    assert made == "made by last"
+    assert state_of(services, mlflow_run) == ("FINISHED", None)
+    end = RunEnd(run_id=run_id, experiment="gift", state="FINISHED", failed_stage=None, mlflow_run=mlflow_run)
+    assert told == [end]
+    client = MlflowClient(services.environment["MLFLOW_TRACKING_URI"])
+    experiment = client.get_run(mlflow_run).info.experiment_id
+    (nested,) = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{mlflow_run}'")
+    assert nested.info.status == "FINISHED", "not killed by closing its parent"
+    before = times(services, mlflow_run)
+    finish_run(CONFIG, run_id, "SUCCEEDED")
+    assert (told, times(services, mlflow_run)) == ([end], before)
+    assert "closed by its last stage" in capsys.readouterr().out
+
+
+def test_kfps_retry_makes_a_failed_run_a_finished_one(services: Services, run_id: str, told: list[RunEnd]) -> None:
+    """It starts what failed and what comes after, and no exit handler."""
+    mlflow_run = start_run(CONFIG, run_id)
+    with pytest.raises(SystemExit), stage_run(mlflow_run, "evaluate-sft"):
+        raise SystemExit(1)
+    finish_run(CONFIG, run_id, "FAILED")
+    assert state_of(services, mlflow_run) == ("FAILED", "evaluate-sft")
+    with stage_run(mlflow_run, "evaluate-sft"):
+        pass
+    run_last_stage(last, config=CONFIG, run_id=run_id, parent_run_id=mlflow_run)
+    assert state_of(services, mlflow_run) == ("FINISHED", None)
+    assert [end.state for end in told] == ["FAILED", "FINISHED"]
+
+
+def test_a_last_stage_that_fails_closes_nothing(services: Services, run_id: str, told: list[RunEnd]) -> None:
+    def fails(stage: Stage) -> str:
+        raise GiftError(f"{stage.name} went wrong")
+
+    mlflow_run = start_run(CONFIG, run_id)
+    with pytest.raises(SystemExit):
+        run_last_stage(fails, config=CONFIG, run_id=run_id, parent_run_id=mlflow_run)
+    assert (state_of(services, mlflow_run), told) == (("RUNNING", None), [])
+    finish_run(CONFIG, run_id, "FAILED")
+    assert state_of(services, mlflow_run) == ("FAILED", "fails")
+
+
+def test_a_last_stage_that_can_not_close_the_run_leaves_it_to_the_exit_handler(
+    services: Services,
+    run_id: str,
+    told: list[RunEnd],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def loses_mlflow(_stage: Stage) -> str:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", "no address")
+        return "made"
+
+    mlflow_run = start_run(CONFIG, run_id)
+    assert run_last_stage(loses_mlflow, config=CONFIG, run_id=run_id, parent_run_id=mlflow_run) == "made"
+    assert "warning: the run is not closed yet: MLFLOW_TRACKING_URI" in capsys.readouterr().out
+    assert told == []
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", services.environment["MLFLOW_TRACKING_URI"])
+    finish_run(CONFIG, run_id, "SUCCEEDED")
+    assert (state_of(services, mlflow_run), len(told)) == (("FINISHED", None), 1)
 
 
 def test_a_run_that_failed_names_its_stage(services: Services, run_id: str, told: list[RunEnd]) -> None:
