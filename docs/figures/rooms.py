@@ -18,6 +18,7 @@ PACKAGES = ("pipelines", "components", "gift")
 ROOMS = (
     "pipelines.cli",
     "pipelines.schedules",
+    "pipelines.doctor",
     "pipelines.kubeflow",
     "pipelines.local",
     "pipelines",

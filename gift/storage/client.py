@@ -157,14 +157,15 @@ def put_object(uri: str, content: bytes) -> None:
 
 
 def check_storage(uri: str) -> None:
-    """See that `uri` (`s3://bucket` or `s3://bucket/prefix`) can be written, by writing and deleting a small object.
+    """See that `uri` (`s3://bucket` or `s3://bucket/prefix`) can be written, read and deleted in, with a small object.
 
     Raises:
-        GiftError: names what failed: endpoint not reachable, bucket missing, key refused, or no right to write.
+        GiftError: names what failed: endpoint not reachable, bucket missing, key refused, or no right to one of these.
     """
     probe = parse_uri(f"{uri}/.write-check-{uuid.uuid4().hex}")
     client = connect()
     with storage_faults(client, probe.bucket):
         client.head_bucket(Bucket=probe.bucket)
         client.put_object(Bucket=probe.bucket, Key=probe.prefix, Body=b"")
+        client.get_object(Bucket=probe.bucket, Key=probe.prefix)["Body"].read()
         client.delete_object(Bucket=probe.bucket, Key=probe.prefix)

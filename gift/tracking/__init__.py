@@ -8,7 +8,7 @@ Left out on purpose: the package mlflow. It takes seconds to import, and is the 
 `patience`, `storage`, `provenance` and `errors`.
 """
 
-from gift.tracking.health import check_tracking
+from gift.tracking.health import check_tracking, tracking_version
 from gift.tracking.metrics import MetricLog, send_late_metrics
 from gift.tracking.parent import finish_parent_run, parent_has_finished, start_parent_run
 from gift.tracking.records import StageRecord, stage_records
@@ -25,4 +25,5 @@ __all__ = [
     "stage_records",
     "stage_run",
     "start_parent_run",
+    "tracking_version",
 ]

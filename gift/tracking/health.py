@@ -1,4 +1,4 @@
-"""Is the MLflow server there?"""
+"""Is the MLflow server there, and which is it?"""
 
 import requests
 
@@ -28,3 +28,17 @@ def check_tracking() -> None:
             f"what answers at {server_address()} is not a healthy MLflow server (HTTP {response.status_code} from "
             "/health); correct MLFLOW_TRACKING_URI, or restart the server"
         )
+
+
+def tracking_version() -> str:
+    """What the server calls its version, for example `3.17.2`; empty where it does not say.
+
+    Raises:
+        GiftError: as `check_tracking`.
+    """
+    try:
+        response = requests.get(f"{tracking_uri()}/version", timeout=CHECK_SECONDS, verify=verification())
+    except (requests.RequestException, OSError) as error:
+        raise GiftError(f"MLflow at {server_address()} does not answer ({type(error).__name__})") from None
+    known = response.status_code == requests.codes.ok and response.text[:1].isdigit()
+    return response.text.strip() if known else ""

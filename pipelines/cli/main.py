@@ -14,6 +14,7 @@ from pipelines.cli.check import app as check_app
 from pipelines.cli.cluster import app as cluster_app
 from pipelines.cli.cluster import run_on_cluster
 from pipelines.cli.compile import compile_command, lint_command
+from pipelines.cli.doctor import doctor_command
 from pipelines.cli.dry_run import dry_run as dry_run_of
 from pipelines.cli.experiment import app as experiment_app
 from pipelines.cli.explain import explain_command
@@ -48,6 +49,7 @@ app.add_typer(check_app, name="check")
 app.add_typer(cluster_app, name="cluster")
 app.command("compile")(compile_command)
 app.command("lint")(lint_command)
+app.command("doctor")(doctor_command)
 app.command("explain")(explain_command)
 app.add_typer(images_app, name="images")
 app.add_typer(mirror_app, name="mirror")

@@ -1,6 +1,6 @@
 """What the tests of schedules have: a KFP server, a checkout with a commit, and the command line between them.
 
-Those of lint have the compiler.
+Those of lint have the compiler, those of runs on a cluster the command line in front of KFP, and Kubernetes beside it.
 """
 
 import sys
@@ -11,15 +11,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from cluster_runs import Gift as ClusterGift
+from cluster_runs import compiled_once
 from kfp import compiler, dsl
 from kfp.dsl import pipeline_task
 from kfp_server import KfpServer, running_server
+from kubernetes_objects import ObjectServer, object_server
 from scheduling import Gift, commit_all, write
 from scheduling import compiled as compiled_text
 from typer.testing import CliRunner
 
 from pipelines.cli.main import app
-from pipelines.kubeflow import kfp_api
+from pipelines.kubeflow import cluster_run, follow, kfp_api
 from pipelines.schedules import checkout
 
 
@@ -80,3 +83,32 @@ def compiled(tmp_path: Path) -> Callable[..., str]:
         return path.read_text()
 
     return compile_to_text
+
+
+@pytest.fixture
+def cluster_gift(server: KfpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ClusterGift:
+    """Runs the command line, without S3 and without Kubernetes, against the server; returns (exit status, output)."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KF_PIPELINES_ENDPOINT", server.address)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "no-kubeconfig"))
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
+    monkeypatch.setattr(cluster_run, "compile_pipeline", compiled_once)
+    monkeypatch.setattr(kfp_api, "PAUSES", (0.01, 0.01))
+    monkeypatch.setattr(kfp_api, "READ_SECONDS", 0.3)
+    monkeypatch.setattr(follow, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(follow, "FOLLOW_PAUSES", (0.01,) * 5)
+
+    def run(*arguments: str) -> tuple[int, str]:
+        result = CliRunner().invoke(app, list(arguments))
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        return result.exit_code, result.output
+
+    return run
+
+
+@pytest.fixture
+def kubernetes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cluster_gift: ClusterGift) -> Iterator[ObjectServer]:
+    """The Kubernetes API that KUBECONFIG names."""
+    with object_server() as objects:
+        monkeypatch.setenv("KUBECONFIG", str(objects.kubeconfig(tmp_path / "kubeconfig")))
+        yield objects

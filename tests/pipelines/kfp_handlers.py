@@ -229,7 +229,7 @@ def _of_experiment(items: dict[str, Any], call: Call) -> list[Any]:
 
 _ID = "([^/:]+)"
 ROUTES: tuple[tuple[str, str, Callable[..., Any]], ...] = (
-    ("GET", "/healthz", lambda server, call: models.V2beta1GetHealthzResponse(multi_user=False)),
+    ("GET", "/healthz", lambda server, call: {"tag_name": server.version, "multi_user": server.multi_user}),
     ("POST", "/experiments", _create_experiment),
     (
         "GET",

@@ -66,6 +66,8 @@ class KfpServer:
     """Its content, what was asked of it, and what shall go wrong."""
 
     address: str = ""
+    version: str = "2.17.0"
+    multi_user: bool = False
     experiments: dict[str, Any] = field(default_factory=dict)
     pipelines: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, Any] = field(default_factory=dict)

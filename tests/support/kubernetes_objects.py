@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 Json = dict[str, Any]
-REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+REVIEWS = "/apis/authorization.k8s.io/v1/"
 
 
 @dataclass
@@ -33,7 +33,7 @@ class ObjectServer:
     forbidden: set[str] = field(default_factory=set)
     """Paths of listings and objects that the account may not read."""
     refused_rights: set[tuple[str, str]] = field(default_factory=set)
-    """(verb, resource) that a review says no to."""
+    """(verb, resource) that a review of the account of a run says no to, and with `you` before it one of the caller."""
     token: str = "token-of-a-test"
     requests: list[str] = field(default_factory=list)
 
@@ -66,7 +66,8 @@ class ObjectServer:
 
     def review(self, body: Json) -> Json:
         asked = body["spec"]["resourceAttributes"]
-        refused = (asked["verb"], asked["resource"]) in self.refused_rights
+        verb = asked["verb"] if "user" in body["spec"] else f"you {asked['verb']}"
+        refused = (verb, asked["resource"]) in self.refused_rights
         return body | {"status": {"allowed": not refused}}
 
 
@@ -109,7 +110,11 @@ def object_server() -> Iterator[ObjectServer]:
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            found = (201, server.review(body)) if self.path == REVIEWS else (404, _status(404, "NotFound", self.path))
+            found = (
+                (201, server.review(body))
+                if self.path.startswith(REVIEWS)
+                else (404, _status(404, "NotFound", self.path))
+            )
             self._send(*(self._unknown() or found))
 
         def _unknown(self) -> tuple[int, Json] | None:

@@ -24,8 +24,7 @@ _COMPILED: dict[str, str] = {}
 
 def compiled_once(config: RunConfig, image: str) -> str:
     """The real compiler, which takes a second."""
-    if image != IMAGE:
-        return compile_pipeline(config, image)
-    if config.digest() not in _COMPILED:
-        _COMPILED[config.digest()] = compile_pipeline(config, image)
-    return _COMPILED[config.digest()]
+    key = f"{config.digest()} {image}"
+    if key not in _COMPILED:
+        _COMPILED[key] = compile_pipeline(config, image)
+    return _COMPILED[key]
