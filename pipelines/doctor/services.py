@@ -3,9 +3,7 @@
 Left out: whether the pods reach them, too; NetworkPolicies and names of services may differ there.
 """
 
-import json
 import os
-import re
 from collections.abc import Callable, Iterator
 
 from gift.config import RunConfig
@@ -15,10 +13,10 @@ from gift.tracking import check_tracking, tracking_version
 from pipelines.doctor.check_result import CheckResult, bad, good, note
 from pipelines.kubeflow.kfp_api import KfpApi
 from pipelines.kubeflow.kfp_faults import NotFoundError
+from pipelines.kubeflow.kfp_health import KfpHealth, read_health
 
 KFP, MLFLOW, BUCKET = "KFP", "MLflow", "bucket"
-OLDEST_KFP, MADE_FOR_KFP = (2, 5), (2, 17)
-"""KFP 2.4 does not put the id of a run into its tasks."""
+MADE_FOR_KFP = (2, 17)
 MADE_FOR_MLFLOW = 3
 
 
@@ -26,34 +24,29 @@ def check_kfp(connect: Callable[[], KfpApi], namespace: str | None, experiment: 
     """`connect` raises GiftError where there is no KFP."""
     try:
         api = connect()
-        health = json.loads(api.read("/apis/v2beta1/healthz"))
+        health = read_health(api.read("/apis/v2beta1/healthz"))
         api.experiment_id(experiment)
     except NotFoundError as error:
         yield bad(KFP, f"{error}; it is older than 2.0, or the address lacks a path: use KFP 2.17")
         return
-    except (GiftError, ValueError) as error:
+    except GiftError as error:
         yield bad(KFP, str(error))
         return
-    yield _version_of_kfp(api.host, str(health.get("tag_name", "")))
-    yield from _users(bool(health.get("multi_user")), namespace)
+    yield _version(api.host, health)
+    yield from _users(health, namespace)
 
 
-def _version_of_kfp(host: str, tag: str) -> CheckResult:
-    found = re.match(r"v?(\d+)\.(\d+)", tag)
-    if found is None:
+def _version(host: str, health: KfpHealth) -> CheckResult:
+    if health.version is None:
         return note(KFP, f"at {host} does not tell its version; 2.5 is the oldest that works")
-    version = (int(found[1]), int(found[2]))
-    if version < OLDEST_KFP:
-        return bad(KFP, f"{tag} at {host} is too old: it gives all runs one id; upgrade it to 2.17 (2.5 is the oldest)")
-    if version != MADE_FOR_KFP:
-        return note(KFP, f"{tag} at {host}; this was made for 2.17, and runs with 2.5 or newer")
-    return good(KFP, f"{tag} at {host}")
+    text = f"{health.version[0]}.{health.version[1]} at {host}"
+    return good(KFP, text) if health.version == MADE_FOR_KFP else note(KFP, f"{text}; this was made for 2.17")
 
 
-def _users(multi_user: bool, namespace: str | None) -> Iterator[CheckResult]:
-    if multi_user and namespace is None:
+def _users(health: KfpHealth, namespace: str | None) -> Iterator[CheckResult]:
+    if health.multi_user and namespace is None:
         yield bad(KFP, "it has several users: name your namespace in KFP_NAMESPACE or --kfp-namespace")
-    if not multi_user and namespace is not None:
+    if not health.multi_user and namespace is not None:
         yield note(KFP, f"it has no users: runs are in its own namespace, and {namespace} is not asked for")
 
 

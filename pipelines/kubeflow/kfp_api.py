@@ -28,6 +28,7 @@ from kfp_server_api.exceptions import ApiException
 from gift.errors import GiftError
 from pipelines.kubeflow.kfp_credentials import check_address, set_token
 from pipelines.kubeflow.kfp_faults import AwayError, TakenError, connection_fault, refusal
+from pipelines.kubeflow.kfp_health import read_health, refuse_old_kfp
 
 PAUSES: tuple[float, ...] = (1, 2, 4, 8, 15, 30)
 """Seconds between attempts, one minute in all."""
@@ -156,7 +157,8 @@ def open_kfp_api(host: str, namespace: str | None = None) -> KfpApi:
     """A connection to the KFP API server at `host`, for example https://kubeflow.example.org/pipeline.
 
     Raises:
-        GiftError: the address is not a URL, something else answers there, or a token would travel unencrypted.
+        GiftError: the address is not a URL, something else or too old a KFP answers there, or a token would travel
+            unencrypted.
         AwayError: nothing answers there.
     """
     configuration = kfp_server_api.Configuration(host=check_address(host))
@@ -180,4 +182,5 @@ def open_kfp_api(host: str, namespace: str | None = None) -> KfpApi:
     api.repeat(kfp_server_api.HealthzServiceApi(client).healthz_service_get_healthz)
     if not (client.last_response.getheader("content-type") or "").startswith("application/json"):
         raise GiftError(f"what answers at {api.host} is not the API of Kubeflow Pipelines, perhaps a sign-in page")
+    refuse_old_kfp(api.host, read_health(client.last_response.data))
     return api

@@ -56,12 +56,12 @@ def read_workflow(api: KfpApi, run_id: str, stages: Mapping[str, str]) -> Workfl
     try:
         run = json.loads(replace(api, pauses=()).read(f"/apis/v1beta1/runs/{run_id}"))
         workflow = json.loads(run["pipeline_runtime"]["workflow_manifest"])
+        name, namespace = workflow["metadata"]["name"], workflow["metadata"]["namespace"]
     except (GiftError, ValueError, KeyError, TypeError):
         return None
     nodes = [node for node in (workflow.get("status", {}).get("nodes") or {}).values() if node.get("type") == "Pod"]
     nodes.sort(key=lambda node: node.get("startedAt") or "")
-    name = workflow["metadata"]["name"]
-    return Workflow(workflow["metadata"]["namespace"], tuple(_step_pod(name, node, stages) for node in nodes))
+    return Workflow(namespace, tuple(_step_pod(name, node, stages) for node in nodes))
 
 
 def read_step(node_name: str, stages: Mapping[str, str]) -> tuple[str, int]:

@@ -43,7 +43,7 @@ def test_a_cluster_that_lacks_nothing_passes(cluster_gift: Gift, kubernetes: Obj
     assert (status, "fails" in output) == (0, False)
     subjects = [text[7:21].strip() for text in output.splitlines()]
     assert subjects == SUBJECTS
-    assert "ok     KFP           2.17.0 at http://127.0.0.1" in output
+    assert "ok     KFP           2.17 at http://127.0.0.1" in output
     assert "ok     nodes         the largest pod, train-policy (2 cpu, 6 GiB memory, " in output
     assert "ok     retries       a stage that failed starts again, 2 times at most" in output
     assert "ok     time zone     cron lines of schedules are in Europe/Berlin" in output
@@ -203,9 +203,9 @@ def test_without_kubernetes_one_line_says_what_is_not_checked(
 @pytest.mark.parametrize(
     ("version", "state", "text"),
     [
-        ("2.4.1", "fails", "2.4.1 at http"),
-        ("2.0.5", "fails", "is too old: it gives all runs one id; upgrade it to 2.17 (2.5 is the oldest)"),
-        ("2.5.0", "note", "this was made for 2.17, and runs with 2.5 or newer"),
+        ("2.4.1", "fails", "KFP 2.4 at http"),
+        ("2.0.5", "fails", "is too old: it gives all runs one id; upgrade it to 2.17 (2.5 is the oldest that works)"),
+        ("2.5.0", "note", "2.5 at http"),
         ("2.18.1", "note", "this was made for 2.17"),
         ("unknown", "note", "does not tell its version"),
     ],

@@ -74,6 +74,17 @@ def test_a_page_to_sign_in_is_not_taken_for_an_empty_cluster(gift: Gift, status:
     assert message in output
 
 
+def test_a_kfp_without_ids_of_runs_is_refused_before_anything_is_sent(gift: Gift, server: KfpServer) -> None:
+    server.version = "2.4.1"
+    status, output = gift("apply")
+    assert status == 1
+    assert output == (
+        f"error: KFP 2.4 at {server.address} is too old: it gives all runs one id; upgrade it to 2.17 (2.5 is the "
+        "oldest that works)\n"
+    )
+    assert server.writes == []
+
+
 def test_a_busy_server_is_asked_again(gift: Gift, server: KfpServer) -> None:
     server.read_faults = [Fault(503, applied=False), Fault(None, applied=False)]
     assert gift("plan") == (2, "nightly  create\n")
