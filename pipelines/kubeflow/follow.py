@@ -49,7 +49,7 @@ def follow(api: KfpApi, kubernetes: KubernetesApi | None, run_id: str, say: Call
         changes = list(_changes(answer, followed.stages, shown))
         quiet = time.monotonic() - moved >= QUIET_SECONDS
         if quiet or any(change.state in ENDED for change in changes):
-            _say_all(watch.look(), say)
+            _say_all(watch.look(quiet=quiet), say)
         if quiet or changes:
             moved = time.monotonic()
         for change in changes:

@@ -32,16 +32,15 @@ class RunWatch:
     run: ClusterRun
     told: set[Key] = field(default_factory=set)
 
-    def look(self) -> Iterator[str]:
-        """Lines about what has not been told yet."""
+    def look(self, *, quiet: bool) -> Iterator[str]:
+        """Lines about what has not been told yet; why pods wait only if nothing has moved for a while (`quiet`)."""
         workflow = self._workflow()
         if workflow is None:
             return
-        for lines in (self._restarts(workflow), self._waits(workflow)):
-            for key, line in lines:
-                if key not in self.told:
-                    self.told.add(key)
-                    yield f"  {line}"
+        for key, line in (*self._restarts(workflow), *(self._waits(workflow) if quiet else ())):
+            if key not in self.told:
+                self.told.add(key)
+                yield f"  {line}"
 
     def failure(self, stage: str | None) -> Iterator[str]:
         """Why a stage failed, in its own last line or in Argo's words; for None, whatever pod failed last."""

@@ -157,12 +157,13 @@ def test_a_second_attempt_between_two_looks_is_told_before_the_end(
     cluster_gift: Gift, server: KfpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(follow, "QUIET_SECONDS", 3600.0)
-    server.workflows = [
-        [workflow_node("train-sft", "Error", "pod deleted"), workflow_node("train-sft", "Running", "", 1)]
-    ]
+    waits = workflow_node("convert", "Pending", QUOTA)  # as a pod may for a moment
+    again = [workflow_node("train-sft", "Error", "pod deleted"), workflow_node("train-sft", "Running", "", 1)]
+    server.workflows = [[*again, waits]]
     server.progress = [*RUNNING * 2, ("SUCCEEDED", {"train-sft": "SUCCEEDED"})]
     _, output = cluster_gift(*RUN)
     assert "again (attempt 2): pod deleted\n  train-sft succeeded" in output
+    assert "does not start" not in output
 
 
 LOG = """▶ train-sft
