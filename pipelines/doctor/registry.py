@@ -12,12 +12,16 @@ import ipaddress
 import json
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import requests
-from requests.auth import AuthBase, HTTPBasicAuth
+from requests.auth import HTTPBasicAuth
 
 from pipelines.doctor.check_result import CheckResult, bad, good, note
+
+Sign = Callable[[requests.PreparedRequest], requests.PreparedRequest]
+"""Puts a login into a request."""
 
 SUBJECT = "image"
 SECONDS = 15
@@ -81,15 +85,15 @@ def _ask(url: str, registry: str) -> requests.Response:
         return answer
     challenge = answer.headers.get("WWW-Authenticate", "")
     if challenge.lower().startswith("bearer "):
-        return _get(url, _Bearer(_token(challenge, login)))
+        return _get(url, _bearer(_token(challenge, login)))
     return answer
 
 
-def _get(url: str, auth: AuthBase | None) -> requests.Response:
+def _get(url: str, auth: Sign | None) -> requests.Response:
     return requests.get(url, headers={"Accept": ACCEPT}, auth=auth, timeout=SECONDS, stream=True)
 
 
-def _token(challenge: str, login: AuthBase | None) -> str:
+def _token(challenge: str, login: Sign | None) -> str:
     wanted = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
     parameters = {key: wanted[key] for key in ("service", "scope") if key in wanted}
     answer = requests.get(wanted.get("realm", ""), params=parameters, auth=login, timeout=SECONDS)
@@ -100,18 +104,17 @@ def _token(challenge: str, login: AuthBase | None) -> str:
     return str(given.get("token") or given.get("access_token") or "") if isinstance(given, dict) else ""
 
 
-class _Bearer(AuthBase):
+def _bearer(token: str) -> Sign:
     """requests would else put in what ~/.netrc has for the host."""
 
-    def __init__(self, token: str) -> None:
-        self.token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self.token}"
+    def sign(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {token}"
         return request
 
+    return sign
 
-def _login(registry: str) -> AuthBase | None:
+
+def _login(registry: str) -> Sign | None:
     """What `docker login` has written for the registry, if anything."""
     folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
     key = "https://index.docker.io/v1/" if registry == DOCKER_HUB else registry
