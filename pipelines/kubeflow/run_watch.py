@@ -15,10 +15,8 @@ from pipelines.kubeflow.kfp_api import KfpApi
 from pipelines.kubeflow.kubernetes_api import KubernetesApi
 from pipelines.kubeflow.pod_trouble import explain_wait, kind_of
 from pipelines.kubeflow.stuck_pods import pods_of_run, stuck_pods
-from pipelines.kubeflow.workflow import FAULTY, StepPod, Workflow, read_log, read_workflow
+from pipelines.kubeflow.workflow import FAULTY, StepPod, Workflow, read_stage_error, read_workflow, stage_error_in
 
-ERROR = "error: "
-"""How the last line of a stage that failed begins."""
 Key = tuple[str, ...]
 """What a line is about; of several lines about one thing, the first is shown."""
 
@@ -61,18 +59,18 @@ class RunWatch:
 
     def _why(self, workflow: Workflow, pod: StepPod) -> str:
         """The stage's own last line, where it wrote one; else how Argo calls it."""
-        log = read_log(self.api, self.run.run_id, pod.pod) or self._log_of_pod(workflow.namespace, pod.pod)
-        errors = [line for line in log.splitlines() if line.startswith(ERROR)]
-        return errors[-1] if errors else pod.message or "it gave no reason"
+        error = read_stage_error(self.api, self.run.run_id, workflow.namespace, pod.pod)
+        return error or self._error_in_pod(workflow.namespace, pod.pod) or pod.message or "it gave no reason"
 
-    def _log_of_pod(self, namespace: str, pod: str) -> str:
-        """From Kubernetes itself, where KFP's page is reached through a proxy that has no way to logs."""
+    def _error_in_pod(self, namespace: str, pod: str) -> str | None:
+        """From Kubernetes itself, where KFP hands out no logs."""
         if self.kubernetes is None:
-            return ""
+            return None
         try:
-            return self.kubernetes.text(f"/api/v1/namespaces/{namespace}/pods/{pod}/log", container="main") or ""
+            log = self.kubernetes.text(f"/api/v1/namespaces/{namespace}/pods/{pod}/log", container="main")
         except GiftError:
-            return ""
+            return None
+        return stage_error_in(log or "")
 
     def _waits(self, workflow: Workflow) -> Iterator[tuple[Key, str]]:
         """From Kubernetes first: it says more than Argo, which then has nothing new."""

@@ -14,14 +14,20 @@ from typing import Any
 
 from gift.errors import GiftError
 from pipelines.kubeflow.kfp_api import KfpApi
-from pipelines.kubeflow.kfp_faults import NotFoundError
 
 NODE_NAME = re.compile(r"\.(?P<task>[^.]+)\.executor(\((?P<attempt>\d+)\))?$")
 """`gift-x7k2p.root.exit-handler-1.train-sft.executor(1)`: the second attempt at a stage; a driver's has no executor."""
 FAULTY = ("Failed", "Error")
 """Argo's words for a container that failed, and for a pod that was deleted, or never made."""
-LOG_PATHS = ("/apis/v1alpha1/runs/{run}/nodes/{pod}/log", "/apis/v1beta1/runs/{run}/nodes/{pod}/log")
-"""KFP 2.17's source has the first."""
+LOG_PATHS = (
+    "/apis/v1alpha1/runs/{run}/nodes/{pod}/log",
+    "/apis/v1beta1/runs/{run}/nodes/{pod}/log",
+    "/k8s/pod/logs?podname={pod}&runid={run}&podnamespace={namespace}",
+)
+"""KFP's API server has the first (2.17's source) or the second, and the server of its pages, which answers every other
+path with a page, the third."""
+ERROR = "error: "
+"""How the last line of a stage that failed begins."""
 
 
 @dataclass(frozen=True)
@@ -72,16 +78,22 @@ def read_step(node_name: str, stages: Mapping[str, str]) -> tuple[str, int]:
     return stages.get(match["task"], match["task"]), int(match["attempt"] or 0)
 
 
-def read_log(api: KfpApi, run_id: str, pod: str) -> str | None:
-    """A pod's log as KFP has it, or None."""
+def read_stage_error(api: KfpApi, run_id: str, namespace: str, pod: str) -> str | None:
+    """The line that a stage failed with, from its pod's log as KFP has it; None where there is none."""
     for path in LOG_PATHS:
         try:
-            return replace(api, pauses=()).read(path.format(run=run_id, pod=pod))
-        except NotFoundError:
-            continue
+            log = replace(api, pauses=()).read(path.format(run=run_id, pod=pod, namespace=namespace))
         except GiftError:
-            return None
+            continue
+        if error := stage_error_in(log):
+            return error
     return None
+
+
+def stage_error_in(log: str) -> str | None:
+    """The last line of a stage that failed; what KFP's launcher says after it does not count."""
+    errors = [line for line in log.splitlines() if line.startswith(ERROR)]
+    return errors[-1] if errors else None
 
 
 def _step_pod(workflow: str, node: Mapping[str, Any], stages: Mapping[str, str]) -> StepPod:

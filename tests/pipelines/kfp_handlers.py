@@ -209,9 +209,19 @@ def _get_run_v1(server: Any, call: Call) -> dict[str, Any]:
 
 
 def _read_log(server: Any, call: Call) -> str:
-    if call.second_id not in server.logs:
-        raise Refused(500, f"Failed to read logs for run {call.id}")
-    return str(server.logs[call.second_id])
+    return "<!doctype html>" if server.behind_pages else _log(server, call.second_id)
+
+
+def _read_log_through_pages(server: Any, call: Call) -> str:
+    if not server.behind_pages:
+        raise Refused(404, "page not found")
+    return _log(server, call.query["podname"])
+
+
+def _log(server: Any, pod: str) -> str:
+    if pod not in server.logs:
+        raise Refused(500, f"Failed to read logs of {pod}")
+    return str(server.logs[pod])
 
 
 def _terminate_run(server: Any, call: Call) -> dict[str, Any]:
@@ -272,4 +282,5 @@ ROUTES: tuple[tuple[str, str, Callable[..., Any]], ...] = (
     ("POST", f"/runs/{_ID}:terminate", _terminate_run),
     ("GET", f"/apis/v1beta1/runs/{_ID}", _get_run_v1),
     ("GET", f"/apis/v1alpha1/runs/{_ID}/nodes/{_ID}/log", _read_log),
+    ("GET", "/k8s/pod/logs", _read_log_through_pages),
 )

@@ -81,6 +81,8 @@ class KfpServer:
     """Is called with the id of each new run."""
     logs: dict[str, str] = field(default_factory=dict)
     """By the names of pods, there or archived."""
+    behind_pages: bool = False
+    """Whether it is reached through the server of KFP's pages, as in an installation with users."""
     terminating: list[str] = field(default_factory=list)
     """States of a run that was told to end, likewise."""
     without_resource: set[str] = field(default_factory=set)

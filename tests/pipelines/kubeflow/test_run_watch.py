@@ -173,8 +173,12 @@ F1129 12:00:00.000000 1 main.go:61] failed to execute component: exit status 1
 """
 
 
+@pytest.mark.parametrize("behind_pages", [False, True])
 @pytest.mark.parametrize("attempt", [None, 0])
-def test_a_failed_stage_says_its_own_last_line(cluster_gift: Gift, server: KfpServer, attempt: int | None) -> None:
+def test_a_failed_stage_says_its_own_last_line(
+    cluster_gift: Gift, server: KfpServer, attempt: int | None, behind_pages: bool
+) -> None:
+    server.behind_pages = behind_pages
     node = workflow_node("train-sft", "Failed", "Error (exit code 1)", attempt)
     server.workflows, server.logs = [[node]], {pod_name(node): LOG}
     server.progress = [*RUNNING, ("RUNNING", {"train-sft": "FAILED"}), ("FAILED", {"train-sft": "FAILED"})]
