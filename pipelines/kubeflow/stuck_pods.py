@@ -18,6 +18,7 @@ RUN_OF_TRAIN_JOB = "gift.kubeflow.org/run"
 JOB_OF_POD = "jobset.sigs.k8s.io/jobset-name"
 STARTING = ("ContainerCreating", "PodInitializing")
 """Reasons to wait that pass by themselves."""
+NOT_MADE = "FailedCreate: "
 STUCK_EVENTS = ("FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox", "FailedCreate")
 """Reasons of events of a pod, or of the Job that would make it, that nothing in the pod's status repeats."""
 
@@ -41,14 +42,15 @@ def stuck_pods(
     """
     jobs = _train_jobs(kubernetes, namespace, run) if run.config.compute.nodes > 1 else []
     nodes = [pod for job in jobs for pod in _pods_of_job(kubernetes, namespace, job)]
-    waiting = [pod for pod in (*pods, *nodes) if pod["status"].get("phase") == "Pending"]
-    events = _stuck_events(kubernetes, namespace) if waiting or jobs else {}
-    for pod in waiting:
-        for reason in (*_waiting_reasons(pod), *events.get(pod["metadata"]["name"], [])):
-            yield _step(pod, run), reason
-    for name, reasons in events.items():
-        if any(name.startswith(job) for job in jobs) and name not in [pod["metadata"]["name"] for pod in nodes]:
-            yield from ((name, reason) for reason in reasons)
+    waiting = {pod["metadata"]["name"]: pod for pod in (*pods, *nodes) if pod["status"].get("phase") == "Pending"}
+    for pod in waiting.values():
+        yield from ((_step(pod, run), reason) for reason in _waiting_reasons(pod))
+    # After what the pods say themselves: fewer accounts may read events.
+    for name, reason in _stuck_events(kubernetes, namespace) if waiting or jobs else ():
+        if name in waiting:
+            yield _step(waiting[name], run), reason
+        elif reason.startswith(NOT_MADE) and any(name.startswith(job) for job in jobs):
+            yield name, reason
 
 
 def _train_jobs(kubernetes: KubernetesApi, namespace: str, run: ClusterRun) -> list[str]:
@@ -77,13 +79,11 @@ def _waiting_reasons(pod: Json) -> Iterator[str]:
             yield _one_line(condition)
 
 
-def _stuck_events(kubernetes: KubernetesApi, namespace: str) -> dict[str, list[str]]:
-    """By the name of the object that they are about."""
-    found: dict[str, list[str]] = {}
+def _stuck_events(kubernetes: KubernetesApi, namespace: str) -> Iterator[tuple[str, str]]:
+    """Each with the name of the object that it is about."""
     for event in kubernetes.items(f"/api/v1/namespaces/{namespace}/events", fieldSelector="type=Warning"):
         if event.get("reason") in STUCK_EVENTS:
-            found.setdefault(event["involvedObject"].get("name", ""), []).append(_one_line(event))
-    return found
+            yield event["involvedObject"].get("name", ""), _one_line(event)
 
 
 def _one_line(said: Mapping[str, Any]) -> str:

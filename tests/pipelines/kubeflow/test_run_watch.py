@@ -71,6 +71,17 @@ def test_why_a_pod_does_not_start_is_one_line_once(
     assert line in output
 
 
+def test_who_may_not_read_events_is_told_what_the_pods_say(
+    cluster_gift: Gift, server: KfpServer, kubernetes: ObjectServer
+) -> None:
+    kubernetes.forbidden.add(EVENTS)
+    put_pod(server, kubernetes, "train-sft", conditions=[SCHEDULING])
+    server.progress = [*RUNNING * 4, ("SUCCEEDED", {"train-sft": "SUCCEEDED"})]
+    _, output = cluster_gift(*RUN)
+    assert output.count("train-sft does not start: no node has room for it") == 1
+    assert output.count(f"refuses GET {EVENTS}") == 1
+
+
 def test_a_pod_that_starts_in_its_time_is_nothing_to_tell(
     cluster_gift: Gift, server: KfpServer, kubernetes: ObjectServer
 ) -> None:
