@@ -33,7 +33,7 @@ _SENTENCE = re.compile(
 )
 _HOPE = re.compile(r"[.\s]{0,4}I hope (?:it|this) is correct.*", re.IGNORECASE | re.DOTALL)  # Minerva's examples end so
 _VERB = re.compile(r"\b(?:is|are|was|were|equals|has|have|isn't|aren't)\b", re.IGNORECASE)
-_MATH_MODE = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("```", "```"), ("`", "`"))
+_MATH_MODE = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("```", "```"), ("`", "`"), ('"', '"'))
 # It can't begin with a 0: `0,123` is a decimal fraction to some people, and a pair to others.
 _GROUPED_NUMBER = re.compile(r"[+−-]?\\?\$?[+−-]?[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]*)?(?:\\?%)?")
 # LaTeX's own comma or a space says by itself that it parts digits, so that the number may stand anywhere.
@@ -43,6 +43,7 @@ _PARTED_DIGITS = re.compile(
 )
 _SEARCHED = 10_000
 """Characters after `Answer:` in which an answer is looked for."""
+_SEARCHED_BOXES = 1000
 
 
 def final_answer(text: str, formats: Sequence[AnswerFormat]) -> str | None:
@@ -56,7 +57,7 @@ def final_answer(text: str, formats: Sequence[AnswerFormat]) -> str | None:
 
 def clean_answer(text: str) -> str:
     """The bare answer: one line without its box, math mode, emphasis, closing full stop and LaTeX thousands commas."""
-    text = " ".join((last_boxed(text) or text).split())
+    text = _of_sentence(" ".join((last_boxed(text) or text).split()))
     text = _without_closing_point(text.strip("* "))
     for left, right in _MATH_MODE:
         inside = text[len(left) : -len(right)]
@@ -136,8 +137,8 @@ class _Box:
 
 
 def _boxes(text: str) -> Iterator[_Box]:
-    """All boxes that close, in one pass over the braces."""
-    starts = list(_BOX.finditer(text))
+    """The last boxes that close, in one pass over the braces."""
+    starts = list(_BOX.finditer(text))[-_SEARCHED_BOXES:]
     if not starts:
         return
     opened_at = {start.end() for start in starts if text.startswith("{", start.end())}
@@ -181,7 +182,7 @@ def _after_answer(text: str) -> str | None:
         if closed_at >= 0:
             stop = closed_at + len(closing)
             line = rest[:stop] + rest[stop:].partition("\n")[0]
-    return _of_sentence(line.strip(" *_"))
+    return line.strip(" *_")
 
 
 def _of_sentence(line: str) -> str:
