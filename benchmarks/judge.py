@@ -21,8 +21,8 @@ from answer_pairs import DIFFERENT, EQUAL
 
 from gift.config import AnswerFormat
 from gift.judge.equality import equal
-from gift.judge.expressions import read
 from gift.judge.judge import Judge, open_judge
+from gift.judge.reading import read
 
 BATCHES = 5
 FORMATS: tuple[AnswerFormat, ...] = ("boxed",)

@@ -4,12 +4,16 @@ Brackets of all kinds count alike, as an interval may open with one kind and clo
 """
 
 import re
+from collections.abc import Callable
 
 _TOKEN = re.compile(r"\\(?:[a-zA-Z]+|.)|.", re.DOTALL)
 _OPENING = frozenset(("(", "[", "{", r"\{", r"\langle", r"\lfloor", r"\lceil"))
 _CLOSING = frozenset((")", "]", "}", r"\}", r"\rangle", r"\rfloor", r"\rceil"))
 _BETWEEN_ITEMS = re.compile(r"\s*(?:[,;]|(?<![\w\\])(?:and|or)(?!\w))\s*")
-_MATRIX = re.compile(r"\\begin\{([pbvBV]?matrix|array)\}(?:\{[lcr|]*\})?(.*)\\end\{\1\}", re.DOTALL)
+_BETWEEN_GROUPS = re.compile(r"\s*(?:;|(?<![\w\\])(?:and|or)(?!\w))\s*")
+_COMMA = re.compile(",")
+_NAMED = re.compile(r"[a-zA-Z](?:_\{[^{}]*\})?\s*=")
+_MATRIX = re.compile(r"\\begin\{((?:[pbvBV]|small)?matrix|array)\}(?:\{[lcr|]*\})?(.*)\\end\{\1\}", re.DOTALL)
 _PAIRS = (
     *(("(", ")"), ("(", "]"), ("[", "]"), ("[", ")")),
     *((r"\{", r"\}"), (r"\langle", r"\rangle")),
@@ -51,9 +55,21 @@ def split_at(separator: re.Pattern[str], text: str) -> tuple[list[str], list[str
     ]
 
 
+def replace_outside(pattern: re.Pattern[str], replacement: Callable[[re.Match[str]], str], text: str) -> str:
+    """`text` with all matches replaced that no bracket encloses."""
+    depths = _depths(text)
+    return pattern.sub(lambda found: found.group() if depths[found.start()] else replacement(found), text)
+
+
 def list_items(text: str) -> list[str]:
-    r"""The items of `1, 2`, `1; 2`, `1 and 2`, `1, 2, or 3` and `\pm 1`; of anything else, the text itself."""
-    parts, _ = split_at(_BETWEEN_ITEMS, text)
+    r"""The items of `1, 2`, `1; 2`, `1 and 2`, `1, 2, or 3` and `\pm 1`; of anything else, the text itself.
+
+    Those of `x = 1, y = 2; x = 3, y = 4` are lists themselves.
+    """
+    groups, _ = split_at(_BETWEEN_GROUPS, text)
+    named = [[_NAMED.match(part) for part in split_at(_COMMA, group)[0]] for group in groups]
+    are_groups = all(len(names) > 1 and all(names) for names in named) and len(groups) > 1
+    parts = groups if are_groups else split_at(_BETWEEN_ITEMS, text)[0]
     stated = [part for place, part in enumerate(parts) if part or place == 0]
     return [signed for item in stated for signed in _both_signs(item)]
 

@@ -11,23 +11,24 @@ Left out: partial credit, sets given by a property, and proofs.
 import re
 from collections.abc import Sequence
 
-from gift.judge.brackets import bracketed, closing, inside_of, list_items, matrix_cells, split_at
-from gift.judge.expressions import proportional, same_value
+from gift.judge.brackets import bracketed, closing, inside_of, list_items, replace_outside, split_at
+from gift.judge.decimals import is_with_decimal_comma
+from gift.judge.expressions import approximates, proportional, same_value
 from gift.judge.notation import normal
-from gift.judge.relations import FLIPPED, Relation, read_relation
+from gift.judge.quantities import same_quantity
+from gift.judge.relations import FLIPPED, Relation, both_bounds, read_relation, same_name
+from gift.judge.shapes import SHAPES, Same, as_options, as_words, plain_words, same_members
 from gift.judge.units import split_unit
 
 LONGEST_ANSWER = 2000
 """Characters; what is longer is compared as text."""
 _UNION = re.compile(r"\\cup(?![a-zA-Z])")
-# A number whose comma parts its digits in threes, where neither brackets nor other commas make a list of it.
-_GROUPED = re.compile(r"([^\d,(\[{]*)([1-9]\d{0,2}(?:,\d{3})+(?![\d,]))([^,]*)")
+_ALL_REALS = (r"\mathbb{r}", "all real numbers", "all real", "all reals", r"x \in \mathbb{r}")
+_COMMA = re.compile(",")
+_GROUPED = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:,\d{3})+(?![\d,])")
 _AND = re.compile(r"(?<![\w\\])and(?!\w)")
 _OR = re.compile(r"\s*,?\s*(?<![\w\\])or(?!\w)\s*")
-_LONGEST_PRODUCT = 3
 _SPACE = re.compile(r"\s*([^\w\s])\s*")
-_ABOUT = re.compile(r"(?:[\d.,()+ ^{}-]|\\cdot|\\ldots)+")
-_WORDS = re.compile(r"[^\W\d_](?:[^\W\d_]|[ .,'’-])*")
 
 
 def equal(answer: str, reference: str) -> bool:
@@ -49,11 +50,13 @@ def _same(a: str, b: str) -> bool:
         return False
     if _SPACE.sub(r"\1", a) == _SPACE.sub(r"\1", b):
         return True
-    for compare in (_as_alternatives, _as_lists, _as_relations, _as_unions, _as_brackets, _as_matrices, _as_words):
-        verdict = compare(a, b)
+    if is_with_decimal_comma(a, b) or is_with_decimal_comma(b, a):
+        return same_value(a.replace(",", "."), b.replace(",", "."))
+    for compare in (_as_alternatives, _as_lists, as_options, _as_relations, *SHAPES, as_words):
+        verdict = compare(a, b, _same)
         if verdict is not None:
             return verdict
-    return _as_quantities(a, b)
+    return same_quantity(a, b, _same)
 
 
 def _bare(text: str) -> str:
@@ -61,7 +64,8 @@ def _bare(text: str) -> str:
     before = None
     while text != before:
         before = text
-        text = text.strip().removeprefix("=").removesuffix(".").rstrip(" ,;")
+        text = text.strip().removeprefix("=")
+        text = (text if text.endswith("..") else text.removesuffix(".")).rstrip(" ,;")
         if text.startswith(r"\text{") and closing(text, 5) == len(text) - 1:
             text = text[6:-1]
         for opening, end in (("(", ")"), ("{", "}")):
@@ -70,12 +74,20 @@ def _bare(text: str) -> str:
                 text = inner
             elif inner is not None and opening == "{":
                 text = rf"\{{{inner}\}}"
-        if grouped := _GROUPED.fullmatch(text):
-            text = grouped[1] + grouped[2].replace(",", "") + grouped[3]
-    return text
+        text = _without_grouping(text)
+    text = both_bounds(text) or text
+    return r"(-\infty, \infty)" if text.casefold() in _ALL_REALS else text
 
 
-def _as_alternatives(a: str, b: str) -> bool | None:
+def _without_grouping(text: str) -> str:
+    """`y = 1200x` for `y = 1,200x`, where no comma outside of brackets makes a list."""
+    grouped = sum(number.count(",") for number in split_at(_GROUPED, text)[1])
+    if grouped == 0 or grouped < len(split_at(_COMMA, text)[1]):
+        return text
+    return replace_outside(_GROUPED, lambda number: number.group().replace(",", ""), text)
+
+
+def _as_alternatives(a: str, b: str, _: Same) -> bool | None:
     """`x < 1 or x > 5` is a union of intervals, and not `x < 1 and x > 5`."""
     one, other = _alternatives(a), _alternatives(b)
     if one is None and other is None:
@@ -96,17 +108,18 @@ def _alternatives(text: str) -> list[str] | None:
     return parts if signs and alike else None
 
 
-def _as_lists(a: str, b: str) -> bool | None:
+def _as_lists(a: str, b: str, _: Same) -> bool | None:
     one, other = _items(a), _items(b)
-    if len(one) == len(other) == 1 or all(_words(item) for item in (*one, *other)):
+    if len(one) == len(other) == 1 or all(plain_words(item) for item in (*one, *other)):
         return None
     if len({name for item in (*one, *other) if (name := _name(item))}) == 1:
         one, other = _without_their_name(one), _without_their_name(other)
     if len(one) > 1 and len(other) > 1:
         return _same_items(one, other)
     (lone,), items = (one, other) if len(one) == 1 else (other, one)
-    kind, held = bracketed(lone) or ("", [])
-    if kind == "()" and _are_named(items):
+    relation = read_relation(lone)
+    kind, held = bracketed(_bare((relation and _value(relation)) or lone)) or ("", [])
+    if kind in ("()", "[]") and _are_named(items):
         return len(held) == len(items) and all(map(_same, held, items))
     return kind == r"\{\}" and _same_items(held, items)
 
@@ -135,17 +148,9 @@ def _without_their_name(items: list[str]) -> list[str]:
 
 def _same_items(one: Sequence[str], other: Sequence[str]) -> bool:
     """Whether each has its equal, in any order; items without names may answer named ones only in order."""
-    if len(one) != len(other):
-        return False
     if _are_named(one) != _are_named(other):
-        return all(map(_same, one, other))
-    left = list(other)
-    for item in one:
-        match = next((place for place, candidate in enumerate(left) if _same(item, candidate)), None)
-        if match is None:
-            return False
-        del left[match]
-    return True
+        return len(one) == len(other) and all(map(_same, one, other))
+    return same_members(one, other, _same)
 
 
 def _are_named(items: Sequence[str]) -> bool:
@@ -154,10 +159,10 @@ def _are_named(items: Sequence[str]) -> bool:
 
 def _name(text: str) -> str | None:
     relation = read_relation(text)
-    return None if relation is None else relation.name
+    return None if relation is None or len(list_items(text)) > 1 else relation.name
 
 
-def _as_relations(a: str, b: str) -> bool | None:
+def _as_relations(a: str, b: str, _: Same) -> bool | None:
     one, other = read_relation(a), read_relation(b)
     if one is None and other is None:
         return None
@@ -173,17 +178,20 @@ def _value(relation: Relation) -> str | None:
     first, *others = relation.values or ("",)
     if not first or not (others or relation.name or r"\approx" in relation.operators):
         return None
-    if not all(_ABOUT.fullmatch(split_unit(side)[0]) for side in relation.approximations):
+    if not all(_same(first, other) for other in others):
         return None
-    return first if all(_same(first, other) for other in others) else None
+    value = split_unit(first)[0]
+    return first if all(approximates(split_unit(side)[0], value) for side in relation.approximations) else None
 
 
 def _same_relation(one: Relation, other: Relation) -> bool:
     values = _value(one), _value(other)
-    if values[0] and values[1] and len({one.name, other.name} - {None}) < 2:
+    if values[0] and values[1] and same_name(one.name, other.name):
         return _same(values[0], values[1])
-    if one.interval and other.interval and one.variable == other.variable:
-        return _same(one.interval, other.interval)
+    if one.members and other.members and one.variable == other.variable:
+        return _same(one.members, other.members)
+    if one.steps and other.steps:
+        return _same_items(one.steps, other.steps)
     alike = one.operators == other.operators and all(map(_same, one.sides, other.sides))
     if alike or len(one.operators) > 1 or len(other.operators) > 1:
         return alike
@@ -191,73 +199,3 @@ def _same_relation(one: Relation, other: Relation) -> bool:
     sign = proportional(*(f"({left})-({right})" for left, right in (one.sides, other.sides)))
     operator = other.operators[0] if sign > 0 else FLIPPED.get(other.operators[0], other.operators[0])
     return sign != 0 and one.operators[0] == operator and operator in ("=", r"\ne", *FLIPPED)
-
-
-def _as_unions(a: str, b: str) -> bool | None:
-    (one, signs), (other, other_signs) = split_at(_UNION, a), split_at(_UNION, b)
-    return _same_items(one, other) if signs or other_signs else None
-
-
-def _as_brackets(a: str, b: str) -> bool | None:
-    """Pairs and intervals by their brackets, in order; sets in any order; a set of one may stand for what it holds."""
-    one, other = bracketed(a), bracketed(b)
-    if one is None and other is None:
-        return None
-    if one is None or other is None:
-        (kind, items), rest = (one, b) if one is not None else (other or ("", []), a)
-        return kind == r"\{\}" and len(items) == 1 and _same(items[0], rest)
-    if one[0] != other[0] or len(one[1]) != len(other[1]):
-        return False
-    return _same_items(one[1], other[1]) if one[0] == r"\{\}" else all(map(_same, one[1], other[1]))
-
-
-def _as_matrices(a: str, b: str) -> bool | None:
-    one, other = matrix_cells(a), matrix_cells(b)
-    if one is None and other is None:
-        return None
-    if one is None or other is None or one[0] != other[0]:
-        return False
-    if [len(row) for row in one[1]] != [len(row) for row in other[1]]:
-        return False
-    cells, other_cells = ([cell for row in rows for cell in row] for _, rows in (one, other))
-    return all(map(_same, cells, other_cells))
-
-
-def _as_words(a: str, b: str) -> bool | None:
-    one, other = _words(a), _words(b)
-    if one is None or other is None:
-        return None if max(len(one or ""), len(other or "")) <= _LONGEST_PRODUCT else False
-    return one == other
-
-
-def _words(text: str) -> str | None:
-    """`text` in one form if it is words; two letters may be a product, three are read in their order."""
-    text = re.sub(r"\\text\s*\{([^{}]*)\}", r"\1", text).strip().removesuffix(".")
-    word = " ".join(text.casefold().split())
-    if word in ("no", "yes", "dne"):
-        return word
-    if _WORDS.fullmatch(text) is None or sum(map(str.isalpha, text)) < _LONGEST_PRODUCT:
-        return None
-    if text.islower() and all(len(piece) == 1 for piece in text.split()):
-        return None  # `x y z`
-    return text if len(word) == _LONGEST_PRODUCT and text.isupper() else word
-
-
-def _as_quantities(a: str, b: str) -> bool:
-    """Expressions with what they count, which one of both may leave out."""
-    (one, unit), (other, other_unit) = split_unit(a), split_unit(b)
-    if unit and other_unit and unit != other_unit:
-        return False
-    if not other_unit and unit == "percent" and _is_percentage(one, other):
-        return True
-    if not unit and other_unit == "percent" and _is_percentage(other, one):
-        return True
-    if (one, other) == (a, b):
-        return same_value(one, other)
-    counted = [value for value, sign in ((one, unit), (other, other_unit)) if sign]
-    return not any(split_unit(_bare(value))[1] for value in counted) and _same(one, other)
-
-
-def _is_percentage(percentage: str, number: str) -> bool:
-    """`50` in percent is `0.5`, beside being 50 without its sign."""
-    return same_value(rf"\frac{{{percentage}}}{{100}}", number)

@@ -1,62 +1,19 @@
-r"""Whether two expressions have the same value, everywhere: math-verify's parser reads them, numbers decide.
+r"""Whether two expressions have the same value, everywhere.
 
-Each is read whole or not at all. Numbers are compared exactly; expressions with letters at points of the real line,
-to 100 digits, where both are defined. Letters are real; `i` is the imaginary unit, `e` Euler's number.
+Numbers are compared exactly; expressions with letters at points of the real line, to 100 digits, where both are
+defined.
 
-A decimal stands for what rounds (or is cut) to it if it has at least six significant digits: `0.333333` is `1/3`, and
-`0.33` is not.
-
-Left out: proofs, and functions whose rule nobody gave.
+Left out: proofs.
 """
 
-import re
 from fractions import Fraction
-from functools import lru_cache
-from typing import Any
 
 import sympy
-from latex2sympy2_extended.latex2sympy2 import ConversionConfig, latex2sympy
 
-from gift.judge.notation import FUNCTIONS, exact_numbers
+from gift.judge.decimals import read_decimal, read_number
+from gift.judge.reading import read
 
-SIGNIFICANT_DIGITS = 6
 _DIGITS = 100
-_READING = ConversionConfig(lowercase_symbols=False)
-_NUMBER = re.compile(r"([+-]?)\s*(\d+)(?:\s*/\s*(\d+)|\.(\d*))?")
-_FRACTION = re.compile(r"([+-]?)\s*\\frac\{\s*([+-]?\d+)\s*\}\{\s*([+-]?\d+)\s*\}")
-_DECIMAL = re.compile(r"[+-]?\s*(\d*)\.(\d+)")
-_COMMANDS = frozenset(
-    rf"\{name}"
-    for name in (
-        *FUNCTIONS,
-        *("frac", "binom", "sqrt", "cdot", "pi", "infty", "lfloor", "rfloor", "lceil", "rceil", "sum", "prod", "int"),
-        *("circ", "lim", "to"),
-    )
-)
-# Letters of which the parser knows some under other names, or not at all.
-_LETTERS = frozenset(
-    (
-        *("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "kappa", "lambda", "mu", "nu", "xi"),
-        *("rho", "sigma", "tau", "phi", "chi", "psi", "omega", "Gamma", "Delta", "Theta", "Lambda", "Xi", "Phi", "Psi"),
-        *("Sigma", "Omega", "hbar", "ell"),
-    )
-)
-_LETTER = re.compile(r"\\([a-zA-Z]+)(?:_\{([^{}]*)\})?")
-_CURRENT = re.compile(r"\\[a-zA-Z]+|_\{[^{}]*\}|I")
-_TOKEN = re.compile(r"\\(?:[a-zA-Z]+|.)|[a-zA-Z]+|\d+|.")
-_PAIRS = (("(", ")"), ("[", "]"), ("{", "}"))
-_PLAIN_CHARACTERS = frozenset("+-/^_!|(){}[]=,<> ")
-_LONGEST_PRODUCT_OF_LETTERS = 3
-# What the parser takes for something else.
-_AMBIGUOUS = re.compile(
-    r"\d \d|(?<![\d.])0[A-Za-z]"  # two numbers, another base
-    r"|\d\s*_|(?<![A-Za-z]\^)[({]\d+[)}]\s*_|\^\{?\s*(?:T|\*)"  # `(10)_2`, transposed
-    r"|\^\{[^{}]*\}\s*\^|!\s*!"  # `2^3^2`, `5!!`
-    r"|/\s*d[a-z]|\}\{\s*d\s*[a-z]|^\[[^\[\]]*\]$"  # derivatives, other brackets
-    r"|\\(?:sin|cos|tan|cot|sec|csc)(?![a-z]).*\^\{\\circ\}"
-)
-_EXPONENT = re.compile(r"\^\{?\s*\(?(\d+)\)?(?:\s*\^\s*\{?\s*(\d+))?")
-_LARGEST_EXPONENT = 10_000
 # Real, irrational to the reader and far from each other; the signs differ from point to point.
 _POINTS = tuple(
     tuple(Fraction(sign * (1 + (7919 * (place + 1) * (letter + 3)) % 389), 97) for letter, sign in enumerate(signs))
@@ -71,13 +28,26 @@ def same_value(first: str, second: str) -> bool:
     Raises:
         Exception: whatever sympy raises on expressions that it can't treat.
     """
-    one, other = _number(first), _number(second)
+    one, other = read_number(first), read_number(second)
     if one is not None and other is not None:
-        return one == other or _rounds_to(first, other) or _rounds_to(second, one)
+        return one == other or _rounds_to(first, second, other) or _rounds_to(second, first, one)
     a, b = read(first), read(second)
     if a is None or b is None:
         return False
     return _identical(a, b) or _rounds_to_expression(first, b) or _rounds_to_expression(second, a)
+
+
+def approximates(text: str, exact: str) -> bool:
+    """Whether `text` is a number that is `exact`, or to which it rounds, however few digits there are.
+
+    Raises:
+        Exception: as in `same_value`.
+    """
+    if same_value(text, exact):
+        return True
+    written, expression = read_decimal(text), read(exact)
+    value = None if written is None or expression is None else _real(expression, _DIGITS + len(text))
+    return written is not None and value is not None and written.is_rounded(value)
 
 
 def proportional(first: str, second: str) -> int:
@@ -87,101 +57,41 @@ def proportional(first: str, second: str) -> int:
         Exception: as in `same_value`.
     """
     a, b = read(first), read(second)
-    if a is None or b is None or not (a.free_symbols and a.free_symbols == b.free_symbols):
+    if a is None or b is None or not (a.free_symbols and b.free_symbols):
         return 0
-    ratios = [_complex((a / b).subs(point)) for point in _points(a.free_symbols)]
-    known = [ratio for ratio in ratios if ratio is not None]
-    if len(known) < len(ratios) or any(not _close(ratio, known[0]) for ratio in known) or sympy.im(known[0]) != 0:
+    symbols = a.free_symbols | b.free_symbols
+    if len(symbols) > len(_POINTS[0]):
         return 0
-    return int(sympy.sign(sympy.re(known[0])))
+    values = [(_complex(a.subs(point)), _complex(b.subs(point))) for point in _points(symbols)]
+    known = [(one, other) for one, other in values if one is not None and other is not None and other != 0]
+    if len(known) < len(values) or all(_close(one, known[0][0]) for one, _ in known):
+        return 0  # or a statement of no letters, which is true or false
+    ratios = [one / other for one, other in known]
+    if any(not _close(ratio, ratios[0]) for ratio in ratios) or sympy.im(ratios[0]) != 0:
+        return 0
+    return int(sympy.sign(sympy.re(ratios[0])))
 
 
-@lru_cache(maxsize=256)
-def read(text: str) -> Any:
-    """The sympy expression of the whole `text`, or None where a part of it is not understood."""
-    text = exact_numbers(text).strip().removeprefix("+")
-    if not _is_understood(text):
-        return None
-    try:
-        expression = latex2sympy(_explicit(text), is_real=True, normalization_config=None, conversion_config=_READING)
-    except Exception:  # noqa: BLE001 (the parser raises plain exceptions for what it does not know)
-        return None
-    if not isinstance(expression, sympy.Expr) or expression.has(sympy.zoo, sympy.nan):
-        return None
-    expression = expression.subs(sympy.Symbol("i", real=True), sympy.I)
-    return expression.doit() if expression.has(sympy.Sum, sympy.Product) else expression
-
-
-def _is_understood(text: str) -> bool:
-    """Every token has one meaning, here and for the parser (which reads `3 4` as a sum, and drops the T of `A^T`)."""
-    if (
-        _AMBIGUOUS.search(text)
-        or _is_huge(text)
-        or any(text.count(left) != text.count(right) for left, right in _PAIRS)
-    ):
+def _rounds_to(text: str, other: str, exact: Fraction) -> bool:
+    written = read_decimal(text)
+    if written is None or not written.is_precise:
         return False
-    for token in _TOKEN.findall(re.sub(r"_\{[A-Za-z]+\}", "", text)):
-        if token.isdigit():
-            continue
-        if token[0] == "\\":
-            if token not in _COMMANDS and token[1:] not in _LETTERS:
-                return False
-        elif token.isalpha() and token.isascii():
-            if len(token) > _LONGEST_PRODUCT_OF_LETTERS:
-                return False
-        elif token not in _PLAIN_CHARACTERS:
-            return False
-    return True
+    return written.is_rounded(exact) or (read_decimal(other) is None and written.is_printed(exact))
 
 
-def _is_huge(text: str) -> bool:
-    """Whether a power of numbers has more digits than an answer has; writing it out would take for ever."""
-    exponents = ((int(base), int(power or 1)) for base, power in _EXPONENT.findall(text))
-    return any(power > 20 or base**power > _LARGEST_EXPONENT for base, power in exponents)
-
-
-def _explicit(text: str) -> str:
-    """`1/2x` as half of x, products that look like mixed numbers, and letters that the parser takes for constants."""
-    text = re.sub(r"(?<![\d./^}])(\d+)\s*/\s*(\d+)(?=\s*(?:[A-Za-z]|\\[a-z]))", r"\\frac{\1}{\2}", text)
-    text = re.sub(r"(?<=[\d)])\s*\(", r"\\cdot (", text)
-    text = re.sub(r"(\d)\s*\\(frac|sqrt|binom)", r"\1\\cdot \\\2", text)
-    text = re.sub(r"\)\s*(?=\d|\\frac)", r")\\cdot ", text)
-    text = re.sub(r"(?<!sqrt)\[([^\[\],]*)\]", r"(\1)", text)
-    text = _LETTER.sub(lambda found: f" g_{{{found[1]}{found[2] or ''}}}" if found[1] in _LETTERS else found[0], text)
-    text = _CURRENT.sub(lambda found: " g_{I}" if found[0] == "I" else found[0], text)
-    return text.replace(r"^{\circ}", "")
-
-
-def _number(text: str) -> Fraction | None:
-    """A number as it is written most often, without the detour of the parser."""
-    if found := _NUMBER.fullmatch(text):
-        sign, whole, denominator, decimals = found.groups()
-        digits = whole + (decimals or "")
-        below = int(denominator) if denominator else 10 ** len(decimals or "")
-        return Fraction(int(sign + digits), below) if below else None
-    if found := _FRACTION.fullmatch(text):
-        sign, above, below_text = found.groups()
-        value = Fraction(int(above), int(below_text)) if int(below_text) else None
-        return -value if value is not None and sign == "-" else value
-    return None
-
-
-def _rounds_to(decimal: str, value: Fraction) -> bool:
-    """Whether `value` rounds, or is cut, to `decimal`, which has enough digits."""
-    found = _DECIMAL.fullmatch(decimal)
-    if found is None or len("".join(found.groups()).lstrip("0")) < SIGNIFICANT_DIGITS:
+def _rounds_to_expression(text: str, expression: sympy.Expr) -> bool:
+    written = read_decimal(text)
+    if written is None or not written.is_precise:
         return False
-    scale = 10 ** len(found.group(2))
-    written = abs(int(Fraction(decimal.replace(" ", "")) * scale))
-    same_sign = decimal.startswith("-") == (value < 0)
-    return same_sign and written in (int(abs(value) * scale), int(abs(value) * scale + Fraction(1, 2)))
+    exact = _real(expression, _DIGITS + len(text))
+    return exact is not None and (written.is_rounded(exact) or written.is_printed(exact))
 
 
-def _rounds_to_expression(decimal: str, expression: sympy.Expr) -> bool:
-    if not _DECIMAL.fullmatch(decimal) or expression.free_symbols or not expression.is_real:
-        return False
-    value = expression.evalf(_DIGITS + len(decimal))
-    return value.is_Float and _rounds_to(decimal, Fraction(str(value)))
+def _real(expression: sympy.Expr, digits: int) -> Fraction | None:
+    if expression.free_symbols or not expression.is_real:
+        return None
+    value = expression.evalf(digits)
+    return Fraction(str(value)) if value.is_Float or value.is_Rational else None
 
 
 def _identical(a: sympy.Expr, b: sympy.Expr) -> bool:

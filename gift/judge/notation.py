@@ -8,11 +8,11 @@ Left out: meaning. `(1,2)` may be a pair or an interval, and `xy` a product or a
 """
 
 import re
-import unicodedata
 from fractions import Fraction
 
-from gift.judge.answers import without_parted_digits
+from gift.judge.answers import without_parted_digits, without_thousands_commas
 from gift.judge.brackets import closing
+from gift.judge.signs import latex_of_unicode
 
 FUNCTIONS = (
     *("arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "sin", "cos", "tan", "cot", "sec", "csc"),
@@ -22,21 +22,11 @@ _GREEK = (
     *("alpha", "beta", "gamma", "delta", "epsilon", "theta", "lambda", "mu", "pi", "rho", "sigma", "tau", "phi"),
     *("omega", "Delta", "Omega", "Gamma", "Phi", "Sigma", "Theta"),
 )
-_SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿⁱ", "0123456789+-ni", strict=True))
-_SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉", "0123456789", strict=True))
-_SIGNS = {
-    **{"−": "-", "–": "-", "—": "-", "×": r"\cdot ", "·": r"\cdot ", "⋅": r"\cdot ", "÷": "/", "∕": "/", "⁄": "/"},
-    **{"∞": r"\infty ", "≤": r"\le ", "⩽": r"\le ", "≥": r"\ge ", "⩾": r"\ge ", "≠": r"\ne ", "≈": r"\approx "},
-    **{"∈": r"\in ", "∪": r"\cup ", "∩": r"\cap ", "∅": r"\emptyset ", "±": r"\pm ", "∓": r"\mp ", "°": r"^{\circ}"},
-    **{"√": r"\sqrt ", "∛": r"\sqrt[3]", "∖": r"\setminus ", "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "…": r"\ldots "},
-    **{"⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ", "’": "'", "ε": r"\epsilon "},
-    **{"⟨": r"\langle ", "⟩": r"\rangle ", "∑": r"\sum ", "′": "'", "€": r"\text{euro}", "£": r"\text{pound}"},
-    **{"π": r"\pi ", "θ": r"\theta ", "α": r"\alpha ", "β": r"\beta ", "γ": r"\gamma ", "δ": r"\delta ", "φ": r"\phi "},
-    **{"λ": r"\lambda ", "μ": r"\mu ", "σ": r"\sigma ", "ω": r"\omega ", "ρ": r"\rho ", "τ": r"\tau ", "Δ": r"\Delta "},
-}
-_FRACTION_SIGN = re.compile(r"(\d*)\s*([½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅐⅛⅜⅝⅞⅑⅒])")
 _ROMAN = r"\\(?:text(?:bf|it|rm|sf|normal)?|math(?:rm|bf|it|sf|tt)|operatorname\*?|mbox|hbox|bm|boldsymbol)\s*"
 _BRACES = r"\{([^{}]*)\}"
+_CASES = re.compile(
+    r"(?:\\left\s*\\\{\s*)?\\begin\{cases\}([^&]*?)(?:\\\\\s*)?\\end\{cases\}(?:\s*\\right\s*\.)?", re.DOTALL
+)
 _DOLLARS = re.compile(r"(?<!\\)\$([^$]*)(?<!\\)\$")
 _MIXED_LATEX = re.compile(r"(?<![\d./}^_])(\d+)\s*\\frac\{(\d+)\}\{(\d+)\}(?!\s*[\^!])")
 _MIXED_PLAIN = re.compile(r"(?<![\d./}^_])(\d+) (\d+)/(\d+)(?![\d.]|\s*[\^!/])")
@@ -53,14 +43,15 @@ _COSMETICS = _rewrites(
     (r"\\m?(?:left|right)\s*(?![a-zA-Z])\.?", ""),
     (r"\\(?:big|Big|bigg|Bigg)[lrm]?(?![a-zA-Z])", ""),
     (r"(?<!\\)\\(?:!|displaystyle|textstyle|limits|nolimits|large|Large|rm|bf|it)(?![a-zA-Z])", ""),
-    (r"(?<!\\)\\(?:[,;: >]|q?quad(?![a-zA-Z])|thinspace|enspace)|~", " "),
+    (r"(?<!\\)\\(?:[,;: >]|q?quad(?![a-zA-Z])|thinspace|enspace)|(?<=\S)~", " "),
     (r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
     (r"\\[dt]binom(?![a-zA-Z])", r"\\binom"),
+    (r"\{\s*(\w+)\s*\\choose\s*(\w+)\s*\}", r"\\binom{\1}{\2}"),
     (r"\\(?:leq|leqslant)(?![a-zA-Z])|<=", r"\\le "),
     (r"\\(?:geq|geqslant)(?![a-zA-Z])|>=", r"\\ge "),
     (r"\\lt(?![a-zA-Z])", "<"),
     (r"\\gt(?![a-zA-Z])", ">"),
-    (r"\\neq(?![a-zA-Z])", r"\\ne "),
+    (r"\\neq(?![a-zA-Z])|\s!=", r"\\ne "),
     (r"\\(?:lbrace|left\\lbrace)(?![a-zA-Z])", r"\\{"),
     (r"\\rbrace(?![a-zA-Z])", r"\\}"),
     (r"\\[lr]?vert(?![a-zA-Z])|\\mid(?![a-zA-Z])", "|"),
@@ -98,15 +89,16 @@ _SCRIPTS = _rewrites(
 )
 _TRIGONOMETRIC = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![a-zA-Z])")
 _DEGREES = re.compile(r"(\d+(?:\.\d+)?)\s*\^\{\\circ\}")
+_BEFORE_A_UNIT = re.compile(r"(?:\d|\}\s*/)\s*$")
 _UNIT_LETTERS = frozenset("mgshLJNWV")
 _ARGUMENTS = {r"\frac": 2, r"\binom": 2, r"\sqrt": 1}
 
 
 def normal(text: str) -> str:
     """`text` in the one notation."""
-    text = _unicode(text)
-    if r"\begin" not in text:
-        text = re.sub(r"\\\\(?=[a-zA-Z({\[])", r"\\", text)  # doubled on the way through somebody's quotes
+    text = latex_of_unicode(text)
+    text = _single_backslashes(text)
+    text = _CASES.sub(lambda found: " , ".join(found[1].split(r"\\")), text)
     text = _DOLLARS.sub(r" \1 ", text)
     text = re.sub(r"(?<!\\)\$(?![\d.])(?=.)", "", text)
     text = without_parted_digits(text)
@@ -125,6 +117,13 @@ def normal(text: str) -> str:
     return text if text.endswith("\\\\") else text.removesuffix("\\").rstrip()
 
 
+def _single_backslashes(text: str) -> str:
+    """Those that were doubled on the way through somebody's quotes; in a matrix two of them end a row."""
+    if r"\\begin" in text:
+        return text.replace(r"\\", "\\")
+    return text if r"\begin" in text else re.sub(r"\\\\(?=[a-zA-Z({\[])", r"\\", text)
+
+
 def exact_numbers(text: str) -> str:
     r"""Decimals, powers of ten and mixed numbers as fractions: `1.5` is `(\frac{15}{10})`, `4\frac{1}{2}` `(4+…)`."""
     text = _SCIENTIFIC.sub(r"(\1\\cdot 10^{\2})", text)
@@ -134,23 +133,6 @@ def exact_numbers(text: str) -> str:
     return _DECIMAL.sub(_decimal, text)
 
 
-def _unicode(text: str) -> str:
-    text = _FRACTION_SIGN.sub(_fraction_sign, text)
-    text = re.sub(f"[{''.join(_SUPERSCRIPTS)}]+", lambda run: f"^{{{_each(run.group(), _SUPERSCRIPTS)}}}", text)
-    text = re.sub(f"[{''.join(_SUBSCRIPTS)}]+", lambda run: f"_{{{_each(run.group(), _SUBSCRIPTS)}}}", text)
-    text = "".join(_SIGNS.get(character, character) for character in text)
-    return "".join(_SIGNS.get(character, character) for character in unicodedata.normalize("NFKC", text))
-
-
-def _each(text: str, table: dict[str, str]) -> str:
-    return "".join(table[character] for character in text)
-
-
-def _fraction_sign(found: re.Match[str]) -> str:
-    numerator, _, denominator = unicodedata.normalize("NFKC", found.group(2)).partition("⁄")
-    return rf"{found.group(1)}\frac{{{numerator}}}{{{denominator}}}"
-
-
 def _roman(found: re.Match[str]) -> str:
     """Upright letters are words, but for one letter, a function's name, and what joins the items of a list."""
     content = " ".join(found.group(1).split())
@@ -158,7 +140,7 @@ def _roman(found: re.Match[str]) -> str:
         return rf"\{content} "
     if content.strip("., ").casefold() in ("and", "or"):
         return f" {content.strip('., ').casefold()} "
-    if re.search(r"\d\s*$", found.string[: found.start()]) and content in _UNIT_LETTERS:
+    if content in _UNIT_LETTERS and _BEFORE_A_UNIT.search(found.string, max(0, found.start() - 20), found.start()):
         return rf" \text{{{content}}}"
     if re.fullmatch(r"[A-Za-z]|[^A-Za-z]*", content) and not found.group().startswith((r"\text{ ", r"\mathrm{ ")):
         return f" {content} "
@@ -191,7 +173,7 @@ def _argument(text: str, place: int, *, greedy: bool) -> tuple[str, int]:
         place += 1
     for pair in ("{}", "()") if greedy else ("{}",):
         if text[place : place + 1] == pair[0] and (end := closing(text, place, pair)) is not None:
-            return _braced_arguments(text[place + 1 : end]), end + 1
+            return _braced_arguments(without_thousands_commas(text[place + 1 : end])), end + 1
     piece = re.compile(r"\\[a-zA-Z]+|\d+(?:\.\d+)?|." if greedy else r"\\[a-zA-Z]+|.").match(text, place)
     return (piece.group(), piece.end()) if piece else ("", place)
 
