@@ -10,13 +10,17 @@ from collections.abc import Callable, Sequence
 
 from gift.judge.brackets import bracketed, matrix_cells, split_at
 from gift.judge.expressions import same_value
+from gift.judge.words import NUMERALS, changes_a_value
 
 Same = Callable[[str, str], bool]
 _UNION = re.compile(r"\\cup(?![a-zA-Z])")
 _COLON = re.compile(r"\s*:\s*")
 _TIME = re.compile(r"\d{1,2}(?::\d\d){1,2}")
-_OPTION = re.compile(r"(?:\(([A-E])\)|\\text\s*\{\s*\(?([A-E])[.):]+\s*\}|([A-E])[.):]+(?=\s))[\s.:]*(.+)", re.DOTALL)
-_OTHER_OPTION = re.compile(r"\([A-E]\)|(?<![\w\\])(?:or|and|not)(?!\w)")
+_OPTION = re.compile(
+    r"(?:\(([A-E])\)[.:]?\s|\\text\s*\{\s*\(?([A-E])[.):]+\s*\}(?!\s*[\^_!'*/+=])|([A-E])[.):]+\s)\s*(.+)", re.DOTALL
+)
+_OTHER_OPTION = re.compile(r"\([A-E]\)")
+_WORD = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{2,}")
 _WORDS = re.compile(r"[^\W\d_](?:[^\W\d_]|[ .,'’-])*")
 _LONGEST_PRODUCT = 3
 
@@ -101,7 +105,7 @@ def as_options(a: str, b: str, same: Same) -> bool | None:
 
 def _option(text: str) -> tuple[str, str] | None:
     found = _OPTION.fullmatch(text)
-    if found is None or _OTHER_OPTION.search(found[4]):
+    if found is None or _OTHER_OPTION.search(found[4]) or changes_a_value({*_WORD.findall(found[4])} - NUMERALS):
         return None
     return found[1] or found[2] or found[3], found[4]
 

@@ -10,7 +10,7 @@ Left out: conversion. `1 m` and `100 cm` differ.
 import re
 from collections.abc import Sequence
 
-from gift.judge.words import CANONICAL, NO_PLURALS, NO_UNIT, TAILS, UNITS
+from gift.judge.words import CANONICAL, NO_PLURALS, TAILS, UNITS, changes_a_value
 
 _SYMBOLS = (
     *("cm", "deg", "ft", "hr", "hrs", "kg", "km", "kmh", "kWh", "lb", "lbs", "mg", "mi", "min", "mins", "ml", "mm"),
@@ -70,8 +70,7 @@ def _canonical(text: str) -> str:
 
 def _counts(rate: Sequence[str]) -> bool:
     """Whether it ends in the name of a unit or in a plural, before what it is `of`, and no word changes the value."""
-    words = {word for part in rate for word in re.findall(r"[a-z]+", part)}
-    if not NO_UNIT.isdisjoint(words | {word.removesuffix("s") for word in words}) or any(map(_is_adverb, words)):
+    if changes_a_value(word for part in rate for word in re.findall(r"[a-z]+", part)):
         return False
     head = next(part for part in rate if part).partition(" of ")[0].split(" ")[-1].partition("^")[0]
     return head in UNITS or _name(head) in UNITS or _is_plural(head)
@@ -92,10 +91,6 @@ def _canonical_word(word: str) -> str:
 def _singular(word: str) -> str:
     base, caret, power = word.partition("^")
     return (base if len(base) < 3 or base.endswith(("ss", "us", "is")) else base.removesuffix("s")) + caret + power
-
-
-def _is_adverb(word: str) -> bool:
-    return word.endswith("ly") and word not in ("family", "jelly", "lily", "july")
 
 
 def _is_plural(word: str) -> bool:

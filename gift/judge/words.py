@@ -3,6 +3,8 @@
 Left out: every other noun. A plural counts as one without a list (`gift.judge.units`).
 """
 
+from collections.abc import Iterable
+
 _SAME = {
     "percent": ("%", "percentage", "pct"),
     "degree": ("°", "deg"),
@@ -50,6 +52,7 @@ TAILS = (
     *("remaining", "tall", "total", "wide"),
 )
 """What may stand behind a unit and says nothing of the value."""
+_NO_ADVERBS = frozenset(("family", "jelly", "lily", "july"))
 NUMERALS = frozenset(
     (
         *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"),
@@ -82,3 +85,10 @@ NO_PLURALS = frozenset(
     )
 )
 """Other words with an `s` at their end, which count nothing."""
+
+
+def changes_a_value(words: Iterable[str]) -> bool:
+    """Whether one of them may."""
+    known = {word.casefold() for word in words}
+    adverbs = (word for word in known if word.endswith("ly") and word not in _NO_ADVERBS)
+    return not NO_UNIT.isdisjoint(known | {word.removesuffix("s") for word in known}) or any(adverbs)
