@@ -1,11 +1,11 @@
 r"""Whether two final answers are the same: the one rule that rewards and benchmarks share. Runs in worker processes.
 
-    answer, reference ── notation ──> a list? a relation? a union, pair, interval, set, matrix? words? ──> expressions
+    answer, reference ── notation ──> a list? an option? a relation? another shape? words? ──> quantities, expressions
 
 An answer counts only if all of it is understood. What is left over makes it another answer, never one that matches in
 part; texts that are the same are equal whatever they mean. `docs/rewards.md` has the rules in words.
 
-Left out: partial credit, sets given by a property, and proofs.
+Left out: partial credit, sets of integers that a property gives, and proofs.
 """
 
 import re
