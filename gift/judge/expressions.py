@@ -38,7 +38,7 @@ def same_value(first: str, second: str) -> bool:
 
 
 def approximates(text: str, exact: str) -> bool:
-    """Whether `text` is a number that is `exact`, or to which it rounds, however few digits there are.
+    """Whether `text` is a number that is `exact`, or to which it rounds, or not further off than a hundredth of it.
 
     Raises:
         Exception: as in `same_value`.
@@ -47,7 +47,9 @@ def approximates(text: str, exact: str) -> bool:
         return True
     written, expression = read_decimal(text), read(exact)
     value = None if written is None or expression is None else _real(expression, _DIGITS + len(text))
-    return written is not None and value is not None and written.is_rounded(value)
+    if written is None or value is None:
+        return False
+    return written.is_rounded(value) or abs(written.value - value) * 100 <= abs(value)
 
 
 def proportional(first: str, second: str) -> int:

@@ -10,7 +10,7 @@ Left out: conversion. `1 m` and `100 cm` differ.
 import re
 from collections.abc import Sequence
 
-from gift.judge.words import CANONICAL, NO_PLURALS, TAILS, UNITS, changes_a_value
+from gift.judge.words import CANONICAL, TAILS, UNITS, changes_a_value
 
 _SYMBOLS = (
     *("cm", "deg", "ft", "hr", "hrs", "kg", "km", "kmh", "kWh", "lb", "lbs", "mg", "mi", "min", "mins", "ml", "mm"),
@@ -94,4 +94,4 @@ def _singular(word: str) -> str:
 
 
 def _is_plural(word: str) -> bool:
-    return len(word) >= 4 and word.endswith("s") and word[-2] not in "sui" and word not in NO_PLURALS
+    return len(word) >= 4 and word.endswith("s") and word[-2] not in "sui"

@@ -78,17 +78,19 @@ NO_UNIT = frozenset(
 """They change a value, hedge it, or are values themselves."""
 NO_PLURALS = frozenset(
     (
-        *("afterwards", "always", "backwards", "besides", "comes", "contradicts", "does", "equals", "exceeds"),
-        *("exists", "fails", "forwards", "gives", "goes", "happens", "holds", "likewise", "looks", "means", "needs"),
-        *("nowadays", "ones", "others", "overseas", "perhaps", "remains", "seems", "sometimes", "sorts", "suffices"),
-        *("towards", "upwards", "whereafter", "whereas", "works"),
+        *("afterwards", "always", "backwards", "besides", "breaks", "comes", "contradicts", "does", "equals"),
+        *("exceeds", "excludes", "exists", "fails", "forwards", "gives", "goes", "happens", "holds", "lacks"),
+        *("likewise", "looks", "means", "misses", "needs", "nowadays", "ones", "others", "overseas", "perhaps"),
+        *("remains", "requires", "satisfies", "seems", "sometimes", "sorts", "suffices", "towards", "upwards"),
+        *("violates", "whereafter", "whereas", "works"),
     )
 )
-"""Other words with an `s` at their end, which count nothing."""
+"""Adverbs and verbs with an `s` at their end, which count nothing and may take a value back."""
 
 
 def changes_a_value(words: Iterable[str]) -> bool:
     """Whether one of them may."""
     known = {word.casefold() for word in words}
     adverbs = (word for word in known if word.endswith("ly") and word not in _NO_ADVERBS)
-    return not NO_UNIT.isdisjoint(known | {word.removesuffix("s") for word in known}) or any(adverbs)
+    changing = known & NO_PLURALS or NO_UNIT & (known | {word.removesuffix("s") for word in known})
+    return bool(changing) or any(adverbs)
