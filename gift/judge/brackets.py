@@ -4,7 +4,6 @@ Brackets of all kinds count alike, as an interval may open with one kind and clo
 """
 
 import re
-from collections.abc import Callable
 
 _TOKEN = re.compile(r"\\(?:[a-zA-Z]+|.)|.", re.DOTALL)
 _OPENING = frozenset(("(", "[", "{", r"\{", r"\langle", r"\lfloor", r"\lceil"))
@@ -12,6 +11,7 @@ _CLOSING = frozenset((")", "]", "}", r"\}", r"\rangle", r"\rfloor", r"\rceil"))
 _BETWEEN_ITEMS = re.compile(r"\s*(?:[,;]|(?<![\w\\])(?:and|or)(?!\w))\s*")
 _BETWEEN_GROUPS = re.compile(r"\s*(?:;|(?<![\w\\])(?:and|or)(?!\w))\s*")
 _COMMA = re.compile(",")
+_GROUPED = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:,\d{3})+(?![\d,])")
 _NAMED = re.compile(r"[a-zA-Z](?:_\{[^{}]*\})?\s*=")
 _MATRIX = re.compile(r"\\begin\{((?:[pbvBV]|small)?matrix|array)\}(?:\{[lcr|]*\})?(.*)\\end\{\1\}", re.DOTALL)
 _PAIRS = (
@@ -55,10 +55,15 @@ def split_at(separator: re.Pattern[str], text: str) -> tuple[list[str], list[str
     ]
 
 
-def replace_outside(pattern: re.Pattern[str], replacement: Callable[[re.Match[str]], str], text: str) -> str:
-    """`text` with all matches replaced that no bracket encloses."""
+def without_grouping(text: str) -> str:
+    """`y = 1200x` for `y = 1,200x`, where no comma outside of brackets makes a list."""
     depths = _depths(text)
-    return pattern.sub(lambda found: found.group() if depths[found.start()] else replacement(found), text)
+    grouped = [number for number in _GROUPED.finditer(text) if depths[number.start()] == 0]
+    if not grouped or sum(number.group().count(",") for number in grouped) < len(split_at(_COMMA, text)[1]):
+        return text
+    return _GROUPED.sub(
+        lambda number: number.group() if depths[number.start()] else number.group().replace(",", ""), text
+    )
 
 
 def list_items(text: str) -> list[str]:

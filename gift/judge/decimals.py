@@ -15,8 +15,13 @@ _PRINTED_DIGITS = 16
 _PRINTED_ERROR = Fraction(1, 10**15)
 _NUMBER = re.compile(r"([+-]?)\s*(\d+)(?:\s*/\s*(\d+)|\.(\d*))?")
 _FRACTION = re.compile(r"([+-]?)\s*\\frac\{\s*([+-]?\d+)\s*\}\{\s*([+-]?\d+)\s*\}")
-_DECIMAL = re.compile(r"([+-]?)\s*(?:(\d*)\.(\d+)|(\d+))(?:\s*(?:\\cdot\s*10\s*\^\{?|[eE])\s*([+-]?\d{1,3})\}?)?")
+_WRITTEN = re.compile(r"([+-]?)\s*(?:(\d*)\.(\d+)|(\d+))(?:\s*(?:\\cdot\s*10\s*\^\{?|[eE])\s*([+-]?\d{1,3})\}?)?")
 _COMMA = re.compile(r"([+-]?\s*\d+),(\d+)")
+_MIXED_LATEX = re.compile(r"(?<![\d./}^_])(\d+)\s*\\frac\{(\d+)\}\{(\d+)\}(?!\s*[\^!])")
+_MIXED_PLAIN = re.compile(r"(?<![\d./}^_])(\d+) (\d+)/(\d+)(?![\d.]|\s*[\^!/])")
+_DECIMAL = re.compile(r"(?<![\d.])(?<!\d )(\d*)\.(\d+)(?![\d.]| \d)|(?<![\d.])(\d+)\.(?![\d.\\])")
+_REPEATING = re.compile(r"(?<![\d.])(\d*)\.(\d*)\\(?:overline|bar)\s*\{?(\d+)\}?")
+_SCIENTIFIC = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)[eE]([+-]?\d+)(?![\w.])")
 _POINT = re.compile(r"[+-]?\s*\d*\.\d+")
 
 
@@ -60,7 +65,7 @@ def read_number(text: str) -> Fraction | None:
 
 def read_decimal(text: str) -> Decimal | None:
     r"""`1.50`, `1.5 \cdot 10^{3}` and `1500`, whose zeros at the end may have been rounded to."""
-    found = _DECIMAL.fullmatch(text)
+    found = _WRITTEN.fullmatch(text)
     if found is None:
         return None
     sign, whole, decimals, integer, exponent = found.groups()
@@ -75,3 +80,32 @@ def is_with_decimal_comma(text: str, other: str) -> bool:
     if found is None or _POINT.fullmatch(other) is None:
         return False
     return len(found[2]) != len("000") or found[1].lstrip("+- ").startswith("0") or len(found[1].lstrip("+- ")) > 3
+
+
+def exact_numbers(text: str) -> str:
+    r"""Decimals, powers of ten and mixed numbers as fractions: `1.5` is `(\frac{15}{10})`, `4\frac{1}{2}` `(4+…)`."""
+    text = _SCIENTIFIC.sub(r"(\1\\cdot 10^{\2})", text)
+    text = _REPEATING.sub(_repeating, text)
+    text = _MIXED_LATEX.sub(_mixed, text)
+    text = _MIXED_PLAIN.sub(_mixed, text)
+    return _DECIMAL.sub(_decimal, text)
+
+
+def _mixed(found: re.Match[str]) -> str:
+    whole, numerator, denominator = found.groups()
+    if int(numerator) >= int(denominator):
+        return found.group()
+    return rf"({whole}+\frac{{{numerator}}}{{{denominator}}})"
+
+
+def _decimal(found: re.Match[str]) -> str:
+    whole, decimals = found.group(1) or found.group(3) or "", found.group(2) or ""
+    return rf"(\frac{{{whole + decimals}}}{{1{'0' * len(decimals)}}})"
+
+
+def _repeating(found: re.Match[str]) -> str:
+    whole, fixed, period = found.groups()
+    value = Fraction(
+        int(whole + fixed + period) - int(whole + fixed or "0"), 10 ** len(fixed + period) - 10 ** len(fixed)
+    )
+    return rf"(\frac{{{value.numerator}}}{{{value.denominator}}})"

@@ -11,7 +11,7 @@ Left out: partial credit, sets of integers that a property gives, and proofs.
 import re
 from collections.abc import Sequence
 
-from gift.judge.brackets import bracketed, closing, inside_of, list_items, replace_outside, split_at
+from gift.judge.brackets import bracketed, closing, inside_of, list_items, split_at, without_grouping
 from gift.judge.decimals import is_with_decimal_comma
 from gift.judge.expressions import approximates, proportional, same_value
 from gift.judge.notation import normal
@@ -24,8 +24,6 @@ LONGEST_ANSWER = 2000
 """Characters; what is longer is compared as text."""
 _UNION = re.compile(r"\\cup(?![a-zA-Z])")
 _ALL_REALS = (r"\mathbb{r}", "all real numbers", "all real", "all reals", r"x \in \mathbb{r}")
-_COMMA = re.compile(",")
-_GROUPED = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:,\d{3})+(?![\d,])")
 _AND = re.compile(r"(?<![\w\\])and(?!\w)")
 _OR = re.compile(r"\s*,?\s*(?<![\w\\])or(?!\w)\s*")
 _SPACE = re.compile(r"\s*([^\w\s])\s*")
@@ -74,17 +72,9 @@ def _bare(text: str) -> str:
                 text = inner
             elif inner is not None and opening == "{":
                 text = rf"\{{{inner}\}}"
-        text = _without_grouping(text)
+        text = without_grouping(text)
     text = both_bounds(text) or text
     return r"(-\infty, \infty)" if text.casefold() in _ALL_REALS else text
-
-
-def _without_grouping(text: str) -> str:
-    """`y = 1200x` for `y = 1,200x`, where no comma outside of brackets makes a list."""
-    grouped = sum(number.count(",") for number in split_at(_GROUPED, text)[1])
-    if grouped == 0 or grouped < len(split_at(_COMMA, text)[1]):
-        return text
-    return replace_outside(_GROUPED, lambda number: number.group().replace(",", ""), text)
 
 
 def _as_alternatives(a: str, b: str, _: Same) -> bool | None:

@@ -1,6 +1,6 @@
 r"""One notation for the many in which people and models write mathematics, as text: `½`, `1/2` and `\dfrac12`.
 
-    text ── Unicode, then rewrites from top to bottom ──> LaTeX with braces, no sizes, no spacing, exact numbers
+    text ── Unicode, then rewrites from top to bottom ──> LaTeX with braces, no sizes, no spacing
 
 Each rewrite keeps the meaning. What none of them knows stays as it is, and is refused by whoever can't read it.
 
@@ -8,7 +8,6 @@ Left out: meaning. `(1,2)` may be a pair or an interval, and `xy` a product or a
 """
 
 import re
-from fractions import Fraction
 
 from gift.judge.answers import without_parted_digits, without_thousands_commas
 from gift.judge.brackets import closing
@@ -28,11 +27,6 @@ _CASES = re.compile(
     r"(?:\\left\s*\\\{\s*)?\\begin\{cases\}([^&]*?)(?:\\\\\s*)?\\end\{cases\}(?:\s*\\right\s*\.)?", re.DOTALL
 )
 _DOLLARS = re.compile(r"(?<!\\)\$([^$]*)(?<!\\)\$")
-_MIXED_LATEX = re.compile(r"(?<![\d./}^_])(\d+)\s*\\frac\{(\d+)\}\{(\d+)\}(?!\s*[\^!])")
-_MIXED_PLAIN = re.compile(r"(?<![\d./}^_])(\d+) (\d+)/(\d+)(?![\d.]|\s*[\^!/])")
-_DECIMAL = re.compile(r"(?<![\d.])(?<!\d )(\d*)\.(\d+)(?![\d.]| \d)|(?<![\d.])(\d+)\.(?![\d.\\])")
-_REPEATING = re.compile(r"(?<![\d.])(\d*)\.(\d*)\\(?:overline|bar)\s*\{?(\d+)\}?")
-_SCIENTIFIC = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)[eE]([+-]?\d+)(?![\w.])")
 
 
 def _rewrites(*pairs: tuple[str, str]) -> list[tuple[re.Pattern[str], str]]:
@@ -124,15 +118,6 @@ def _single_backslashes(text: str) -> str:
     return text if r"\begin" in text else re.sub(r"\\\\(?=[a-zA-Z({\[])", r"\\", text)
 
 
-def exact_numbers(text: str) -> str:
-    r"""Decimals, powers of ten and mixed numbers as fractions: `1.5` is `(\frac{15}{10})`, `4\frac{1}{2}` `(4+…)`."""
-    text = _SCIENTIFIC.sub(r"(\1\\cdot 10^{\2})", text)
-    text = _REPEATING.sub(_repeating, text)
-    text = _MIXED_LATEX.sub(_mixed, text)
-    text = _MIXED_PLAIN.sub(_mixed, text)
-    return _DECIMAL.sub(_decimal, text)
-
-
 def _roman(found: re.Match[str]) -> str:
     """Upright letters are words, but for one letter, a function's name, and what joins the items of a list."""
     content = " ".join(found.group(1).split())
@@ -186,23 +171,3 @@ def _round_exponents(text: str) -> str:
             return text
         text = f"{text[: found.start()]}^{{{text[found.end() : end]}}}{text[end + 1 :]}"
     return text
-
-
-def _mixed(found: re.Match[str]) -> str:
-    whole, numerator, denominator = found.groups()
-    if int(numerator) >= int(denominator):
-        return found.group()
-    return rf"({whole}+\frac{{{numerator}}}{{{denominator}}})"
-
-
-def _decimal(found: re.Match[str]) -> str:
-    whole, decimals = found.group(1) or found.group(3) or "", found.group(2) or ""
-    return rf"(\frac{{{whole + decimals}}}{{1{'0' * len(decimals)}}})"
-
-
-def _repeating(found: re.Match[str]) -> str:
-    whole, fixed, period = found.groups()
-    value = Fraction(
-        int(whole + fixed + period) - int(whole + fixed or "0"), 10 ** len(fixed + period) - 10 ** len(fixed)
-    )
-    return rf"(\frac{{{value.numerator}}}{{{value.denominator}}})"

@@ -12,7 +12,8 @@ from typing import Any
 import sympy
 from latex2sympy2_extended.latex2sympy2 import ConversionConfig, latex2sympy
 
-from gift.judge.notation import FUNCTIONS, exact_numbers
+from gift.judge.decimals import exact_numbers
+from gift.judge.notation import FUNCTIONS
 
 LONGEST_EXPRESSION = 1000
 """Characters; what is longer is not read."""
