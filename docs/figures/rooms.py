@@ -55,6 +55,7 @@ ROOMS = (
     "gift.progress",
     "gift.end_with_parent",
     "gift.lean_imports",
+    "gift.small_file",
     "gift.errors",
 )
 """Upper rooms may use lower ones, never the other way round."""

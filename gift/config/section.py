@@ -14,8 +14,10 @@ Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 """A whole git commit of the hub, so that a branch that moves can't change a run."""
 ImportPath = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
 """`package.module:function`."""
-Count = Annotated[int, Field(ge=0)]
-PositiveInt = Annotated[int, Field(gt=0)]
+LARGEST = 2**53
+"""Of whole numbers: every product of a few of them is a float."""
+Count = Annotated[int, Field(ge=0, le=LARGEST)]
+PositiveInt = Annotated[int, Field(gt=0, le=LARGEST)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from gift.errors import GiftError
+from gift.small_file import read_small_text
 
 DEEPEST = 50
 LONGEST = 200_000
@@ -43,15 +44,7 @@ def read_yaml(path: Path) -> Any:
     Raises:
         GiftError: it can't be read, is not UTF-8, or is refused by `parse_yaml`.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise GiftError(f"{path} can't be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        text = "\0"
-    if "\0" in text:  # UTF-16 without a byte order mark is UTF-8 with zeros
-        raise GiftError(f"{path} is not text in UTF-8; save it as UTF-8")
-    return parse_yaml(text, where=str(path))
+    return parse_yaml(read_small_text(path), where=str(path))
 
 
 def parse_yaml(text: str, where: str, *, comments: bool = True) -> Any:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from gift.errors import GiftError
+from gift.small_file import read_small_file
 
 RESULTS_FILE = "results.json"
 
@@ -95,10 +96,10 @@ def load_results(path: Path, origin: str | None = None) -> dict[str, BenchmarkRe
         GiftError: the file is missing or holds something else.
     """
     where = origin or path
-    if not path.is_file():
+    if not path.exists():
         raise GiftError(f"evaluation results {where} do not exist; run the evaluation first")
     try:
-        return _RESULTS.validate_json(path.read_bytes())
+        return _RESULTS.validate_json(read_small_file(path))
     except ValidationError as error:
         fault = error.errors()[0]
         location = ".".join(str(part) for part in fault["loc"])

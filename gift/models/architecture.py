@@ -3,12 +3,13 @@
 Imports no torch. Left out: mixtures of experts, and families whose layers are built otherwise.
 """
 
-import json
 from pathlib import Path
-from typing import Any
+
+from pydantic import ValidationError
 
 from gift.config import FolderModel, HubModel, ModelConfig, ModelShape, PackageModel, ScratchModel
 from gift.errors import GiftError
+from gift.models.stored_weights import read_json_object
 
 FAMILIES = ("llama", "mistral", "qwen2")
 """`model_type` of the configs that `read_shape` understands."""
@@ -41,31 +42,29 @@ def read_shape(folder: Path) -> ModelShape | None:
     """The architecture in a folder's config.json; None for a family that is not one of `FAMILIES`.
 
     Raises:
-        GiftError: the file is missing or no JSON.
+        GiftError: the file is missing or no JSON object, or a size is no positive whole number.
     """
-    path = folder / "config.json"
-    try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise GiftError(f"{path} can't be read as JSON ({type(error).__name__})") from error
-    heads, hidden = values.get("num_attention_heads", 1), values.get("hidden_size", 0)
-    unusual = (
-        values.get("attention_bias")
-        or values.get("mlp_bias")
-        or values.get("head_dim", hidden // heads) * heads != hidden
-    )
-    if values.get("model_type") not in FAMILIES or unusual:
+    values = read_json_object(folder / "config.json")
+    if values.get("model_type") not in FAMILIES or values.get("attention_bias") or values.get("mlp_bias"):
         return None
-    return ModelShape(
-        layers=values["num_hidden_layers"],
-        hidden_size=hidden,
-        intermediate_size=values["intermediate_size"],
-        attention_heads=heads,
-        key_value_heads=values.get("num_key_value_heads") or heads,
-        vocabulary_size=values["vocab_size"],
-        tied_embeddings=values.get("tie_word_embeddings", False),
-        attention_bias=values["model_type"] == "qwen2",
-    )
+    heads = values.get("num_attention_heads")
+    named = {
+        "layers": values.get("num_hidden_layers"),
+        "hidden_size": values.get("hidden_size"),
+        "intermediate_size": values.get("intermediate_size"),
+        "attention_heads": heads,
+        "key_value_heads": values.get("num_key_value_heads") or heads,
+        "vocabulary_size": values.get("vocab_size"),
+        "tied_embeddings": values.get("tie_word_embeddings", False),
+        "attention_bias": values["model_type"] == "qwen2",
+    }
+    try:
+        shape = ModelShape.model_validate(named, strict=True)
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        raise GiftError(f"{folder / 'config.json'}: {wrong['loc'][0]}: {wrong['msg']}; fetch it again") from None
+    usual = values.get("head_dim") in (None, shape.head_size) and shape.hidden_size % shape.attention_heads == 0
+    return shape if usual else None
 
 
 def check_architecture(config: ModelConfig, folder: Path) -> None:

@@ -5,7 +5,6 @@ Most instruct models end with another token than the tokenizer's end-of-sequence
 sampled here.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from gift.config import PromptFormat
 from gift.data.prompts import turn_end
 from gift.errors import GiftError
 from gift.models.loading import load_tokenizer
+from gift.models.stored_weights import read_json_object
 
 
 def load_tokenizer_and_ends(folder: Path, prompt: PromptFormat) -> tuple[PreTrainedTokenizerBase, tuple[int, ...]]:
@@ -57,14 +57,9 @@ def _is_token(token: Any, tokenizer: PreTrainedTokenizerBase) -> bool:
 
 def _named(path: Path) -> list[Any]:
     """`eos_token_id` in a model's file: one id or a list of them; none where the file has none."""
-    if not path.is_file():
+    if not path.exists():
         return []
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise GiftError(f"{path} can't be read as JSON ({type(error).__name__})") from error
-    if not isinstance(values, dict):
-        raise GiftError(f"{path} must hold a JSON object")
+    values = read_json_object(path)
     ends = values.get("eos_token_id")
     if ends is None and isinstance(values.get("text_config"), dict):
         ends = values["text_config"].get("eos_token_id")

@@ -17,10 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from gift.errors import GiftError
+from gift.small_file import read_small_file
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 MOST_HEADER_BYTES = 100_000_000
 """What safetensors itself takes."""
+MOST_DIMENSIONS, LARGEST_DIMENSION = 16, 2**40
+"""Of a tensor; the product of larger numbers would take minutes."""
 BITS = {
     **{"F64": 64, "I64": 64, "U64": 64, "C64": 64, "F32": 32, "I32": 32, "U32": 32, "F16": 16, "BF16": 16, "I16": 16},
     **{"U16": 16, "I8": 8, "U8": 8, "BOOL": 8, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8},
@@ -117,8 +120,8 @@ def read_json_object(file: Path) -> dict[str, Any]:
         GiftError: it can't be read, or is something else.
     """
     try:
-        values = json.loads(file.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+        values = json.loads(read_small_file(file))
+    except (ValueError, RecursionError) as error:
         raise GiftError(f"{file} can't be read as JSON ({type(error).__name__}); fetch it again") from error
     if not isinstance(values, dict):
         raise GiftError(f"{file} holds no JSON object; fetch it again")
@@ -127,8 +130,10 @@ def read_json_object(file: Path) -> dict[str, Any]:
 
 def _stored_tensor(file: Path, name: str, entry: object, data: int) -> StoredTensor:
     match entry:
-        case {"dtype": str(dtype), "shape": [*shape], "data_offsets": [int(start), int(end)]} if all(
-            isinstance(size, int) and size >= 0 for size in shape
+        case {"dtype": str(dtype), "shape": [*shape], "data_offsets": [int(start), int(end)]} if (
+            len(shape) <= MOST_DIMENSIONS
+            and all(isinstance(size, int) and 0 <= size <= LARGEST_DIMENSION for size in shape)
+            and 0 <= start <= end <= LARGEST_DIMENSION
         ):
             if dtype in BITS and (end - start) * 8 != math.prod(shape) * BITS[dtype]:
                 raise _damaged(file, f"{name} of shape {tuple(shape)} in {dtype} has {end - start:,} bytes")
@@ -140,7 +145,7 @@ def _check_offsets(file: Path, tensors: dict[str, StoredTensor], data: int, size
     """One tensor after the other from the header to the end of the file."""
     end = data
     for name, tensor in sorted(tensors.items(), key=lambda item: (item[1].start, item[1].end)):
-        if tensor.start != end or tensor.end < tensor.start:
+        if tensor.start != end:
             raise _damaged(file, f"{name} begins at byte {tensor.start:,}, where the one before it ends at {end:,}")
         end = tensor.end
     if end != size:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from gift.errors import GiftError
+from gift.small_file import read_small_text
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -36,11 +37,7 @@ def load_document(kind: type[Model], path: Path) -> Model:
     Raises:
         GiftError: the file cannot be read, or is no `kind`.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise GiftError(f"cannot read the {kind.__name__.lower()} {path}: {error}") from error
-    return parse_document(kind, text, where=str(path))
+    return parse_document(kind, read_small_text(path), where=str(path))
 
 
 def save_document(model: BaseModel, path: Path) -> None:

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
+from gift.errors import printable
 from gift.report.schema import Report
 from gift.report.wording import benchmark_label, candidate_label, gain_text, model_labels, score_text
 
 
 def results_table(report: Report) -> Table:
     """Models as rows, benchmarks as columns, and what training added to SFT as the last row."""
-    header, *rows, difference = _rows(report)
+    header, *rows, difference = ([printable(cell) for cell in row] for row in _rows(report))
     table = Table(title=Text("Accuracy ± standard error"), title_style="", header_style="bold")
     for column, text in enumerate(header):
         table.add_column(Text(text), justify="left" if column == 0 else "right")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
+from gift.errors import printable
 from gift.report.comparison import wording
 from gift.report.comparison.plan import rate_text
 from gift.report.comparison.schema import Comparison
@@ -19,8 +20,8 @@ START_LABEL = "SFT (start)"
 
 def comparison_table(comparison: Comparison) -> Table:
     """Variants as rows; accuracy in percent, and the difference to the baseline in points, with 95 % intervals."""
-    header, *rows = results_rows(comparison)
-    table = Table(title=Text(results_title(comparison)), title_style="", header_style="bold")
+    header, *rows = ([printable(cell) for cell in row] for row in results_rows(comparison))
+    table = Table(title=Text(printable(results_title(comparison))), title_style="", header_style="bold")
     for column, text in enumerate(header):
         table.add_column(Text(text), justify="left" if column == 0 else "right")
     for row in rows:

@@ -189,7 +189,7 @@ def test_what_is_no_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "folder.yaml").mkdir()
     (tmp_path / "loop.yaml").symlink_to("loop.yaml")
     for name, reason in (
-        ("folder.yaml", "Is a directory"),
+        ("folder.yaml", "it is no regular file"),
         ("loop.yaml", "Too many levels of symbolic links"),
         ("missing.yaml", "No such file or directory"),
         (f"{'a' * 300}.yaml", "File name too long"),

@@ -79,7 +79,7 @@ def test_a_stated_architecture_must_be_the_models_own(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_config_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(GiftError, match=r"config\.json can't be read as JSON"):
+    with pytest.raises(GiftError, match=r"config\.json can't be read: No such file"):
         read_shape(tmp_path)
 
 

@@ -64,7 +64,7 @@ def test_an_end_that_the_tokenizer_does_not_have_is_refused(tmp_path: Path, end:
         ends(tmp_path, {"eos_token_id": end})
 
 
-@pytest.mark.parametrize(("text", "message"), [("{", "can't be read as JSON"), ("[]", "must hold a JSON object")])
+@pytest.mark.parametrize(("text", "message"), [("{", "can't be read as JSON"), ("[]", "holds no JSON object")])
 def test_a_damaged_file_is_one_line(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "generation_config.json").write_text(text)
     with pytest.raises(GiftError, match=message):

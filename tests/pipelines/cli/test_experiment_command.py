@@ -71,4 +71,4 @@ def test_a_comparison_is_printed_as_a_table_and_as_markdown(gift) -> None:
     assert output.startswith("# Two objectives\n")
     status, output = gift("show", "none.json")
     assert status == 1
-    assert "cannot read the comparison none.json" in output
+    assert "none.json can't be read: No such file" in output

@@ -40,7 +40,7 @@ def test_a_report_is_printed_as_a_table(gift) -> None:
     assert "| SFT | 55.2 ± 2.2 % |" in output
     status, output = gift("report", "none.json")
     assert status == 1
-    assert "cannot read the report none.json" in output
+    assert "none.json can't be read: No such file" in output
 
 
 @pytest.mark.parametrize(
