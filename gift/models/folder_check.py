@@ -24,6 +24,8 @@ VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt")
 OF_OTHER_SENSES = re.compile("image|audio|video|vision")
 """In the text of a token that stands for no text; the tokenizer of a text model may keep such (Gemma 3's does)."""
 LFS_POINTER = b"version https://git-lfs"
+USUAL_LAYERS = 1000
+"""No model has as many, and a number in its config.json (a window's) may be above that of its tensors."""
 SPECIAL_TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id")
 
 
@@ -45,6 +47,7 @@ def check_model_folder(folder: Path) -> None:
     if not isinstance(config.get("model_type"), str):
         raise GiftError(f"{folder / 'config.json'} has no model_type; it must be that of a Hugging Face model")
     tensors = stored_tensors(folder)
+    _check_layers(folder, config, len(tensors))
     _check_tokens(folder, config, tensors)
     check_head(folder, tied=config.get("tie_word_embeddings") is True)
 
@@ -110,6 +113,16 @@ def _check_is_no_pointer(file: Path) -> None:
         raise GiftError(f"{file} is a pointer of git-lfs and not the file itself; run `git lfs pull` there")
 
 
+def _check_layers(folder: Path, config: Mapping[str, Any], tensors: int) -> None:
+    """Each layer has a tensor; transformers would make as many as config.json says, and run out of memory."""
+    text = config.get("text_config")
+    for key, value in (*config.items(), *(text.items() if isinstance(text, dict) else ())):
+        if "layer" in key and isinstance(value, int) and value > max(tensors, USUAL_LAYERS):
+            raise GiftError(
+                f"{folder / 'config.json'} says {key}: {value}, and the weights are {tensors} tensors; correct it"
+            )
+
+
 def _check_tokens(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, StoredTensor]) -> None:
     """A tokenizer is there, and no token is beyond the embeddings."""
     if not (folder / "tokenizer_config.json").is_file():
@@ -122,7 +135,7 @@ def _check_tokens(folder: Path, config: Mapping[str, Any], tensors: Mapping[str,
         )
     embeddings = embeddings_in(tensors)
     limits = {
-        "the embeddings have rows for": embeddings.shape[0] if embeddings else None,
+        "the embeddings have rows for": embeddings.shape[0] if embeddings and embeddings.shape else None,
         "config.json's vocab_size is": _vocabulary_size(config),
     }
     for name in ("config.json", "generation_config.json"):
@@ -161,5 +174,5 @@ def _vocabulary(file: Path) -> list[tuple[int, str]]:
     try:
         tokens += [(token["id"], token["content"]) for token in added]
         return sorted((int(token), str(text)) for token, text in tokens if not OF_OTHER_SENSES.search(str(text)))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise GiftError(f"{file} has a token without an id; save the tokenizer again") from error

@@ -7,14 +7,12 @@ Here either is refused. Code of a model's repository is never run, and no pickle
 import logging
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
-from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -33,8 +31,6 @@ from gift.models.stored_weights import read_json_object, stored_tensors
 
 SHOWN = 3
 """Names of weights that a message has room for."""
-BROKEN = (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError, StrictDataclassError)
-"""What transformers and safetensors raise where files are broken, or of a kind that they don't know."""
 OLD_BUFFERS = (".attn.masked_bias",)
 """Constants that early versions stored with GPT-2's weights."""
 MARKED_AS_ENCODERS = ("gpt_neox", "gpt_neox_japanese")
@@ -85,14 +81,12 @@ def read_weights(kind: Any, folder: Path, **options: Any) -> PreTrainedModel:
 
 @contextmanager
 def refused_in_one_line(what: str) -> Iterator[None]:
-    """What libraries raise where `what` (in a folder) is broken or unknown becomes a `GiftError`."""
+    """Inside are only libraries that read `what` (in a folder): whatever they raise of it becomes a `GiftError`."""
     try:
         yield
-    except BROKEN as error:
-        raise _refusal(what, error) from error
+    except GiftError:
+        raise
     except Exception as error:
-        if type(error) is not Exception:  # tokenizers raises that very class where it can't parse, and has no other
-            raise
         raise _refusal(what, error) from error
 
 
@@ -145,12 +139,19 @@ def read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         GiftError: the tokenizer is broken, or needs code of its repository.
     """
     whole, settings = (folder / "tokenizer.json").exists(), folder / "tokenizer_config.json"
-    if settings.exists() and "AutoTokenizer" in (read_json_object(settings).get("auto_map") or {}):
+    if settings.exists() and _names_code(read_json_object(settings)):
         raise _needs_code(f"the tokenizer in {folder}")
     with refused_in_one_line(f"the tokenizer in {folder}" + ("" if whole else ", which has no tokenizer.json,")):
         kind = PreTrainedTokenizerFast if whole else AutoTokenizer
         tokenizer: PreTrainedTokenizerBase = kind.from_pretrained(folder, trust_remote_code=False)
     return tokenizer
+
+
+def _names_code(settings: Mapping[str, Any]) -> bool:
+    match settings:
+        case {"auto_map": {"AutoTokenizer": _}}:
+            return True
+    return False
 
 
 def read_config(folder: Path) -> PretrainedConfig:
