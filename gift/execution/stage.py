@@ -9,6 +9,7 @@ manifest, the same on a laptop and on a cluster, for a second run and for a retr
 
 import errno
 import functools
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -18,13 +19,21 @@ from pathlib import Path
 from typing import NoReturn
 
 from gift.config import RunConfig, parse_config
-from gift.errors import GiftError
+from gift.errors import GiftError, printable
 from gift.execution.output import Output, address, content_digest
 from gift.patience import ServicePatience
 from gift.progress import print_banner
 from gift.storage import compose_directory, download_directory, read_manifest, upload_directory
 from gift.tracking import StageRun, stage_run
 from gift.tracking.records import OUTPUT_DIGEST_TAG, OUTPUT_TAG, REUSED_TAG
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+LEAST_FREE_BYTES = 2**20
+"""On a disk with less, whatever fails has failed for want of room."""
+
+
+class DiskFullError(GiftError):
+    """There is no room for what a stage works on."""
 
 
 @dataclass(frozen=True)
@@ -128,9 +137,27 @@ class Stage:
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """A new folder below `TMPDIR`, removed afterwards."""
+    """A new folder below `TMPDIR`, removed afterwards.
+
+    Raises:
+        DiskFullError: its disk is full; libraries say that in many words, and some not at all.
+    """
     with tempfile.TemporaryDirectory(prefix="gift-") as name:
-        yield Path(name)
+        try:
+            yield Path(name)
+        except DiskFullError:
+            raise
+        except Exception as error:
+            if not _is_full(name, error):
+                raise
+            raise DiskFullError(
+                f"the disk is full ({getattr(error, 'filename', None) or name}); make room or set TMPDIR to another "
+                f"disk; it showed as {type(error).__name__}: {error}"
+            ) from error
+
+
+def _is_full(folder: str, error: Exception) -> bool:
+    return getattr(error, "errno", None) in DISK_FULL or shutil.disk_usage(folder).free < LEAST_FREE_BYTES
 
 
 def run_stage(
@@ -175,11 +202,11 @@ def exit_on_fault() -> Iterator[None]:
     except GiftError as error:
         _fail(str(error))
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in DISK_FULL:
             raise
         _fail(f"the disk is full ({error.filename or tempfile.gettempdir()}); make room or set TMPDIR to another disk")
 
 
 def _fail(message: str) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr, flush=True)
+    print(f"error: {printable(message)}", file=sys.stderr, flush=True)
     raise SystemExit(1) from None

@@ -23,7 +23,7 @@ from typing import NoReturn
 from pydantic import ValidationError
 
 from gift.config import RunConfig, Section
-from gift.errors import GiftError
+from gift.errors import GiftError, printable
 from gift.hub.mirror import with_reward_models
 from gift.launch.one_node import NodePlace, launch_ranks
 from gift.launch.rank_job import ResumeSettings, TrainingJob
@@ -150,7 +150,7 @@ def main() -> None:
         with _stopped_by_signals():
             run_node(sys.argv[1])
     except GiftError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
+        print(f"error: {printable(str(error))}", file=sys.stderr, flush=True)
         if TERMINATION_MESSAGE.exists():
             TERMINATION_MESSAGE.write_text(str(error)[:LONGEST_MESSAGE], encoding="utf-8")
         sys.exit(1)

@@ -23,7 +23,7 @@ from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 from gift.end_with_parent import end_with_parent
 from gift.launch.one_node import REASON_FILE
-from gift.launch.rank_program import run_rank
+from gift.launch.rank_program import leave_reason, run_rank
 from gift.lean_imports import lean_imports
 from gift.models.device import choose_device
 
@@ -44,7 +44,7 @@ def main() -> None:
     exit_codes = _wait(ranks)
     del store
     if any(exit_codes.values()):
-        (folder / REASON_FILE).write_text(_reason(module, exit_codes, folder), encoding="utf-8")
+        leave_reason(folder / REASON_FILE, _reason(module, exit_codes, folder))
         sys.exit(1)
 
 

@@ -28,14 +28,23 @@ def run_rank(module: str, job_file: str, reason_file: Path) -> NoReturn:
             dist.destroy_process_group()
         status = 0
     except GiftError as error:  # the launcher prints its text once; a traceback per rank would bury it
-        reason_file.write_text(str(error), encoding="utf-8")
+        leave_reason(reason_file, str(error))
     except BaseException as error:  # noqa: BLE001 (whatever ends a rank is told; it must not go on as its parent)
         text = " ".join(f"{type(error).__name__}: {error}".split())
         reason = f"{module}: rank {os.environ['RANK']} failed (exit code 1): {text}"
-        reason_file.write_text(reason, encoding="utf-8")
         traceback.print_exc()
+        leave_reason(reason_file, reason)
     finally:
         _end(status)
+
+
+def leave_reason(file: Path, reason: str) -> None:
+    """Write it as a whole, or print it where the disk is too full for that."""
+    try:
+        file.write_text(reason, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        print(f"  {reason} (and {file} can't be written: {error.strerror})", flush=True)
+        file.unlink(missing_ok=True)
 
 
 def _end(status: int) -> NoReturn:

@@ -5,8 +5,10 @@ nothing is rewritten when a part of the file was sent, and a file that a crash l
 """
 
 import json
+import os
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -38,10 +40,13 @@ class MetricSpool:
             lines = [_to_line(metric) for metric in _drain(queue)]
             if not lines:
                 return
+            whole = self._path.stat().st_size if self._path.exists() else 0
             try:
                 with self._path.open("ab") as file:
                     file.write(b"".join(lines))
             except OSError as error:
+                with suppress(FileNotFoundError):
+                    os.truncate(self._path, whole)  # half a line would be in the way of all that follow
                 raise GiftError(f"cannot write metrics to {self._path}: {error.strerror}; make room there") from error
 
     def send(self, client: MlflowClient, run_id: str) -> None:

@@ -1,0 +1,54 @@
+"""A disk that is full is what a stage's line names, whatever the libraries make of it."""
+
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gift.errors import GiftError
+from gift.execution.stage import DiskFullError, scratch_folder
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A disk of 4 MiB, in which scratch folders lie."""
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(tmp_path)], check=False)
+    if mounted.returncode != 0:
+        pytest.skip("this user may not mount a disk in memory")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    yield tmp_path
+    subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def _fill(folder: Path) -> None:
+    with (folder / "large").open("wb") as file:
+        file.write(bytes(2**23))
+
+
+def _fill_and_say(folder: Path, text: str) -> None:
+    try:
+        _fill(folder)
+    except OSError:
+        raise ValueError(text) from None
+
+
+def test_a_write_that_has_no_room_names_the_disk(small_disk: Path) -> None:
+    with pytest.raises(DiskFullError, match=rf"the disk is full \({small_disk}"), scratch_folder() as folder:
+        _fill(folder)
+    assert list(small_disk.iterdir()) == []
+
+
+def test_what_a_library_says_of_a_full_disk_does_not_hide_it(small_disk: Path) -> None:
+    with (
+        pytest.raises(DiskFullError, match=r"set TMPDIR to another disk; it showed as ValueError: no JSON$"),
+        scratch_folder(),
+        scratch_folder() as folder,
+    ):
+        _fill_and_say(folder, "no JSON")
+
+
+def test_a_fault_on_a_disk_with_room_stays_what_it_is(small_disk: Path) -> None:
+    with pytest.raises(GiftError, match=r"^something else$"), scratch_folder():
+        raise GiftError("something else")
