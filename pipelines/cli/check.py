@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from gift.config import load_profile
 from gift.data.survey import DataSurvey, survey_file
@@ -17,6 +16,7 @@ from pipelines.cli.session import (
     S3Port,
     StateDir,
     console,
+    escape,
     local_disks,
     one_line_errors,
     session_services,

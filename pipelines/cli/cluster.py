@@ -4,13 +4,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
 from gift.config import RunConfig
 from gift.errors import GiftError
 from pipelines.cli.kfp_options import KfpHost, KfpNamespace, connect_to
 from pipelines.cli.outcome import print_report
-from pipelines.cli.session import Runs, console, new_run_id, one_line_errors
+from pipelines.cli.session import Runs, console, escape, new_run_id, one_line_errors
 
 if TYPE_CHECKING:
     from pipelines.kubeflow.kfp_api import KfpApi

@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from gift.config import load_profile
 from gift.config.surroundings import services_of_run
 from gift.errors import GiftError
-from pipelines.cli.session import Overrides, Profile, console, one_line_errors
+from gift.small_file import read_small_text
+from pipelines.cli.session import Overrides, Profile, console, echo_lines, escape, one_line_errors
 from pipelines.kubeflow.lint import LintSettings, lint
 from pipelines.kubeflow.lint.findings import MAX_BYTES, SIDE_EFFECTS
 
@@ -49,16 +49,13 @@ def lint_command(
 ) -> None:
     """Find what compiles but fails or misleads later, in any pipeline that kfp compiled."""
     with one_line_errors():
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeError) as error:
-            raise GiftError(f"cannot read {path}: {error}") from None
+        text = read_small_text(path)
         try:
             found = lint(text, LintSettings(max_bytes, SIDE_EFFECTS + tuple(side_effect or ())))
         except GiftError as error:
             raise GiftError(f"{path}: {error}") from None
     for finding in found:
-        typer.echo(f"{path}: {finding}")
+        echo_lines(f"{path}: {finding}")
     if found:
         raise typer.Exit(1)
     console.print(f"{escape(str(path))}: nothing found", soft_wrap=True, highlight=False)

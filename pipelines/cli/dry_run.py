@@ -12,7 +12,6 @@ from pathlib import Path
 
 import psutil
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from gift.config import HubModel, JsonLinesData, ModelConfig, ModelReward, ModelShape, RunConfig, data_folder
@@ -23,6 +22,7 @@ from gift.models.architecture import model_shape
 from gift.preflight.disk import StagesDisk, estimate_disk
 from gift.preflight.inputs import check_disks, check_inputs, disk_needs
 from gift.preflight.memory import GIB, MemoryEstimate, Phase, estimate_memory, on_gpu
+from pipelines.cli.session import escape
 
 REMEDIES = {
     "weights": "raise compute.ranks or compute.zero_stage",

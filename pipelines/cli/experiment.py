@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from gift.config import RunConfig, load_profile
 from pipelines.cli.session import (
@@ -17,6 +16,8 @@ from pipelines.cli.session import (
     S3Port,
     StateDir,
     console,
+    echo_lines,
+    escape,
     local_disks,
     one_line_errors,
     session_services,
@@ -117,7 +118,7 @@ def show(
     with one_line_errors():
         comparison = load_comparison(path)
         if markdown:
-            typer.echo(markdown_page(comparison), nl=False)
+            echo_lines(markdown_page(comparison))
         else:
             console.print(comparison_table(comparison))
 

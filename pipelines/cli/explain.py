@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
 from gift.config import load_profile
 from pipelines.cli.session import (
@@ -14,6 +13,7 @@ from pipelines.cli.session import (
     S3Port,
     StateDir,
     console,
+    escape,
     one_line_errors,
     session_services,
 )

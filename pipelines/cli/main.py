@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from gift.config import load_profile, profile_names
@@ -31,6 +30,8 @@ from pipelines.cli.session import (
     S3Port,
     StateDir,
     console,
+    echo_lines,
+    escape,
     local_disks,
     new_run_id,
     one_line_errors,
@@ -167,6 +168,6 @@ def show_report(
     with one_line_errors():
         loaded = load_report(path)
         if markdown:
-            typer.echo(markdown_table(loaded), nl=False)
+            echo_lines(markdown_table(loaded))
         else:
             console.print(results_table(loaded))

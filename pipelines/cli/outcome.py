@@ -2,12 +2,10 @@
 
 from pathlib import Path
 
-from rich.markup import escape
-
 from gift.report.schema import load_report
 from gift.report.table import results_table
 from gift.report.wording import alias_label
-from pipelines.cli.session import console
+from pipelines.cli.session import console, escape
 
 
 def print_report(folder: Path) -> None:

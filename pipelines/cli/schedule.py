@@ -4,10 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
 from pipelines.cli.kfp_options import EXPERIMENT, KfpExperiment, KfpHost, KfpNamespace, connect_to
-from pipelines.cli.session import console, one_line_errors
+from pipelines.cli.session import console, escape, one_line_errors
 from pipelines.schedules.schedule import load_schedules
 
 if TYPE_CHECKING:

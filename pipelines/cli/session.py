@@ -7,17 +7,18 @@ import os
 import secrets
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, NoReturn
 from urllib.parse import urlsplit
 
 import typer
+from rich import markup
 from rich.console import Console
-from rich.markup import escape
 
-from gift.errors import GiftError
+from gift.errors import GiftError, printable
+from pipelines.local.run_log import StageFailedError
 from pipelines.local.servers import HOST
 from pipelines.local.services import shared_services
 
@@ -70,15 +71,34 @@ def session_services(state_dir: Path, s3_port: int, mlflow_port: int, host: str 
 
 @contextmanager
 def one_line_errors(interrupted: str = "interrupted; every stage was stopped") -> Iterator[None]:
-    """A `GiftError` becomes one line and exit status 1; an interrupt the line `interrupted` and 130."""
+    """A `GiftError`, or a fault of a disk or a folder, becomes one line and exit status 1; an interrupt the line
+    `interrupted` and 130. Below that of a stage that failed stand its own last lines."""
     try:
         yield
+    except StageFailedError as error:
+        _fail(str(error), status=1, below=error.last_lines)
     except GiftError as error:
         _fail(str(error), status=1)
+    except OSError as error:
+        _fail(": ".join(str(part) for part in (error.filename, error.strerror or error) if part), status=1)
     except KeyboardInterrupt:
         _fail(interrupted, status=130)
 
 
-def _fail(message: str, status: int) -> NoReturn:
-    Console(stderr=True).print(f"[bold red]error:[/bold red] {escape(message)}", soft_wrap=True, highlight=False)
+def escape(text: str) -> str:
+    """For the console: what looks like rich's markup, or would move the cursor, stands there as it is written."""
+    return markup.escape(printable(text))
+
+
+def echo_lines(text: str) -> None:
+    """Print a text as it is, and as wide as it is, but for what would move the cursor."""
+    for line in text.removesuffix("\n").split("\n"):
+        typer.echo(printable(line))
+
+
+def _fail(message: str, status: int, below: Iterable[str] = ()) -> NoReturn:
+    stderr = Console(stderr=True)
+    stderr.print(f"[bold red]error:[/bold red] {escape(message)}", soft_wrap=True, highlight=False)
+    for line in below:
+        stderr.print(f"    {escape(line)}", soft_wrap=True, highlight=False)
     raise typer.Exit(status) from None

@@ -8,9 +8,11 @@ import io
 import re
 import time
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
+from gift.errors import GiftError, printable
 from gift.progress import BANNER, MARK
 
 LIVE_SECONDS = 10.0
@@ -23,6 +25,14 @@ _LOGGED = re.compile(
 )  # by a library, through kfp's handler
 _LIBRARY = re.compile(r"^(\[\d{4}-[^]]*\] \[(INFO|WARNING)\]|\s*$)")
 _FAILED = re.compile(r"finished with status \S*FAILURE")
+
+
+class StageFailedError(GiftError):
+    """A stage of a run on this machine failed; `last_lines` are what it printed, and where the rest is."""
+
+    def __init__(self, message: str, last_lines: Sequence[str]) -> None:
+        super().__init__(message)
+        self.last_lines = tuple(last_lines)
 
 
 class RunLog(io.TextIOBase):
@@ -78,6 +88,7 @@ class RunLog(io.TextIOBase):
             line = f"  {logged['level'].lower()}: {logged['text']}"
         elif logged or self._failed or not self._in_stage or _LIBRARY.match(line):
             return
+        line = printable(line.rpartition("\r")[2])  # of a bar, its last state
         if line.startswith(MARK):
             self._show_live(line)
             return

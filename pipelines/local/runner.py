@@ -20,7 +20,6 @@ from kfp import local
 from kfp.dsl.base_component import BaseComponent
 
 from gift.config import RunConfig
-from gift.errors import GiftError
 from gift.preflight.inputs import check_run
 from gift.report.schema import Report, load_report
 from gift.stages.lifecycle import finish_run
@@ -28,7 +27,7 @@ from gift.storage import check_storage, download_into
 from gift.tracking import check_tracking
 from pipelines.experiment import build_pipeline
 from pipelines.experiments.experiment import PlannedExperiment
-from pipelines.local.run_log import RunLog
+from pipelines.local.run_log import RunLog, StageFailedError
 from pipelines.local.servers import HOST
 from pipelines.machine import processes
 from pipelines.post_training import post_training
@@ -163,7 +162,7 @@ def run_stages(
                     raise
                 # kfp took a container that failed for one that succeeded, and then missed what the stage makes.
                 finish_run(config.model_dump_json(), run_id, "FAILED")
-            raise GiftError(failure) from None
+            raise failure from None
 
 
 def _run_pipeline(pipeline: Callable[..., object], config: str, run_id: str) -> None:
@@ -173,10 +172,10 @@ def _run_pipeline(pipeline: Callable[..., object], config: str, run_id: str) -> 
         pipeline(config=config, run_id=run_id)
 
 
-def _failure(log: RunLog, folder: Path, faults: Sequence[str]) -> str:
-    lines = "\n".join(f"    {line}" for line in (*log.last_lines, *dict.fromkeys(faults)))
+def _failure(log: RunLog, folder: Path, faults: Sequence[str]) -> StageFailedError:
     stage = log.stage or "that runs first"  # which ended before it said its name
-    return f"stage {stage} failed; its last lines are\n{lines}\n  the whole log is {folder / 'run.log'}"
+    message = f"stage {stage} failed; the whole log is {folder / 'run.log'}; its last lines are"
+    return StageFailedError(message, (*log.last_lines, *dict.fromkeys(faults)))
 
 
 def _point_latest(runs: Path, run_id: str) -> None:
