@@ -9,6 +9,7 @@ import json
 import math
 import re
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
@@ -19,6 +20,10 @@ from gift.errors import GiftError
 from gift.judge.answers import without_thousands_commas
 
 ANSWER_MARK = "#### "
+LONGEST_ROW = 2**24
+"""Bytes of a line: a hundred responses of 32,000 tokens."""
+MOST_UNPACKED, SMALL_FILE = 200, 2**26
+"""How many times its size a gzip file may unpack to, or few bytes: texts shrink to a tenth, bombs to a thousandth."""
 # Without form feeds and their like: one before `rac{1}{2}` is what JSON makes of `\frac{1}{2}`, and must be seen.
 _WHITE_SPACE = "\t\r\n" + "".join(sign for sign in map(chr, range(0xA0, 0x3001)) if sign.isspace()) + " "
 _NO_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # control characters and line separators
@@ -193,7 +198,14 @@ def _lines(path: Path) -> Iterator[bytes]:
     """Only a line feed ends a line: texts hold other line separators of Unicode."""
     try:
         with _opened(path) as file, gzip.open(file) if path.suffix == ".gz" else nullcontext(file) as lines:
-            yield from lines
+            left = max(SMALL_FILE, MOST_UNPACKED * path.stat().st_size)
+            while line := lines.readline(LONGEST_ROW + 1):
+                left -= len(line)
+                if len(line) > LONGEST_ROW:
+                    raise GiftError(f"data file {path} has a line of more than {LONGEST_ROW:,} bytes; {_WHAT_IS_READ}")
+                if left < 0:
+                    raise GiftError(f"data file {path} unpacks to over {MOST_UNPACKED} times its size; unpack it")
+                yield line
     except (OSError, EOFError, zlib.error) as error:  # a damaged gzip file raises each of them
         raise GiftError(_unreadable(path, error, "correct the path, or make the file anew")) from error
 
@@ -246,8 +258,8 @@ class _RepeatedKeyError(Exception):
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise _RepeatedKeyError(next(repr(key) for key in keys if keys.count(key) > 1))
+        counts = Counter(key for key, _ in pairs)
+        raise _RepeatedKeyError(next(repr(key) for key, count in counts.items() if count > 1))
     return values
 
 

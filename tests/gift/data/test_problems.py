@@ -10,10 +10,36 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gift.data.problems import Problem, read_problems, write_problems
+from gift.data.problems import Problem, read_problems, read_rows, write_problems
 from gift.errors import GiftError
 
 ROW = {"question": "1 + 1?", "answer": "1 + 1 = 2\n#### 2"}
+
+
+def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.jsonl.gz"
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        for _ in range(70):
+            file.write(b'{"question": "q"}' + b" " * 2**20 + b"\n")
+    with pytest.raises(GiftError, match="unpacks to over 200 times its size"):
+        for _ in read_rows(path):
+            pass
+
+
+def test_a_line_without_an_end_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "long.jsonl"
+    with path.open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(GiftError, match="has a line of more than 16,777,216 bytes"):
+        next(read_rows(path))
+
+
+def test_a_repeated_key_among_many_is_found_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "keys.jsonl"
+    keys = ", ".join(f'"{number}": 0' for number in (*range(50_000), 49_999))
+    path.write_text(f"{{{keys}}}\n")
+    with pytest.raises(GiftError, match="the key '49999' twice"):
+        next(read_rows(path))
 
 
 def test_round_trip(tmp_path: Path) -> None:
