@@ -8,6 +8,8 @@ Left out: several documents, tags of other types, keys that are no text, and con
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,8 @@ from gift.small_file import read_small_text
 DEEPEST = 50
 LONGEST = 200_000
 """Characters and values, once every alias is written out."""
+LONGEST_COMPILED = 2_000_000
+"""Of a compiled pipeline; etcd refuses one of 1.5 MiB."""
 
 _TAG = "tag:yaml.org,2002:"
 _MERGE = f"{_TAG}merge"
@@ -58,14 +62,35 @@ def parse_yaml(text: str, where: str, *, comments: bool = True) -> Any:
         GiftError: the text is not YAML, or not what the module's docstring says.
     """
     _refuse_characters(text, where)
-    try:
+    with _faults(where):
         node = yaml.compose(text, Loader=_Loader)
         if not comments and text[node.end_mark.index if node else 0 :].strip():
             raise GiftError(f"{where}: what follows # would be a comment; put the value in quotes")
         return _Values().of(node) if node else None
+
+
+def parse_compiled(text: str, where: str) -> list[Any]:
+    """The documents of what a program wrote: larger than what people write, and with any character as an escape.
+
+    Raises:
+        GiftError: as `parse_yaml`.
+    """
+    if len(text) > LONGEST_COMPILED:
+        raise GiftError(f"{where} is longer than {LONGEST_COMPILED} characters")
+    with _faults(where):
+        values = _Values(LONGEST_COMPILED, any_character=True)
+        return [values.of(node) for node in yaml.compose_all(text, Loader=_Loader) if node]
+
+
+@contextmanager
+def _faults(where: str) -> Iterator[None]:
+    try:
+        yield
     except yaml.MarkedYAMLError as error:
         says = "" if isinstance(error, _Refusal) else " is not YAML"
         raise GiftError(f"{where}{says}: {_in_one_line(error)}") from None
+    except yaml.reader.ReaderError as error:
+        raise GiftError(f"{where} is not YAML: {error.reason}, character {error.position + 1}") from None
     except (ValueError, OverflowError) as error:  # PyYAML's own, of an escape such as "\UFFFFFFFF"
         raise GiftError(f"{where} is not YAML: {error}") from None
 
@@ -92,22 +117,24 @@ for _tag, _pattern in _SCALARS.items():
 class _Values:
     """The plain values of nodes, and how much they are."""
 
-    def __init__(self) -> None:
+    def __init__(self, longest: int = LONGEST, *, any_character: bool = False) -> None:
         self._length = 0
+        self._longest = longest
+        self._any_character = any_character
 
     def of(self, node: yaml.Node, depth: int = 1) -> Any:
         if depth > DEEPEST:
             raise _refused(node, f"more than {DEEPEST} levels, or a value inside itself")
         self._length += 1 + (len(node.value) if isinstance(node, yaml.ScalarNode) else 0)
-        if self._length > LONGEST:
-            raise _refused(node, f"more than {LONGEST} characters and values, counting every alias")
+        if self._length > self._longest:
+            raise _refused(node, f"more than {self._longest} characters and values, counting every alias")
         match node:
             case yaml.MappingNode(tag="tag:yaml.org,2002:map"):
                 return self._mapping(node, depth)
             case yaml.SequenceNode(tag="tag:yaml.org,2002:seq"):
                 return [self.of(child, depth + 1) for child in node.value]
             case yaml.ScalarNode():
-                return _scalar(node)
+                return node.value if self._any_character and node.tag == f"{_TAG}str" else _scalar(node)
         raise _refused(node, f"the tag {node.tag} is not known here")
 
     def _mapping(self, node: yaml.MappingNode, depth: int) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
+from gift.config.yaml_text import parse_compiled
 from gift.errors import GiftError
+from pipelines.kubeflow.lint.ir_types import check_ir
 
 Yaml = dict[str, Any]
 
@@ -92,14 +92,11 @@ class CompiledPipeline:
 
 def parse_pipeline(text: str) -> CompiledPipeline:
     """Raises: GiftError: `text` is not the YAML of a compiled pipeline."""
-    try:
-        documents = [document for document in yaml.load_all(text, Loader=yaml.CSafeLoader) if document]
-    except yaml.YAMLError as error:
-        raise GiftError(f"this is no YAML: {' '.join(str(error).split())}") from None
-    spec, platform = [*documents, {}, {}][:2]
+    spec, platform = [*filter(None, parse_compiled(text, "this")), {}, {}][:2]
     root = spec.get("root") if isinstance(spec, dict) and isinstance(platform, dict) else None
     if not isinstance(root, dict) or "dag" not in root:
         raise GiftError("this is no compiled pipeline: it has no root DAG; write one with `gift compile`")
+    check_ir(spec, platform)
     pods = platform.get("platforms", {}).get("kubernetes", {}).get("deploymentSpec", {}).get("executors", {})
     return CompiledPipeline(text, spec, tuple(_dags(spec, pods)))
 

@@ -46,7 +46,7 @@ def plain_secrets(pipeline: CompiledPipeline, _settings: LintSettings) -> Iterat
 def _faults(name: str, value: Any) -> Iterator[str]:
     """What `value` gives away; keys within JSON are looked at like names."""
     if isinstance(value, str) and value.startswith(("{", "[")):
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, RecursionError):
             value = json.loads(value)
     if isinstance(value, dict):
         for key, child in value.items():
