@@ -29,7 +29,7 @@ _FIELDS: tuple[tuple[str, int, int, dict[str, int]], ...] = (
     ("day of week", 0, 6, _DAYS),
 )
 _DAYS_OF_MONTH = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
-_RANGE = re.compile(r"(?P<low>[*?]|\w+)(-(?P<high>\w+))?(/(?P<step>\d+))?")
+_RANGE = re.compile(r"(?P<low>[*?]|\w+)(-(?P<high>\w+))?(/(?P<step>\d+))?", re.ASCII)
 
 
 def check_cron(expression: str) -> str:
@@ -44,7 +44,7 @@ def check_cron(expression: str) -> str:
             f"must have six fields (second minute hour day-of-month month day-of-week), like 0 0 2 * * * for 02:00 "
             f"every night; {expression!r} has {len(fields)}"
         )
-    if not fields[0].isdecimal():
+    if not (fields[0].isascii() and fields[0].isdecimal()):
         raise ValueError(f"the second must be one number, so that at most one run starts per minute; got {fields[0]!r}")
     values: dict[str, set[int]] = {name: set() for name, *_ in _FIELDS}
     for text, (name, least, most, words) in zip(fields, _FIELDS, strict=True):
@@ -76,4 +76,4 @@ def _values(part: str, least: int, most: int, words: dict[str, int]) -> range | 
 
 
 def _number(text: str, words: dict[str, int]) -> int | None:
-    return int(text) if text.isdecimal() else words.get(text.lower())
+    return int(text) if text.isascii() and text.isdecimal() else words.get(text.lower())

@@ -72,7 +72,10 @@ class Schedule(Section):
     @field_validator("start_time", "end_time")
     @classmethod
     def times_are_compared_as_kfp_keeps_them(cls, time: datetime | None) -> datetime | None:
-        return time and time.astimezone(UTC).replace(microsecond=0)
+        try:
+            return time and time.astimezone(UTC).replace(microsecond=0)
+        except OverflowError:
+            raise ValueError(f"must lie between the years 1 and 9999 in UTC (got {time})") from None
 
     @model_validator(mode="after")
     def ends_after_it_starts(self) -> Self:
