@@ -56,6 +56,7 @@ ROOMS = (
     "gift.end_with_parent",
     "gift.lean_imports",
     "gift.small_file",
+    "gift.inside_folder",
     "gift.errors",
 )
 """Upper rooms may use lower ones, never the other way round."""

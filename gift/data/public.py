@@ -12,6 +12,7 @@ from typing import Any
 
 from gift.data.problems import Problem, answer_in, id_in, problem_from_row, read_rows, shown, text_in
 from gift.errors import GiftError
+from gift.inside_folder import check_inside
 from gift.judge.answers import last_boxed
 
 RowReader = Callable[[Any, str, str], Problem]
@@ -63,15 +64,17 @@ def local_file(data: PublicData, folder: Path | None) -> Path | None:
     """The local copy, or None where the hub is to be asked.
 
     Raises:
-        GiftError: the folder, or the file in it, does not exist.
+        GiftError: the folder, or the file in it, does not exist, or the file is elsewhere.
     """
     if folder is None:
         return None
     if not folder.is_dir():
         raise GiftError(f"data folder {folder} does not exist; correct GIFT_DATA_DIR or data.folder")
     for suffix in (".jsonl.gz", ".jsonl"):
-        if (folder / f"{data.name}{suffix}").is_file():
-            return folder / f"{data.name}{suffix}"
+        path = folder / f"{data.name}{suffix}"
+        if path.exists():
+            check_inside(folder, path)
+            return path
     raise GiftError(f"data folder {folder} has neither {data.name}.jsonl.gz nor {data.name}.jsonl")
 
 

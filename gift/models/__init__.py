@@ -2,5 +2,5 @@
 
 `sources`, `architecture`, `stored_weights` and `folder_check` load no torch, so that the command line may ask them. All
 weights come through `reading`, which refuses those that are missing, foreign or of another shape. May import `hub`,
-`data`, `config`, `lean_imports`, `small_file` and `errors`.
+`data`, `config`, `lean_imports`, `inside_folder`, `small_file` and `errors`.
 """

@@ -11,6 +11,7 @@ from typing import Any
 
 from gift.errors import GiftError
 from gift.hub.download import MODEL_FILES
+from gift.inside_folder import check_inside
 from gift.models.stored_weights import StoredTensor, read_json_object, same_values, stored_tensors
 
 EMBEDDINGS = (
@@ -33,11 +34,13 @@ def check_model_folder(folder: Path) -> None:
     """Raise the first fault found in a folder with a model and its tokenizer.
 
     Raises:
-        GiftError: a file is missing, damaged or a pointer of git-lfs, the folder holds an adapter or pickles only, a
-            token has no embedding, or the model has two different heads.
+        GiftError: a file is missing, damaged or a pointer of git-lfs, something links out of the folder or is no file,
+            the folder holds an adapter or pickles only, a token has no embedding, or the model has two different heads.
     """
     if not (folder / "config.json").is_file():
         raise GiftError(f"model folder {folder} has no config.json; correct the path, or save the model there")
+    for entry in sorted(folder.iterdir()):
+        check_inside(folder, entry)
     for pattern in MODEL_FILES:
         for file in sorted(folder.glob(pattern)):
             _check_is_no_pointer(file)

@@ -6,6 +6,7 @@ from pathlib import Path
 from gift.config import FolderModel, ModelConfig, PackageModel
 from gift.errors import GiftError
 from gift.hub.download import MODEL_FILES
+from gift.inside_folder import check_inside
 from gift.models.folder_check import check_model_folder
 
 
@@ -33,5 +34,12 @@ def package_file(config: PackageModel) -> Path:
 
 
 def model_files(config: FolderModel) -> list[Path]:
-    """The files of a model folder that a run takes; in particular no pickled weights and no code."""
-    return sorted(path for pattern in MODEL_FILES for path in config.path.glob(pattern))
+    """The files of a model folder that a run takes; in particular no pickled weights and no code.
+
+    Raises:
+        GiftError: one of them links out of the folder, or is no file.
+    """
+    files = sorted({path for pattern in MODEL_FILES for path in config.path.glob(pattern)})
+    for file in files:
+        check_inside(config.path, file)
+    return files

@@ -4,7 +4,7 @@ A directory is named by its URI, `s3://bucket/prefix`. Addresses and credentials
 (`AWS_ENDPOINT_URL_S3`, `AWS_ACCESS_KEY_ID`, ...), which boto3 reads by itself.
 
 Left out on purpose: two writers of the same URI at once, empty folders and file modes. Every URI has one writer here,
-and what the stages exchange are plain files. May import `fingerprint` and `errors`.
+and what the stages exchange are plain files. May import `fingerprint`, `inside_folder` and `errors`.
 """
 
 from gift.storage.client import DirectoryError, check_storage, put_object

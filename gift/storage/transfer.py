@@ -21,6 +21,7 @@ from s3transfer.manager import TransferManager
 
 from gift.errors import GiftError
 from gift.fingerprint.files import sha256_of
+from gift.inside_folder import check_inside
 from gift.storage.client import DirectoryError, Location, connect, error_code, parse_uri, storage_faults
 from gift.storage.manifest import MANIFEST_NAME, Manifest, ManifestFile, read_manifest, write_manifest
 from gift.storage.objects import delete_keys, in_parallel, keys_below
@@ -40,7 +41,8 @@ def upload_directory(
     """Make `uri` hold exactly the files below `source`.
 
     Raises:
-        GiftError: nothing to upload, a reserved name, a directory nested in `uri`, or S3 or the disk failed.
+        GiftError: nothing to upload, a link out of `source`, a pipe or a device, a reserved name, a directory nested in
+            `uri`, or S3 or the disk failed.
     """
     location = parse_uri(uri)
     started = time.monotonic()
@@ -142,6 +144,7 @@ def _files_below(source: Path) -> list[str]:
         raise GiftError(f"{source} is not a folder, so there is nothing to upload")
     entries = sorted(source.rglob("*"))
     for entry in entries:
+        check_inside(source, entry)
         if entry.is_symlink() and entry.is_dir():
             raise GiftError(f"{entry} is a link to a folder, which would be left out: replace it by the folder itself")
         if entry.name == MANIFEST_NAME:

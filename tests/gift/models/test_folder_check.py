@@ -1,6 +1,7 @@
 """A model folder that is not whole, or doesn't agree with itself, is one line before anything is loaded."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from gift.config import FolderModel, load_profile
 from gift.errors import GiftError
 from gift.models.deep_check import check_model_loads
 from gift.models.folder_check import check_model_folder
-from gift.models.sources import check_model
+from gift.models.sources import check_model, model_files
 from gift.preflight.inputs import check_inputs
 
 ROOT = Path(__file__).parents[3]
@@ -37,6 +38,33 @@ def _refusal(folder: Path) -> str:
     assert "\n" not in str(refusal.value)
     assert str(folder) in str(refusal.value)
     return str(refusal.value)
+
+
+@pytest.mark.parametrize("name", ["x.json", "vocab.txt", "model.safetensors", "spiece.model"])
+def test_a_link_out_of_the_folder_is_refused(folder: Path, name: str) -> None:
+    (folder / name).unlink(missing_ok=True)
+    for target, says in (("/etc/hostname", "links out of"), ("/nowhere", "No such file"), ("/dev/zero", "or a device")):
+        (folder / name).symlink_to(target)
+        assert says in _refusal(folder)
+        (folder / name).unlink()
+    os.mkfifo(folder / name)
+    assert "neither a file nor a folder" in _refusal(folder)
+
+
+def test_a_snapshot_of_the_hub_clients_cache_is_copied(folder: Path, tmp_path: Path) -> None:
+    """All its files are links to the blobs beside it."""
+    snapshot, blobs = tmp_path / "models--a--b" / "snapshots" / "0123", tmp_path / "models--a--b" / "blobs"
+    snapshot.mkdir(parents=True)
+    folder.rename(blobs)
+    for blob in blobs.iterdir():
+        (snapshot / blob.name).symlink_to(f"../../blobs/{blob.name}")
+    model = FolderModel(source="folder", path=snapshot)
+    check_model(model)
+    assert [path.name for path in model_files(model)] == sorted(path.name for path in blobs.iterdir())
+    (snapshot / "config.json").unlink()
+    (snapshot / "config.json").symlink_to("../../../other.json")
+    (tmp_path / "other.json").write_text("{}")
+    assert "links out of" in _refusal(snapshot)
 
 
 @pytest.mark.parametrize("make", [llama, qwen2, gpt2, gpt_neox])
@@ -169,3 +197,8 @@ def test_it_loads_no_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == []
+
+
+def test_a_model_of_millions_of_layers_is_not_made(folder: Path) -> None:
+    change_json(folder, "config.json", num_hidden_layers=10**12)
+    assert "says num_hidden_layers: 1000000000000, and the weights are 21 tensors" in _refusal(folder)

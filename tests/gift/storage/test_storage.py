@@ -1,6 +1,8 @@
 """Directories in S3, against a real S3 server."""
 
+import errno
 import json
+import os
 import resource
 import shutil
 import socket
@@ -109,15 +111,44 @@ def test_directory_without_manifest_is_absent_and_not_downloaded(bucket_prefix: 
     assert not (tmp_path / "copy").exists()
 
 
-def test_upload_that_fails_leaves_no_manifest(small: Path, bucket_prefix: str) -> None:
+def test_upload_that_fails_leaves_no_manifest(small: Path, bucket_prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
     uri = f"{bucket_prefix}/checkpoint"
     upload_directory(small, uri)
-    (small / "b.txt").unlink()
-    (small / "b.txt").symlink_to("/proc/self/mem")  # a file that opens, and fails when it is read
 
+    def fail(path: Path) -> str:  # as a disk that breaks; no file is like that for root
+        raise OSError(errno.EIO, "Input/output error", str(path))
+
+    monkeypatch.setattr("gift.storage.transfer.sha256_of", fail)
     with pytest.raises(GiftError, match="cannot read or write"):
         upload_directory(small, uri)
     assert read_manifest(uri) is None
+
+
+@pytest.mark.parametrize("target", ["/etc/hostname", "../outside.txt", "/dev/zero", "/nowhere"])
+def test_a_link_out_of_the_folder_is_not_followed(small: Path, bucket_prefix: str, tmp_path: Path, target: str) -> None:
+    uri = f"{bucket_prefix}/links"
+    before = upload_directory(small, uri)
+    (small.parent / "outside.txt").write_text("not ours to give away")
+    (small / "c.txt").symlink_to(target)
+
+    with pytest.raises(GiftError, match=r"c\.txt"):
+        upload_directory(small, uri)
+    assert read_manifest(uri) == before
+
+
+def test_what_has_no_content_is_not_waited_for(small: Path, bucket_prefix: str) -> None:
+    os.mkfifo(small / "pipe")
+
+    with pytest.raises(GiftError, match="pipe is neither a file nor a folder"):
+        upload_directory(small, f"{bucket_prefix}/pipe")
+
+
+def test_a_link_within_the_folder_is_uploaded_as_a_file(small: Path, bucket_prefix: str, tmp_path: Path) -> None:
+    uri = f"{bucket_prefix}/inside"
+    (small / "c.txt").symlink_to("b.txt")
+    upload_directory(small, uri)
+
+    assert contents(download_and_return(uri, tmp_path / "copy"))["c.txt"] == b"second"
 
 
 @pytest.mark.parametrize(
