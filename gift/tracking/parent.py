@@ -21,6 +21,8 @@ COMMIT_TAG = "mlflow.source.git.commit"
 RUN_ID_TAG = "gift.run_id"
 CONFIG_DIGEST_TAG = "gift.config_digest"
 FAILED_STAGE_TAG = "gift.failed_stage"
+KILLED_TAG = "gift.killed"
+"""Why a run has no end of its own."""
 
 
 def start_parent_run(config: RunConfig, run_id: str) -> str:
@@ -84,6 +86,25 @@ def finish_parent_run(parent_run_id: str, status: Literal["FINISHED", "FAILED"],
         elif FAILED_STAGE_TAG in parent.tags:  # from an earlier attempt
             client.delete_tag(parent_run_id, FAILED_STAGE_TAG)
         client.set_terminated(parent_run_id, status)
+
+
+def close_killed_run(experiment: str, run_id: str, why: str) -> None:
+    """Mark the run of a pipeline run that nothing works for any more, and its open stages, as KILLED.
+
+    Nothing happens where MLflow has no such run, or has its end already.
+
+    Raises:
+        GiftError: MLflow is not reachable.
+    """
+    with explain_errors(f"closing the run {run_id}, which was killed"):
+        client = MlflowClient()
+        found = client.get_experiment_by_name(experiment)
+        run = find_run(client, found.experiment_id, {RUN_ID_TAG: run_id}) if found else None
+        if run is None or run.status != "RUNNING":
+            return
+        for open_run in (*(nested for nested in nested_runs(client, run) if nested.status == "RUNNING"), run):
+            client.set_tags(open_run.run_id, {KILLED_TAG: why})
+            client.set_terminated(open_run.run_id, "KILLED")
 
 
 def _experiment_id(client: MlflowClient, name: str) -> str:

@@ -21,6 +21,7 @@ from pipelines.cli.images import app as images_app
 from pipelines.cli.kfp_options import EXPERIMENT, KfpExperiment, KfpHost, KfpNamespace
 from pipelines.cli.mirror import app as mirror_app
 from pipelines.cli.outcome import print_report
+from pipelines.cli.runs import app as runs_app
 from pipelines.cli.schedule import app as schedule_app
 from pipelines.cli.session import (
     MlflowPort,
@@ -55,6 +56,7 @@ app.command("explain")(explain_command)
 app.add_typer(images_app, name="images")
 app.add_typer(mirror_app, name="mirror")
 app.add_typer(schedule_app, name="schedule")
+app.add_typer(runs_app, name="runs")
 
 
 LOCAL_OPTIONS = ("state_dir", "s3_port", "mlflow_port")

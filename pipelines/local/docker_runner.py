@@ -9,7 +9,6 @@ Left out: GPUs, profiles that train on several nodes, and reward functions that 
 """
 
 import os
-import re
 import shutil
 import tempfile
 import threading
@@ -24,13 +23,12 @@ from kfp import local
 from gift.config import FolderModel, JsonLinesData, ModelReward, RunConfig, data_folder
 from gift.errors import GiftError
 from pipelines.images.describe import Image, built_image
+from pipelines.local.container_traces import LABEL, image_name, stop_containers
 from pipelines.local.docker_environment import check_surroundings, container_environment, weights_folder
 from pipelines.local.runner import StageRunner, Stages
 from pipelines.machine.docker_engine import docker_engine
 from pipelines.post_training import post_training_pipeline
 
-LABEL = "gift.run"
-"""Containers carry it, with the run's id."""
 WORK = "/work"
 """The image's folder for large temporary files."""
 IMAGE_USER = 1000
@@ -52,8 +50,7 @@ def containers(config: RunConfig, run_id: str) -> StageRunner:
     leads_out = config.cluster.hub or config.samples_on_server
     network, host = ("bridge", "") if servers_are_named else local_network(hub=leads_out)
 
-    # A name of its own: the image's may come to mean another one while the run goes on.
-    name = f"gift:{re.sub('[^a-zA-Z0-9.-]', '-', run_id)}"
+    name = image_name(run_id)
 
     @contextmanager
     def around(folder: Path) -> Iterator[Stages]:
@@ -65,7 +62,7 @@ def containers(config: RunConfig, run_id: str) -> StageRunner:
         settings = container_settings(config, run_id, image, network, work)
         with _named(image, name), _faults(run_id, settings["mem_limit"]) as faults:
             try:
-                yield Stages(local.DockerRunner(**settings), faults)
+                yield Stages(local.DockerRunner(**settings), faults=faults)
             finally:
                 stop_containers(run_id)
                 shutil.rmtree(work)
@@ -144,17 +141,6 @@ def local_network(*, hub: bool) -> tuple[str, str]:
     if not gateways:
         raise GiftError(f"Docker's network {name} has no IPv4 gateway: remove it with `docker network rm {name}`")
     return name, gateways[0]
-
-
-def stop_containers(run_id: str) -> None:
-    """Kill and remove what is left of a run's containers; the engine, not this process, is their parent."""
-    with docker_engine() as engine:
-        for container in engine.containers.list(all=True, filters={"label": f"{LABEL}={run_id}"}, ignore_removed=True):
-            try:
-                container.remove(force=True)
-            except docker.errors.APIError as error:
-                if error.status_code not in (404, 409):  # it went meanwhile, or is going
-                    raise
 
 
 @contextmanager

@@ -27,8 +27,11 @@ from gift.storage import check_storage, download_into
 from gift.tracking import check_tracking
 from pipelines.experiment import build_pipeline
 from pipelines.experiments.experiment import PlannedExperiment
+from pipelines.local.dead_runs import clean_dead_runs
+from pipelines.local.live_run import LiveRun, live_run
 from pipelines.local.run_log import RunLog, StageFailedError
 from pipelines.local.servers import HOST
+from pipelines.local.watcher import watched_over
 from pipelines.machine import processes
 from pipelines.post_training import post_training
 
@@ -47,6 +50,8 @@ class Stages:
     """How kfp runs the stages of a run that takes place now."""
 
     kfp_runner: local.SubprocessRunner | local.DockerRunner
+    temporary: Path | None = None
+    """`TMPDIR` of stages that are processes here."""
     faults: list[str] = field(default_factory=list)
     """What is known about stages that failed, beside what they printed; grows while they run."""
 
@@ -70,7 +75,7 @@ def _in_subprocesses(_folder: Path) -> Iterator[Stages]:
     with tempfile.TemporaryDirectory(prefix="gift-", ignore_cleanup_errors=True) as temporary:
         os.environ["TMPDIR"] = temporary  # of the stages: kfp's leave a folder behind each
         try:
-            yield Stages(local.SubprocessRunner(use_venv=False))
+            yield Stages(local.SubprocessRunner(use_venv=False), Path(temporary))
         finally:
             os.environ.pop("TMPDIR")
             os.environ.update({} if former is None else {"TMPDIR": former})
@@ -144,11 +149,19 @@ def run_stages(
     """Run all tasks of a pipeline that takes `config` (as JSON) and `run_id`; config.json and run.log go to `folder`.
 
     Raises:
-        GiftError: a stage failed; it is named, with its last lines and the log's place.
+        GiftError: a stage failed; it is named, with its last lines and the log's place. Or the run goes on elsewhere.
     """
+    for killed in clean_dead_runs(folder.parent):
+        print(f"closed the run {killed}, which was killed", flush=True)
     (folder / "config.json").write_text(config.model_dump_json(indent=2), encoding="utf-8")
     log = RunLog(folder / "run.log", sys.stdout)
-    with runner.around(folder) as stages, contextlib.closing(log), contextlib.redirect_stdout(log):
+    with (
+        runner.around(folder) as stages,
+        live_run(folder, LiveRun(run_id=run_id, temporary=stages.temporary)),
+        watched_over(folder),
+        contextlib.closing(log),
+        contextlib.redirect_stdout(log),
+    ):
         local.init(stages.kfp_runner, pipeline_root=str(folder / "kfp"))
         try:
             _run_pipeline(pipeline, config.model_dump_json(), run_id)

@@ -136,12 +136,24 @@ def shared_services(state_dir: Path, *, host: str, s3_port: int, mlflow_port: in
 
 
 def stop_services(state_dir: Path) -> bool:
-    """Stop what `start_services` started, with all its children; False when nothing was running."""
+    """Stop what `start_services` started, with all its children; False when nothing was running.
+
+    Raises:
+        GiftError: somebody is inside of `shared_services`.
+    """
     state_dir = state_dir.resolve()
     if not state_dir.is_dir():
         return False
-    with _locked(state_dir):
-        return _stop(state_dir)
+    with (state_dir / "users").open("a") as users:
+        try:
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise GiftError(
+                f"a run uses the services in {state_dir}, and would fail without them: wait for its end, or interrupt "
+                "it, then run `gift down` again"
+            ) from None
+        with _locked(state_dir):
+            return _stop(state_dir)
 
 
 # --- starting and stopping, under the lock -------------------------------------------------------------------------

@@ -70,12 +70,12 @@ def with_children(recorded: Iterable[ProcessRecord | None]) -> list[psutil.Proce
     return list(processes.values())
 
 
-def stop(processes: list[psutil.Process]) -> None:
+def stop(processes: list[psutil.Process], patience: float = STOP_SECONDS) -> None:
     """SIGTERM, wait, SIGKILL for those that are left; psutil refuses to signal a pid that was reused meanwhile."""
     for process in processes:
         with suppress(psutil.NoSuchProcess):
             process.terminate()
-    _, left = psutil.wait_procs(processes, timeout=STOP_SECONDS)
+    _, left = psutil.wait_procs(processes, timeout=patience)
     for process in left:
         with suppress(psutil.NoSuchProcess):
             process.kill()

@@ -22,7 +22,8 @@ from tiny_settings import TINY_MODEL
 from gift.config import load_profile
 from gift.report.schema import load_report
 from pipelines.images.describe import Image
-from pipelines.local.docker_runner import LABEL, PROCESSES, container_settings, containers, local_network
+from pipelines.local.container_traces import LABEL
+from pipelines.local.docker_runner import PROCESSES, container_settings, containers, local_network
 from pipelines.local.services import Services, start_services, stop_services
 from pipelines.machine.docker_engine import docker_engine
 from pipelines.machine.processes import free_ports

@@ -16,6 +16,7 @@ from pipelines.cli.main import app
 from pipelines.images import describe
 from pipelines.local.docker_environment import check_surroundings, container_environment
 from pipelines.local.docker_runner import container_settings, containers, local_inputs
+from pipelines.local.run_log import StageFailedError
 from pipelines.local.runner import SUBPROCESSES, Stages, run_stages
 from pipelines.local.services import Services
 
@@ -138,9 +139,9 @@ def test_a_failed_container_that_kfp_took_for_a_finished_one_fails_the_run(servi
         raise ValueError("Tried to get output 'Output' from task 'train-sft', but task 'train-sft' not found.")
 
     config = load_profile("local", ("experiment=gift-misled",))
-    with pytest.raises(GiftError, match="stage train-sft failed") as failure:
+    with pytest.raises(StageFailedError, match="stage train-sft failed") as failure:
         run_stages(pipeline, config, "misled", tmp_path, replace(SUBPROCESSES, around=around))
-    assert "its container ended with status 3" in str(failure.value)
+    assert "its container ended with status 3" in failure.value.last_lines
     client = MlflowClient()
     (run,) = client.search_runs([client.get_experiment_by_name("gift-misled").experiment_id])
     assert run.info.status == "FAILED"

@@ -136,6 +136,9 @@ def test_the_last_run_stops_what_runs_share_unless_somebody_wants_to_keep_it(sta
         with shared_services(state_dir, **place) as services:
             assert second.enter_context(shared_services(state_dir, **place)) == services
         assert running_services(state_dir) == services, "the second run still needs what the first has started"
+        with pytest.raises(GiftError, match="a run uses the services in"):
+            stop_services(state_dir)
+        assert running_services(state_dir) == services
     assert running_services(state_dir) is None
 
     with shared_services(state_dir, **place):
