@@ -57,6 +57,7 @@ ROOMS = (
     "gift.lean_imports",
     "gift.small_file",
     "gift.inside_folder",
+    "gift.full_disk",
     "gift.errors",
 )
 """Upper rooms may use lower ones, never the other way round."""

@@ -7,9 +7,7 @@ The address of an output is the digest of everything that decides it (`output`).
 manifest, the same on a laptop and on a cluster, for a second run and for a retried task.
 """
 
-import errno
 import functools
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -21,15 +19,12 @@ from typing import NoReturn
 from gift.config import RunConfig, parse_config
 from gift.errors import GiftError, printable
 from gift.execution.output import Output, address, content_digest
+from gift.full_disk import DISK_FULL, disk_is_full
 from gift.patience import ServicePatience
 from gift.progress import print_banner
 from gift.storage import compose_directory, download_directory, read_manifest, upload_directory
 from gift.tracking import StageRun, stage_run
 from gift.tracking.records import OUTPUT_DIGEST_TAG, OUTPUT_TAG, REUSED_TAG
-
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-LEAST_FREE_BYTES = 2**20
-"""On a disk with less, whatever fails has failed for want of room."""
 
 
 class DiskFullError(GiftError):
@@ -148,16 +143,12 @@ def scratch_folder() -> Iterator[Path]:
         except DiskFullError:
             raise
         except Exception as error:
-            if not _is_full(name, error):
+            if not disk_is_full(Path(name), error):
                 raise
+            where, kind = getattr(error, "filename", None) or name, type(error).__name__
             raise DiskFullError(
-                f"the disk is full ({getattr(error, 'filename', None) or name}); make room or set TMPDIR to another "
-                f"disk; it showed as {type(error).__name__}: {error}"
+                f"the disk is full ({where}); make room or set TMPDIR to another disk; it showed as {kind}: {error}"
             ) from error
-
-
-def _is_full(folder: str, error: Exception) -> bool:
-    return getattr(error, "errno", None) in DISK_FULL or shutil.disk_usage(folder).free < LEAST_FREE_BYTES
 
 
 def run_stage(

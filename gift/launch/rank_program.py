@@ -13,6 +13,7 @@ import numpy as np
 import torch.distributed as dist
 
 from gift.errors import GiftError
+from gift.full_disk import disk_is_full
 
 
 def run_rank(module: str, job_file: str, reason_file: Path) -> NoReturn:
@@ -30,6 +31,9 @@ def run_rank(module: str, job_file: str, reason_file: Path) -> NoReturn:
     except GiftError as error:  # the launcher prints its text once; a traceback per rank would bury it
         leave_reason(reason_file, str(error))
     except BaseException as error:  # noqa: BLE001 (whatever ends a rank is told; it must not go on as its parent)
+        if disk_is_full(reason_file.parent, error):  # a fault of no code, so that a traceback would only mislead
+            leave_reason(reason_file, f"{module}: rank {os.environ['RANK']} had no room on the disk to write to")
+            _end(status)
         text = " ".join(f"{type(error).__name__}: {error}".split())
         reason = f"{module}: rank {os.environ['RANK']} failed (exit code 1): {text}"
         traceback.print_exc()
