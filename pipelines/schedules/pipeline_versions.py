@@ -152,7 +152,7 @@ def _check_content(pipeline: str, found: Any, wanted: Mapping[str, str]) -> None
 def _description(found: Any) -> dict[str, str]:
     try:
         described = json.loads(found.description or "")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return described if isinstance(described, dict) else {}
 
