@@ -8,6 +8,7 @@ import typer
 from gift.config import load_profile
 from gift.data.survey import DataSurvey, survey_file
 from gift.models.folder_check import check_model_folder
+from gift.preflight.inputs import check_run
 from pipelines.cli.session import (
     MlflowPort,
     Overrides,
@@ -71,8 +72,9 @@ def normalization(
 
         run_id = f"check-normalization-{config.digest()[:12]}"
         folder, disks = runs / run_id, local_disks(state_dir)
+        check_run(config, (runs, state_dir), **disks)
         with local.stages_end_with_us(), session_services(state_dir, s3_port, mlflow_port) as mlflow_page:
-            local.check_before_run(config, (runs, state_dir), **disks)
+            local.check_services(config)
             console.print(f"run [bold]{run_id}[/bold]: {escape(config.description)}", soft_wrap=True)
             folder.mkdir(parents=True, exist_ok=True)
             local.run_stages(check_normalization, config, run_id, folder)

@@ -130,9 +130,10 @@ def _run(define: Callable[[RunConfig], Experiment], settings: _Settings) -> None
         from pipelines.local import runner as local
 
         disks = local_disks(settings.state_dir)
+        local.check_experiment(planned, (settings.runs, settings.state_dir), **disks)
         services = session_services(settings.state_dir, settings.s3_port, settings.mlflow_port)
         with local.stages_end_with_us(), services as mlflow_page:
-            local.check_before_experiment(planned, (settings.runs, settings.state_dir), **disks)
+            local.check_services(planned.base)
             _announce(planned)
             folder = local.run_experiment(planned, settings.runs)
         _print_result(folder, mlflow_page)

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from gift.config import load_profile, profile_names
 from gift.errors import GiftError
+from gift.preflight.inputs import check_run
 from pipelines.cli.check import app as check_app
 from pipelines.cli.cluster import app as cluster_app
 from pipelines.cli.cluster import run_on_cluster
@@ -107,11 +108,12 @@ def run(
             from pipelines.local.docker_runner import containers
 
             stage_runner, disks = containers(config, run_id), local_disks(state_dir, scratch=runs)
+        check_run(config, (runs, state_dir), **disks)
         with (
             local.stages_end_with_us(stage_runner),
             session_services(state_dir, s3_port, mlflow_port, stage_runner.host) as mlflow_page,
         ):
-            local.check_before_run(config, (runs, state_dir), **disks)
+            local.check_services(config)
             console.print(f"run [bold]{run_id}[/bold]: {escape(config.description)}", soft_wrap=True)
             finished = local.run_locally(config, run_id, runs, stage_runner)
         print_report(finished.folder)

@@ -90,26 +90,19 @@ def _stop_subprocesses() -> None:
 SUBPROCESSES = StageRunner(post_training, HOST, _in_subprocesses, _stop_subprocesses)
 
 
-def check_before_run(
-    config: RunConfig, folders: Sequence[Path], *, scratch: Path | None = None, store: Path | None = None
-) -> None:
-    """Everything that can be known to be wrong before the first stage; see `check_run`.
-
-    Raises:
-        GiftError: for the first fault: data, model, reward, disk, S3 or MLflow.
-    """
-    check_run(config, folders, scratch=scratch, store=store)
-    check_storage(config.storage.uri)
-    check_tracking()
-
-
-def check_before_experiment(
+def check_experiment(
     planned: PlannedExperiment, folders: Sequence[Path], *, scratch: Path | None = None, store: Path | None = None
 ) -> None:
-    """Everything that can be known to be wrong with any of its trainings; raises `GiftError` for the first fault."""
-    check_before_run(planned.base, folders, scratch=scratch, store=store)
+    """`check_run` for each of its trainings; raises `GiftError` for the first fault."""
+    check_run(planned.base, folders, scratch=scratch, store=store)
     for config in planned.trials.values():
         check_run(config, ())
+
+
+def check_services(config: RunConfig) -> None:
+    """Raises: GiftError: S3 or MLflow does not answer, or not as a run needs it."""
+    check_storage(config.storage.uri)
+    check_tracking()
 
 
 def run_locally(config: RunConfig, run_id: str, runs: Path, runner: StageRunner = SUBPROCESSES) -> LocalRun:

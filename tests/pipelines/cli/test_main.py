@@ -1,13 +1,18 @@
 """The command line: mistakes are answered with one line, before anything is started or written."""
 
+import errno
+import json
 import os
 import socket
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from pipelines.cli.main import app
+from pipelines.cli.session import one_line_errors
+from pipelines.local.run_log import StageFailedError
 from pipelines.local.services import Services
 
 
@@ -41,6 +46,38 @@ def test_a_report_is_printed_as_a_table(gift) -> None:
     status, output = gift("report", "none.json")
     assert status == 1
     assert "none.json can't be read: No such file" in output
+
+
+def test_a_folder_that_is_a_file_is_named_before_anything_starts(gift, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for option in ("--runs", "--state-dir"):
+        status, output = gift("run", "--profile", "local", option, "file/runs")
+        assert status == 1
+        assert output.startswith("error: file/runs can't be a folder: ")
+        assert output.endswith("is a file; choose another with --runs or --state-dir\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_what_a_file_holds_is_shown_as_it_is_written(gift, tmp_path: Path) -> None:
+    (tmp_path / "own.jsonl").write_text(json.dumps({"question": "q", "final_answer": "x\x1b[2J[red]\u202e"}))
+    status, output = gift("check", "data", "own.jsonl")
+    assert "\x1b" not in output
+    report = json.loads((Path(__file__).parents[2] / "gift" / "report" / "report.json").read_text())
+    for scores in report["models"].values():
+        scores["\x1b[2J\x1b]0;title\x07"] = next(iter(scores.values()))
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    for arguments in ((), ("--markdown",)):
+        status, output = gift("report", "report.json", *arguments)
+        assert (status, "\x1b" in output, r"\x1b" in output) == (0, False, True), output
+
+
+def test_a_fault_of_the_disk_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit), one_line_errors():
+        raise OSError(errno.ENOSPC, "No space left on device", "runs/1/run.log")
+    assert capsys.readouterr().err == "error: runs/1/run.log: No space left on device\n"
+    with pytest.raises(typer.Exit), one_line_errors():
+        raise StageFailedError("stage gate failed", ["\x1b[31ma\nb", "c"])
+    assert capsys.readouterr().err == "error: stage gate failed\n    \\x1b[31ma\\nb\n    c\n"
 
 
 @pytest.mark.parametrize(

@@ -87,3 +87,12 @@ def test_without_a_terminal_live_lines_are_few(tmp_path: Path) -> None:
     with RunLog(tmp_path / "run.log", screen) as log:
         log.write("▶ train\n" + "".join(f"· step {step}/100\n" for step in range(100)))
     assert len(screen.getvalue().splitlines()) == 2
+
+
+def test_what_a_stage_prints_of_a_file_moves_no_cursor(tmp_path: Path) -> None:
+    screen = io.StringIO()
+    with RunLog(tmp_path / "run.log", screen) as log:
+        log.write("▶ gate\n  a\x1b[31mb\x07\n 1%\r 100%\nerror: \u202ec\n")
+    assert screen.getvalue().splitlines() == ["▶ gate", r"  a\x1b[31mb\x07", " 100%", r"error: \u202ec"]
+    assert list(log.last_lines)[-1] == r"error: \u202ec"
+    assert "\x1b[31m" in (tmp_path / "run.log").read_text(), "the log keeps every word"
