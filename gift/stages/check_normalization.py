@@ -28,6 +28,7 @@ from gift.hub.mirror import with_reward_models
 from gift.models.device import choose_device
 from gift.models.ends import load_tokenizer_and_ends
 from gift.models.loading import load_model
+from gift.report.files import load_document
 from gift.rewards import open_scorer
 from gift.rollout.transformers import TransformersEngine
 from gift.training.groups import GroupBatch, score
@@ -68,7 +69,7 @@ def check_normalization(stage: Stage, data: str, policy: str, reference: str) ->
     )
     uri = stage.make_once(output, make)
     with stage.fetched(uri) as (folder,):
-        result = Normalization.model_validate_json((folder / NORMALIZATION_FILE).read_text(encoding="utf-8"))
+        result = load_document(Normalization, folder / NORMALIZATION_FILE)
     stage.log_files(uri)
     stage.tracking.log_metrics(metrics(result))
     refuse(result)

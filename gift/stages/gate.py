@@ -7,6 +7,7 @@ from gift.errors import GiftError
 from gift.evaluation.gate import Opponent, Verdict, decide
 from gift.evaluation.results import RESULTS_FILE, BenchmarkResult, load_results
 from gift.execution.stage import Stage
+from gift.report.files import load_document
 from gift.stages.champion import champion_result
 
 VERDICT_FILE = "verdict.json"
@@ -41,7 +42,7 @@ def gate(stage: Stage, base_results: str, sft_results: str, candidate_results: s
 def read_verdict(stage: Stage, verdict: str) -> Verdict:
     """The verdict at a URI that `gate` returned."""
     with stage.fetched(verdict) as (folder,):
-        return Verdict.model_validate_json((folder / VERDICT_FILE).read_text(encoding="utf-8"))
+        return load_document(Verdict, folder / VERDICT_FILE)
 
 
 def _gated_result(stage: Stage, evaluation: str) -> BenchmarkResult:
