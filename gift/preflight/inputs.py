@@ -127,7 +127,7 @@ def _module_exists(name: str) -> bool:
         return importlib.util.find_spec(name) is not None
     except ModuleNotFoundError:  # a parent package is missing
         return False
-    except Exception as error:  # noqa: BLE001 (it imports the packages above: a user's code, which may raise anything)
+    except Exception as error:  # it imports the packages above: a user's code, which may raise anything
         raise GiftError(
             f"the module {name} can't be looked up ({type(error).__name__}: {error}); correct it"
         ) from error

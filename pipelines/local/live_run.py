@@ -10,11 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, field_validator
 
 from gift.errors import GiftError
 
 LIVE_FILE = "live.json"
+TEMPORARY_PREFIX = "gift-"
+"""Of the names of temporary folders."""
 
 
 class LiveRun(BaseModel):
@@ -23,6 +25,14 @@ class LiveRun(BaseModel):
     run_id: str
     temporary: Path | None
     """`TMPDIR` of its stages, by which they are known; None for stages in containers."""
+
+    @field_validator("temporary")
+    @classmethod
+    def is_a_folder_of_ours(cls, temporary: Path | None) -> Path | None:
+        """It is removed with all that is in it."""
+        if temporary and not (temporary.is_absolute() and temporary.name.startswith(TEMPORARY_PREFIX)):
+            raise ValueError(f"must be the path of a folder {TEMPORARY_PREFIX}…")
+        return temporary
 
 
 @contextmanager
@@ -72,5 +82,5 @@ def _locks(file: BinaryIO) -> bool:
 def _read_live_run(content: bytes) -> LiveRun | None:
     try:
         return LiveRun.model_validate_json(content)
-    except ValidationError:  # it was killed while it wrote, before its first stage
+    except ValidationError:  # it was killed while it wrote, before its first stage; or the file is not ours
         return None

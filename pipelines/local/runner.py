@@ -20,6 +20,7 @@ from kfp import local
 from kfp.dsl.base_component import BaseComponent
 
 from gift.config import RunConfig
+from gift.errors import GiftError, printable
 from gift.preflight.inputs import check_run
 from gift.report.schema import Report, load_report
 from gift.stages.lifecycle import finish_run
@@ -28,7 +29,7 @@ from gift.tracking import check_tracking
 from pipelines.experiment import build_pipeline
 from pipelines.experiments.experiment import PlannedExperiment
 from pipelines.local.dead_runs import clean_dead_runs
-from pipelines.local.live_run import LiveRun, live_run
+from pipelines.local.live_run import TEMPORARY_PREFIX, LiveRun, live_run
 from pipelines.local.run_log import RunLog, StageFailedError
 from pipelines.local.servers import HOST
 from pipelines.local.watcher import watched_over
@@ -72,7 +73,7 @@ class StageRunner:
 @contextlib.contextmanager
 def _in_subprocesses(_folder: Path) -> Iterator[Stages]:
     former = os.environ.get("TMPDIR")
-    with tempfile.TemporaryDirectory(prefix="gift-", ignore_cleanup_errors=True) as temporary:
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, ignore_cleanup_errors=True) as temporary:
         os.environ["TMPDIR"] = temporary  # of the stages: kfp's leave a folder behind each
         try:
             yield Stages(local.SubprocessRunner(use_venv=False), Path(temporary))
@@ -144,8 +145,7 @@ def run_stages(
     Raises:
         GiftError: a stage failed; it is named, with its last lines and the log's place. Or the run goes on elsewhere.
     """
-    for killed in clean_dead_runs(folder.parent):
-        print(f"closed the run {killed}, which was killed", flush=True)
+    _put_killed_runs_away(folder.parent)
     (folder / "config.json").write_text(config.model_dump_json(indent=2), encoding="utf-8")
     log = RunLog(folder / "run.log", sys.stdout)
     with (
@@ -169,6 +169,14 @@ def run_stages(
                 # kfp took a container that failed for one that succeeded, and then missed what the stage makes.
                 finish_run(config.model_dump_json(), run_id, "FAILED")
             raise failure from None
+
+
+def _put_killed_runs_away(runs: Path) -> None:
+    try:
+        for killed in clean_dead_runs(runs):
+            print(f"closed the run {killed}, which was killed", flush=True)
+    except GiftError as error:
+        print(f"warning: not all that killed runs left is put away: {printable(str(error))}", flush=True)
 
 
 def _run_pipeline(pipeline: Callable[..., object], config: str, run_id: str) -> None:

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import psutil
 import pytest
+from typer.testing import CliRunner
 
 from gift.config import RunConfig, load_profile
 from gift.errors import GiftError
 from gift.tracking import start_parent_run
 from gift.tracking.client import MlflowClient
 from gift.tracking.parent import KILLED_TAG
+from pipelines.cli.main import app
 from pipelines.local.dead_runs import clean_dead_runs
 from pipelines.local.live_run import LIVE_FILE, LiveRun, live_run
 from pipelines.local.services import Services
@@ -108,12 +110,21 @@ def test_the_next_run_puts_away_what_was_killed_with_its_watcher_and_nothing_tha
 ) -> None:
     killed, alive = start(watched=False), start(watched=False)
     killed.kill()
-    assert clean_dead_runs(tmp_path / "runs") == [killed.run_id]
+    cleaned = CliRunner().invoke(app, ["runs", "clean", "--runs", str(tmp_path / "runs")])
+    assert f"closed      {killed.run_id}, which was killed" in cleaned.output
     assert killed.is_put_away()
     assert MlflowClient().get_run(killed.mlflow_run).status == "KILLED"
     assert not alive.is_put_away()
     assert MlflowClient().get_run(alive.mlflow_run).status == "RUNNING"
     assert clean_dead_runs(tmp_path / "runs") == []
+
+
+def test_a_file_that_names_another_folder_removes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "runs" / "run").mkdir(parents=True)
+    (tmp_path / "runs" / "run" / LIVE_FILE).write_text(f'{{"run_id": "run", "temporary": "{tmp_path / "precious"}"}}')
+    assert clean_dead_runs(tmp_path / "runs") == []
+    assert (tmp_path / "precious").is_dir()
 
 
 def test_a_run_that_ends_leaves_no_file_and_its_folder_is_nobody_elses_meanwhile(tmp_path: Path) -> None:
