@@ -167,9 +167,14 @@ def load_checkpoint(engine: deepspeed.DeepSpeedEngine, directory: Path, step: in
     """Continue from what `save_checkpoint` wrote: weights, optimizer, learning rate. All ranks.
 
     The engine must be new, and be spread over ranks as the one that wrote the checkpoint. No code in the files is run.
+
+    Raises:
+        GiftError: there is no such checkpoint.
     """
     engine.checkpoint_engine.load = _load_data_only  # DeepSpeed's own unpickles whatever it finds
-    engine.load_checkpoint(str(directory), tag=f"step-{step}")
+    loaded, _ = engine.load_checkpoint(str(directory), tag=f"step-{step}")
+    if loaded is None:  # DeepSpeed warns, and goes on
+        raise GiftError(f"DeepSpeed finds no checkpoint of step {step} in {directory}")
 
 
 def _load_data_only(path: str, **_: object) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Sums over all ranks, for metrics and for losses whose denominator is global."""
+"""What all ranks find out together: sums, for metrics and for losses whose denominator is global, and agreements."""
 
 import torch
 import torch.distributed as dist
@@ -9,3 +9,22 @@ def sum_over_ranks(values: dict[str, float], device: torch.device) -> dict[str, 
     totals = torch.tensor(list(values.values()), dtype=torch.float64, device=device)
     dist.all_reduce(totals)
     return dict(zip(values, totals.tolist(), strict=True))
+
+
+def said_by_first_rank(number: int) -> int:
+    """The number of rank 0, on every rank."""
+    said = torch.tensor(number, device=_device())
+    dist.broadcast(said, src=0)
+    return int(said)
+
+
+def first_rank_where(flag: bool) -> int | None:
+    """The lowest rank whose `flag` is set, on every rank; None where none is."""
+    ranks = dist.get_world_size()
+    first = torch.tensor(dist.get_rank() if flag else ranks, device=_device())
+    dist.all_reduce(first, op=dist.ReduceOp.MIN)
+    return int(first) if first < ranks else None
+
+
+def _device() -> str:
+    return "cuda" if dist.get_backend() == "nccl" else "cpu"

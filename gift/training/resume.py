@@ -1,13 +1,14 @@
 """Goes on where a training job was killed: every `checkpoint_every` steps it leaves all that the rest depends on.
 
     save:   ranks ── DeepSpeed ──> the node's folder ── thread of its first rank ──> <uri>/step-<n>/node-<k>
-    start:  the highest step that is complete on all nodes ──> each node's folder ── DeepSpeed ──> ranks
+    start:  the highest step that is whole on all nodes ──> each node's folder ── DeepSpeed ──> ranks
 
 Training waits for the local disk, and up to two minutes for the upload of the checkpoint before where that still goes
 on; then it leaves this checkpoint out. So a slow store costs time and checkpoints, but never the training. Each node
 stores the files of its own ranks, as a directory whose manifest comes last; when those of all nodes are complete, the
 checkpoint before is removed. So there is always one that is whole, whoever dies at whatever moment, for the price of
-two in the store while one is on its way.
+two in the store while one is on its way. Where the newest is damaged all the same, a start takes the one before, or
+begins anew, and says so; nothing is removed before it is known what is whole.
 
 Besides DeepSpeed's state (weights, optimizer, learning rate) a rank needs a few numbers, its `TrainingState`. There is
 no random state: each step seeds its own, from the run's seed, the step and the rank. Metrics that MLflow may not have
@@ -20,25 +21,27 @@ Left out: a last checkpoint on SIGTERM. It would take the rest of a step and the
 nodes give notice of 30 to 120 seconds.
 """
 
-import re
 import shutil
 import threading
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
 import torch.distributed as dist
 from deepspeed import DeepSpeedEngine
+from pydantic import ValidationError
 
 from gift.config import Section
 from gift.config.section import Count, NonNegativeFloat
+from gift.conversion.zero_checkpoint import check_share
 from gift.errors import GiftError
 from gift.health import HealthState
 from gift.launch.rank_job import TrainingJob
-from gift.storage import delete_directory, download_directory, list_paths, upload_directory
+from gift.patience import ServicePatience
+from gift.storage import DirectoryError, download_directory, upload_directory
+from gift.storage.steps import complete_steps, part_uri, remove_all_but
 from gift.training.engine import load_checkpoint, save_checkpoint
+from gift.training.reduce import first_rank_where, said_by_first_rank
 from gift.training.reports import Reports
 
 METRICS_FILE = "metrics.jsonl"
@@ -70,7 +73,10 @@ class Checkpoints:
         self._steps = steps
         self._every = every
         self._upload: threading.Thread | None = None
-        self.start = self._fetch(job.metric_spool)
+        self._patiently = ServicePatience.of(job.config)
+        self.start = self._newest_whole()
+        if self.start.step and dist.get_rank() == 0 and (self._folder / METRICS_FILE).exists():
+            shutil.copyfile(self._folder / METRICS_FILE, job.metric_spool)
 
     @property
     def remaining(self) -> range:
@@ -78,18 +84,20 @@ class Checkpoints:
         return range(self.start.step, self._steps)
 
     def restore(self, engine: DeepSpeedEngine) -> None:
-        """Bring a new engine to where `start` says."""
+        """Bring a new engine to where `start` says; then the other checkpoints are no longer needed."""
         if self.start.step:
             load_checkpoint(engine, self._folder, self.start.step)
             dist.barrier()
             if self._leads:
                 shutil.rmtree(self._folder)
+        if dist.get_rank() == 0:
+            self._patiently(lambda: remove_all_but(self._uri, self.start.step))
 
     def save(self, engine: DeepSpeedEngine, state: TrainingState, reports: Reports) -> None:
         """Leave a checkpoint, if one is due after `state.step` steps; after the last one there is nothing to resume."""
         if not self._every or state.step % self._every or state.step == self._steps:
             return
-        if _on_any_rank(self._still_storing()):
+        if first_rank_where(self._still_storing()) is not None:
             if dist.get_rank() == 0:
                 left_out = f"the checkpoint of step {state.step} is left out"
                 print(f"  {left_out}: the one before is still on its way to the store", flush=True)
@@ -113,29 +121,57 @@ class Checkpoints:
         self._upload.join(PATIENCE_SECONDS)
         return self._upload.is_alive()
 
-    def _fetch(self, metric_spool: Path) -> TrainingState:
-        """Download the newest checkpoint and return this rank's state in it. What is no use is removed."""
-        step = 0
-        if dist.get_rank() == 0:
-            step = newest_checkpoint(self._uri, self._nodes) or 0
-            remove_all_but(self._uri, step)
-        step = _said_by_first_rank(step)
-        if step == 0:
-            return TrainingState()
-        if self._leads:
-            download_directory(part_uri(self._uri, step, self._node), self._folder)
+    def _newest_whole(self) -> TrainingState:
+        """This rank's state in the newest checkpoint that is whole for all ranks; its files then lie in the folder."""
+        found = self._patiently(lambda: complete_steps(self._uri, self._nodes)) if dist.get_rank() == 0 else []
+        steps = iter(found)
+        while step := said_by_first_rank(next(steps, 0)):
+            state, fault = self._fetch(step)
+            refusing = first_rank_where(fault is not None)
+            if refusing is None:
+                if dist.get_rank() == 0:
+                    print(f"  goes on after step {step}, from {self._uri}", flush=True)
+                return state
+            if dist.get_rank() == refusing:
+                print(f"  the checkpoint of step {step} is left aside: {fault}", flush=True)
+            if self._leads:
+                shutil.rmtree(self._folder, ignore_errors=True)
+        if found:
+            print(f"  starts from the beginning: no checkpoint at {self._uri} is whole", flush=True)
+        return TrainingState()
+
+    def _fetch(self, step: int) -> tuple[TrainingState, DirectoryError | None]:
+        """This rank's state in the checkpoint of `step`, or why it can't go on from there."""
+        fault = None
+        try:
+            if self._leads:
+                self._patiently(lambda: download_directory(part_uri(self._uri, step, self._node), self._folder))
+        except DirectoryError as error:
+            fault = error
         dist.barrier()
-        if dist.get_rank() == 0:
-            print(f"  goes on after step {step}, from {self._uri}", flush=True)
-            if (self._folder / METRICS_FILE).exists():
-                shutil.copyfile(self._folder / METRICS_FILE, metric_spool)
-        return TrainingState.model_validate_json(self._state_file().read_text(encoding="utf-8"))
+        try:
+            return self._read(step), fault
+        except DirectoryError as error:
+            return TrainingState(), fault or error
+
+    def _read(self, step: int) -> TrainingState:
+        file = self._state_file()
+        try:
+            state = TrainingState.model_validate_json(file.read_bytes())
+            check_share(self._folder / f"step-{step}", dist.get_rank(), dist.get_world_size())
+        except (OSError, ValidationError) as error:
+            raise DirectoryError(f"its {file.name} can't be read ({type(error).__name__})") from error
+        except GiftError as error:
+            raise DirectoryError(str(error)) from error
+        if state.step != step:
+            raise DirectoryError(f"its {file.name} is of step {state.step}")
+        return state
 
     def _store(self, step: int) -> None:
         """Runs in a thread. A store that is away costs a checkpoint, but not the training."""
         try:
             upload_directory(self._folder, part_uri(self._uri, step, self._node), step=step)
-            if newest_checkpoint(self._uri, self._nodes) == step:
+            if step in complete_steps(self._uri, self._nodes):
                 remove_all_but(self._uri, step)
         except GiftError as error:
             print(f"  the checkpoint of step {step} is not stored, and training goes on: {error}", flush=True)
@@ -155,53 +191,10 @@ def open_checkpoints(job: TrainingJob, *, steps: int, every: int) -> Iterator[Ch
         every: steps between two checkpoints; 0 for none.
 
     Raises:
-        GiftError: there is a checkpoint, but it can't be read.
+        GiftError: S3 or the disk failed.
     """
     checkpoints = Checkpoints(job, steps, every)
     try:
         yield checkpoints
     finally:
         checkpoints.finish()
-
-
-def part_uri(uri: str, step: int, node: int) -> str:
-    """Where a node stores its part of the checkpoint of `step`."""
-    return f"{uri}/step-{step}/node-{node}"
-
-
-def newest_checkpoint(uri: str, nodes: int) -> int | None:
-    """The highest step below `uri` for which the parts of all `nodes` are complete; None where there is none.
-
-    Raises:
-        GiftError: S3 can't be read.
-    """
-    manifests = (re.fullmatch(r"step-(\d+)/node-\d+/manifest\.json", path) for path in list_paths(uri))
-    complete_parts = Counter(int(manifest[1]) for manifest in manifests if manifest)
-    return max((step for step, parts in complete_parts.items() if parts == nodes), default=None)
-
-
-def remove_all_but(uri: str, step: int) -> None:
-    """Remove the checkpoints of other steps, complete or not.
-
-    Raises:
-        GiftError: S3 failed.
-    """
-    for name in sorted({path.partition("/")[0] for path in list_paths(uri)} - {f"step-{step}"}):
-        delete_directory(f"{uri}/{name}")
-
-
-def _said_by_first_rank(number: int) -> int:
-    """The number of rank 0, on every rank."""
-    said = torch.tensor(number, device=_device())
-    dist.broadcast(said, src=0)
-    return int(said)
-
-
-def _on_any_rank(flag: bool) -> bool:
-    flags = torch.tensor(int(flag), device=_device())
-    dist.all_reduce(flags, op=dist.ReduceOp.MAX)
-    return bool(flags)
-
-
-def _device() -> str:
-    return "cuda" if dist.get_backend() == "nccl" else "cpu"

@@ -10,7 +10,7 @@ from tiny_jobs import Job, own_reward, write_inputs
 from gift.errors import GiftError
 from gift.storage import list_paths, upload_directory
 from gift.storage.client import connect, parse_uri
-from gift.training.resume import newest_checkpoint, part_uri, remove_all_but
+from gift.storage.steps import complete_steps, part_uri, remove_all_but
 from pipelines.local.services import Services
 
 RL = ("rl.steps=6", "rl.checkpoint_every=2", "rl.optimizer={learning_rate: 1.0e-2, warmup_steps: 2, schedule: linear}")
@@ -108,12 +108,12 @@ def _leave_half_a_checkpoint(uri: str, folder: Path) -> None:
 
 def test_a_checkpoint_counts_when_all_nodes_have_stored_their_part(bucket_prefix: str, tmp_path: Path) -> None:
     (tmp_path / "state-0.json").write_text("{}")
-    assert newest_checkpoint(bucket_prefix, 2) is None
+    assert complete_steps(bucket_prefix, 2) == []
     for step, node in ((2, 0), (2, 1), (10, 0)):
         upload_directory(tmp_path, part_uri(bucket_prefix, step, node))
-    assert newest_checkpoint(bucket_prefix, 2) == 2
+    assert complete_steps(bucket_prefix, 2) == [2]
     upload_directory(tmp_path, part_uri(bucket_prefix, 10, 1))
-    assert newest_checkpoint(bucket_prefix, 2) == 10
+    assert complete_steps(bucket_prefix, 2) == [10, 2]
     remove_all_but(bucket_prefix, 10)
     assert list_paths(bucket_prefix) == [
         f"step-10/node-{k}/{name}" for k in (0, 1) for name in ("manifest.json", "state-0.json")
