@@ -4,7 +4,7 @@
 the version that it replaces is written on the new one, so that a rollback knows where to go.
 
 Left out on purpose: copying or loading models. The registry holds the `s3://` URI, and the reader's own credentials
-open it. May import `tracking` and `errors`.
+open it. May import `tracking`, `storage` and `errors`.
 """
 
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gift.errors import GiftError
+from gift.storage import locked
 from gift.tracking.client import MlflowClient
 from gift.tracking.faults import allow_existing, explain_errors
 from gift.tracking.rest import MlflowError
@@ -19,6 +20,8 @@ from gift.tracking.rest import MlflowError
 CHAMPION: Literal["champion"] = "champion"
 CHALLENGER: Literal["challenger"] = "challenger"
 PREVIOUS_CHAMPION_TAG = "previous_champion"
+MOVE_SECONDS = 60.0
+"""More than a request to MLflow takes, with all its repetitions."""
 OWN_TAGS = "gift."
 """How the tags of a registration begin; the tags of people and of `promote` do not."""
 
@@ -93,38 +96,39 @@ def set_challenger(name: str, version: str) -> None:
         MlflowClient().set_registered_model_alias(name, CHALLENGER, version)
 
 
-def promote(name: str, version: str, instead_of: str | None) -> None:
+def promote(name: str, version: str, instead_of: str | None, lock: str) -> None:
     """Point the alias `champion` to a version, and write the version that it replaces on its tag `previous_champion`.
 
     Promoting the reigning champion again changes nothing, so that a retried task does not stumble over its own work.
-
-    MLflow has no compare-and-set. Two promotions whose last looks at the champion both come before either's move, a few
-    requests apart, are both made, and the later one stays. A look after the move tells the earlier one, unless that
-    look comes before the later move as well.
+    MLflow has no compare-and-set: one promotion at a time holds `lock` from its look at the champion to its move.
+    Whoever moves the alias by hand holds none; a look after the move tells.
 
     Args:
         instead_of: the version that must be champion now, i.e. the one that the verdict was reached against; or None.
+        lock: an object in S3, the same for all who promote versions of this model.
 
     Raises:
         ChampionChangedError: another version is champion, or none where one was expected, and the alias was not moved;
-            or somebody else has moved it right after us.
-        GiftError: MLflow is not reachable, or has no such version.
+            or somebody has moved it right after us.
+        GiftError: MLflow or S3 is not reachable, or there is no such version.
     """
-    reigning = _reigning_version(name)
-    if reigning == version:
-        return
-    if reigning != instead_of:
-        raise ChampionChangedError(
-            f"{_in_words(reigning)} of {name} is champion by now, and the verdict was reached against "
-            f"{_in_words(instead_of)}; run again, or promote version {version} by hand"
-        )
-    with explain_errors(f"promoting version {version} of {name!r}"):
-        client = MlflowClient()
-        # The tag first: an alias that moved without it could not be rolled back.
-        if reigning is not None:
-            client.set_model_version_tag(name, version, PREVIOUS_CHAMPION_TAG, reigning)
-        client.set_registered_model_alias(name, CHAMPION, version)
-    now = _reigning_version(name)
+    with locked(lock) as lease:
+        reigning = _reigning_version(name)
+        if reigning == version:
+            return
+        if reigning != instead_of:
+            raise ChampionChangedError(
+                f"{_in_words(reigning)} of {name} is champion by now, and the verdict was reached against "
+                f"{_in_words(instead_of)}; run again, or promote version {version} by hand"
+            )
+        with explain_errors(f"promoting version {version} of {name!r}"):
+            client = MlflowClient()
+            # The tag first: an alias that moved without it could not be rolled back.
+            if reigning is not None:
+                client.set_model_version_tag(name, version, PREVIOUS_CHAMPION_TAG, reigning)
+            lease.require(MOVE_SECONDS)
+            client.set_registered_model_alias(name, CHAMPION, version)
+        now = _reigning_version(name)
     if now != version:
         raise ChampionChangedError(
             f"{_in_words(now)} of {name} was made champion at the same moment as version {version}; look at both, run "

@@ -18,7 +18,7 @@ from gift.config import digest_of, flatten
 from gift.errors import GiftError
 from gift.fingerprint.library import reach_in_library
 from gift.fingerprint.packages import computing_packages, surroundings
-from gift.storage import read_manifest
+from gift.storage import Manifest, read_manifest
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,14 @@ def address(storage: str, kind: str, decisions: Mapping[str, str]) -> str:
     return f"{storage}/{kind}/{output_digest(kind, decisions)}"
 
 
-def content_digest(uri: str) -> str:
+def complete_manifest(uri: str) -> Manifest:
     """Raises: GiftError: there is no complete directory at `uri`."""
     manifest = read_manifest(uri)
     if manifest is None:
         raise GiftError(f"{uri} is not there or not complete; run the stage that makes it first")
-    return manifest.digest()
+    return manifest
+
+
+def content_digest(uri: str) -> str:
+    """Raises: GiftError: there is no complete directory at `uri`."""
+    return complete_manifest(uri).digest()

@@ -60,12 +60,9 @@ class Stage:
             parents = list(output.inputs.values())
             with scratch_folder() as folder:
                 metadata = make(folder)
-
-                def store() -> None:
-                    if read_manifest(uri) is None:  # else another run was faster, and its output may be in use already
-                        upload_directory(folder, uri, parents=parents, metadata=metadata, decided_by=decided_by)
-
-                self.patiently(store)
+                self.patiently(
+                    lambda: upload_directory(folder, uri, parents=parents, metadata=metadata, decided_by=decided_by)
+                )
 
         return self._write_once(output, write)
 
@@ -75,12 +72,9 @@ class Stage:
         def write(uri: str, decided_by: Mapping[str, str]) -> None:
             parts, metadata = make()
             parents = list(output.inputs.values())
-
-            def store() -> None:
-                if read_manifest(uri) is None:
-                    compose_directory(uri, parts, parents=parents, metadata=metadata, decided_by=decided_by)
-
-            self.patiently(store)
+            self.patiently(
+                lambda: compose_directory(uri, parts, parents=parents, metadata=metadata, decided_by=decided_by)
+            )
 
         return self._write_once(output, write)
 
@@ -111,7 +105,7 @@ class Stage:
         uri = f"{self.config.storage.uri}/runs/{self.run_id}/{name}"
         with scratch_folder() as folder:
             metadata = make(folder)
-            self.patiently(lambda: upload_directory(folder, uri, parents=parents, metadata=metadata))
+            self.patiently(lambda: upload_directory(folder, uri, replace=True, parents=parents, metadata=metadata))
         return uri
 
     def log_files(self, uri: str) -> None:

@@ -71,4 +71,4 @@ def _store(job: NodeJob, uri: str) -> None:
     if manifest is None or [file.sha256 for file in manifest.files] != [hashlib.sha256(content).hexdigest()]:
         with scratch_folder() as folder:
             (folder / JOB_FILE).write_bytes(content)
-            upload_directory(folder, uri)
+            upload_directory(folder, uri, replace=True)

@@ -107,7 +107,7 @@ def _train(job: NodeJob, place: NodePlace, roll_call: RollCall, folder: Path) ->
         if place.node == 0:  # only rank 0 logs
             send_late_metrics(training.metric_spool, job.mlflow_run_id)
     roll_call.done()
-    patiently(lambda: upload_directory(training.checkpoint, job.part(place.node)))
+    patiently(lambda: upload_directory(training.checkpoint, job.part(place.node), replace=True))
 
 
 def _fetch_job(uri: str, folder: Path) -> NodeJob:

@@ -160,7 +160,8 @@ def check_storage(uri: str) -> None:
     """See that `uri` (`s3://bucket` or `s3://bucket/prefix`) can be written, read and deleted in, with a small object.
 
     Raises:
-        GiftError: names what failed: endpoint not reachable, bucket missing, key refused, or no right to one of these.
+        GiftError: names what failed: endpoint not reachable, bucket missing, key refused, no right to one of these, or
+            a store that lets a second writer overwrite what a first one has just written.
     """
     probe = parse_uri(f"{uri}/.write-check-{uuid.uuid4().hex}")
     client = connect()
@@ -168,4 +169,15 @@ def check_storage(uri: str) -> None:
         client.head_bucket(Bucket=probe.bucket)
         client.put_object(Bucket=probe.bucket, Key=probe.prefix, Body=b"")
         client.get_object(Bucket=probe.bucket, Key=probe.prefix)["Body"].read()
-        client.delete_object(Bucket=probe.bucket, Key=probe.prefix)
+        try:
+            client.put_object(Bucket=probe.bucket, Key=probe.prefix, Body=b"", IfNoneMatch="*")
+        except ClientError as error:
+            if error_code(error) != "PreconditionFailed":
+                raise
+        else:
+            raise GiftError(
+                f"S3 at {urlsplit(client.meta.endpoint_url).netloc} overwrites objects although it is told not to "
+                "(If-None-Match), so two writers could mix their files: use a store that honours it"
+            )
+        finally:
+            client.delete_object(Bucket=probe.bucket, Key=probe.prefix)

@@ -1,19 +1,24 @@
 """A directory put together from others without their bytes leaving S3: what the nodes of a job wrote becomes one.
 
-    parts complete? → old manifest deleted → objects copied by the server → sizes compared → manifest written
+    parts complete? → objects copied by the server → sizes compared → manifest written, unless another was faster
 
 The sha256 of each file is the one that its part's manifest names, so whoever downloads the whole verifies the copies.
 Left out on purpose: parts in another bucket or store, and one path in two parts.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from s3transfer.manager import TransferManager
 
 from gift.errors import GiftError
+from gift.storage.attempts import About, write_directory
 from gift.storage.client import Location, connect, parse_uri, storage_faults
-from gift.storage.manifest import MANIFEST_NAME, Manifest, ManifestFile, read_manifest, write_manifest
+from gift.storage.manifest import MANIFEST_NAME, Manifest, ManifestFile, read_manifest
 from gift.storage.objects import delete_keys, in_parallel, keys_below
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 
 def compose_directory(
@@ -25,7 +30,9 @@ def compose_directory(
     metadata: Mapping[str, str] | None = None,
     decided_by: Mapping[str, str] | None = None,
 ) -> Manifest:
-    """Make `uri` hold exactly the files of all `parts`, which stay as they are; none of them may lie below `uri`.
+    """Make the files of all `parts`, which stay as they are, the directory `uri`, unless it is there already.
+
+    Returns: the manifest that is there then.
 
     Raises:
         GiftError: a part is not complete, two parts have a file of the same path, or S3 failed.
@@ -34,26 +41,27 @@ def compose_directory(
     sources = _sources(parts)
     client = connect()
     with storage_faults(client, location.bucket):
-        client.delete_object(Bucket=location.bucket, Key=location.key(MANIFEST_NAME))
 
-        def copy(transfers: TransferManager, item: tuple[ManifestFile, Location]) -> ManifestFile:
-            file, source = item
-            origin = {"Bucket": source.bucket, "Key": source.key(file.path)}
-            transfers.copy(origin, location.bucket, location.key(file.path)).result()
-            size = client.head_object(Bucket=location.bucket, Key=location.key(file.path))["ContentLength"]
-            if size != file.size:
-                raise GiftError(
-                    f"{uri}/{file.path} has {size} bytes, the manifest of its part says {file.size}: "
-                    "run the stage again"
-                )
-            return file
+        def send(place: Location) -> list[ManifestFile]:
+            return in_parallel(client, lambda transfers, item: _copy(client, transfers, item, place), sources)
 
-        files = in_parallel(client, copy, sources)
-        stale = keys_below(client, location) - {location.key(file.path) for file in files}
-        delete_keys(client, location.bucket, sorted(stale))
-        return write_manifest(
-            client, location, files, step=step, parents=parents, metadata=metadata, decided_by=decided_by
+        about = About(step, parents, metadata, decided_by)
+        return write_directory(client, location, send, about, replace=False)
+
+
+def _copy(
+    client: "S3Client", transfers: TransferManager, item: tuple[ManifestFile, Location], place: Location
+) -> ManifestFile:
+    file, source = item
+    key = place.key(file.path)
+    transfers.copy({"Bucket": source.bucket, "Key": source.key(file.path)}, place.bucket, key).result()
+    size = client.head_object(Bucket=place.bucket, Key=key)["ContentLength"]
+    if size != file.size:
+        raise GiftError(
+            f"s3://{place.bucket}/{key} has {size} bytes, the manifest of its part says {file.size}: "
+            "run the stage again"
         )
+    return file
 
 
 def delete_directory(uri: str) -> None:
@@ -80,5 +88,5 @@ def _sources(parts: Sequence[str]) -> list[tuple[ManifestFile, Location]]:
         for file in manifest.files:
             if file.path in sources:
                 raise GiftError(f"{part} and another part both have a file {file.path}: the parts are not of one job")
-            sources[file.path] = (file, parse_uri(part))
+            sources[file.path] = (file, parse_uri(manifest.folder(part)))
     return list(sources.values())

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Annotated
 
@@ -46,6 +45,8 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    attempt: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    """Prefix of the files, below the directory's own; see `gift.storage.attempts`."""
     files: Annotated[tuple[ManifestFile, ...], Field(min_length=1)]
     step: int | None = None
     parents: tuple[str, ...] = ()
@@ -59,6 +60,14 @@ class Manifest(BaseModel):
         if len({file.path for file in files}) < len(files):
             raise ValueError("a path appears twice")
         return files
+
+    def folder(self, uri: str) -> str:
+        """Where the files of the directory `uri` lie under their own paths, for readers that know no manifest."""
+        return f"{uri}/{self.attempt}"
+
+    def content(self) -> bytes:
+        """The text of `manifest.json`."""
+        return self.model_dump_json(indent=1).encode()
 
     def digest(self) -> str:
         """sha256 over the sorted (path, sha256) pairs: the identity of the content, wherever it lies."""
@@ -76,40 +85,23 @@ def read_manifest(uri: str) -> Manifest | None:
     location = parse_uri(uri)
     client = connect()
     with storage_faults(client, location.bucket):
-        try:
-            content = client.get_object(Bucket=location.bucket, Key=location.key(MANIFEST_NAME))["Body"].read()
-        except ClientError as error:
-            if error_code(error) == "NoSuchKey":
-                return None
-            raise
+        return stored_manifest(client, location)
+
+
+def stored_manifest(client: "S3Client", location: Location) -> Manifest | None:
+    """The same, with boto3's own exceptions."""
+    try:
+        content = client.get_object(Bucket=location.bucket, Key=location.key(MANIFEST_NAME))["Body"].read()
+    except ClientError as error:
+        if error_code(error) == "NoSuchKey":
+            return None
+        raise
     try:
         return Manifest.model_validate_json(content)
     except ValidationError as error:
         fault = error.errors()[0]
         place = ".".join(str(part) for part in fault["loc"]) or "its text"
         raise DirectoryError(
-            f"{uri}/{MANIFEST_NAME} is not valid ({place}: {fault['msg']}): write the directory again"
+            f"s3://{location.bucket}/{location.key(MANIFEST_NAME)} is not valid ({place}: {fault['msg']}): "
+            "write the directory again"
         ) from error
-
-
-def write_manifest(
-    client: "S3Client",
-    location: Location,
-    files: Iterable[ManifestFile],
-    *,
-    step: int | None,
-    parents: Iterable[str],
-    metadata: Mapping[str, str] | None,
-    decided_by: Mapping[str, str] | None,
-) -> Manifest:
-    """Declare the directory at `location` complete; every one of the `files` must lie there by now."""
-    manifest = Manifest(
-        files=tuple(files),
-        step=step,
-        parents=tuple(parents),
-        metadata=dict(metadata or {}),
-        decided_by=dict(decided_by or {}),
-    )
-    body = manifest.model_dump_json(indent=1).encode()
-    client.put_object(Bucket=location.bucket, Key=location.key(MANIFEST_NAME), Body=body)
-    return manifest

@@ -1,6 +1,6 @@
 """Uploading and downloading whole directories: files in parallel, large files in parallel parts.
 
-    upload:    old manifest deleted → files hashed and sent → what is no longer part of it deleted → manifest written
+    upload:    files hashed and sent → manifest written, if no other writer was faster (`gift.storage.attempts`)
     download:  manifest read → disk space checked → files fetched and hashed in a sibling folder → renamed into place
 
 A reader therefore finds a complete directory or none.
@@ -22,9 +22,10 @@ from s3transfer.manager import TransferManager
 from gift.errors import GiftError
 from gift.fingerprint.files import sha256_of
 from gift.inside_folder import check_inside
+from gift.storage.attempts import About, write_directory
 from gift.storage.client import DirectoryError, Location, connect, error_code, parse_uri, storage_faults
-from gift.storage.manifest import MANIFEST_NAME, Manifest, ManifestFile, read_manifest, write_manifest
-from gift.storage.objects import delete_keys, in_parallel, keys_below
+from gift.storage.manifest import MANIFEST_NAME, Manifest, ManifestFile, read_manifest
+from gift.storage.objects import in_parallel
 
 logger = logging.getLogger(__name__)
 
@@ -33,35 +34,35 @@ def upload_directory(
     source: Path,
     uri: str,
     *,
+    replace: bool = False,
     step: int | None = None,
     parents: Iterable[str] = (),
     metadata: Mapping[str, str] | None = None,
     decided_by: Mapping[str, str] | None = None,
 ) -> Manifest:
-    """Make `uri` hold exactly the files below `source`.
+    """Make the files below `source` the directory `uri`, unless it is there already, or another writer is faster.
+
+    Args:
+        replace: take the place of what is there.
+
+    Returns:
+        The manifest that is there then: ours, or the other writer's.
 
     Raises:
-        GiftError: nothing to upload, a link out of `source`, a pipe or a device, a reserved name, a directory nested in
-            `uri`, or S3 or the disk failed.
+        GiftError: nothing to upload, a link out of `source`, a pipe or a device, a reserved name, or S3 or the disk
+            failed. What was there is there still.
     """
     location = parse_uri(uri)
     started = time.monotonic()
     client = connect()
     with _disk_faults(source), storage_faults(client, location.bucket):
         paths = _files_below(source)
-        present = keys_below(client, location)
-        stale = present - {location.key(path) for path in paths} - {location.key(MANIFEST_NAME)}
-        nested = sorted(key for key in stale if key.endswith(f"/{MANIFEST_NAME}"))
-        if nested:
-            raise GiftError(
-                f"{uri} contains another directory (s3://{location.bucket}/{nested[0]}): choose another URI"
-            )
-        client.delete_object(Bucket=location.bucket, Key=location.key(MANIFEST_NAME))
-        files = in_parallel(client, lambda transfers, path: _upload_file(transfers, source, path, location), paths)
-        delete_keys(client, location.bucket, sorted(stale))
-        manifest = write_manifest(
-            client, location, files, step=step, parents=parents, metadata=metadata, decided_by=decided_by
-        )
+
+        def send(place: Location) -> list[ManifestFile]:
+            return in_parallel(client, lambda transfers, path: _upload_file(transfers, source, path, place), paths)
+
+        about = About(step, parents, metadata, decided_by)
+        manifest = write_directory(client, location, send, about, replace=replace)
     _log("uploaded", manifest, uri, started)
     return manifest
 
@@ -73,25 +74,40 @@ def download_directory(uri: str, destination: Path) -> Manifest:
         DirectoryError: not complete, or its content is not as the manifest says.
         GiftError: no room on the disk, or S3 or the disk failed. Nothing is left at `destination` in either case.
     """
-    location = parse_uri(uri)
     started = time.monotonic()
+    manifest = _complete(uri)
+    while True:
+        try:
+            _fetch(uri, manifest, destination)
+        except DirectoryError:
+            newer = _complete(uri)
+            if newer == manifest:
+                raise
+            manifest = newer  # a writer has replaced the directory while we read it
+        else:
+            _log("downloaded", manifest, uri, started)
+            return manifest
+
+
+def _complete(uri: str) -> Manifest:
     manifest = read_manifest(uri)
     if manifest is None:
         raise DirectoryError(
             f"{uri} is not complete (no {MANIFEST_NAME}): its writer did not finish, or the URI is wrong"
         )
+    return manifest
+
+
+def _fetch(uri: str, manifest: Manifest, destination: Path) -> None:
+    place = parse_uri(manifest.folder(uri))
     client = connect()
     with _disk_faults(destination):
         if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
             raise GiftError(f"{destination} exists already: remove it, or download {uri} to another folder")
         destination.parent.mkdir(parents=True, exist_ok=True)
         _require_space(destination.parent, manifest, uri)
-        with _folder_that_becomes(destination) as partial, storage_faults(client, location.bucket):
-            in_parallel(
-                client, lambda transfers, file: _download_file(transfers, location, file, partial), manifest.files
-            )
-    _log("downloaded", manifest, uri, started)
-    return manifest
+        with _folder_that_becomes(destination) as partial, storage_faults(client, place.bucket):
+            in_parallel(client, lambda transfers, file: _download_file(transfers, place, file, partial), manifest.files)
 
 
 def download_into(uri: str, folder: Path) -> None:

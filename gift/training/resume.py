@@ -170,7 +170,7 @@ class Checkpoints:
     def _store(self, step: int) -> None:
         """Runs in a thread. A store that is away costs a checkpoint, but not the training."""
         try:
-            upload_directory(self._folder, part_uri(self._uri, step, self._node), step=step)
+            upload_directory(self._folder, part_uri(self._uri, step, self._node), replace=True, step=step)
             if step in complete_steps(self._uri, self._nodes):
                 remove_all_but(self._uri, step)
         except GiftError as error:

@@ -87,7 +87,7 @@ class Candidates:
         folder = self.folder / f"{name}-{uuid.uuid4().hex}"
         save_results(folder / RESULTS_FILE, results)
         uri = f"{self.config.storage.uri}/{self.count}/{name}"
-        upload_directory(folder, uri)
+        upload_directory(folder, uri, replace=True)
         return uri
 
     def verdict(self) -> Verdict:

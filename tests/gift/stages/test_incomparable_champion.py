@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 from candidates import PROBLEMS, Candidates, made_up_result
+from stored_objects import delete_object, object_uri, write_object
 
 from gift import registry
 from gift.evaluation.results import RESULTS_FILE
 from gift.stages.champion import EVALUATION_TAG
 from gift.stages.lifecycle import start_run
 from gift.storage import delete_directory, upload_directory
-from gift.storage.client import connect
 from pipelines.machine.processes import free_ports
 
 
@@ -26,7 +26,7 @@ def _by_hand(candidates: Candidates, tags: dict[str, str]) -> str:
     """A champion that somebody registered and promoted without the gate."""
     name = candidates.config.registered_model
     version = registry.register(name, f"{candidates.config.storage.uri}/by-hand", "", tags)
-    registry.promote(name, version, instead_of=None)
+    registry.promote(name, version, instead_of=None, lock=f"{candidates.config.storage.uri}/lock")
     return version
 
 
@@ -103,17 +103,16 @@ def _replace_evaluation(candidates: Candidates, name: str, text: str, expected: 
     folder = candidates.folder / f"foreign-{uuid.uuid4().hex}"
     folder.mkdir()
     (folder / name).write_text(text)
-    upload_directory(folder, candidates.candidate_results)
+    upload_directory(folder, candidates.candidate_results, replace=True)
     return expected
 
 
 def _overwrite(uri: str, content: bytes | None, name: str = RESULTS_FILE) -> None:
     """Change one object behind the manifest's back, or delete it."""
-    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
     if content is None:
-        connect().delete_object(Bucket=bucket, Key=f"{prefix}/{name}")
+        delete_object(object_uri(uri, name))
     else:
-        connect().put_object(Bucket=bucket, Key=f"{prefix}/{name}", Body=content)
+        write_object(object_uri(uri, name), content)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from mlflow.tracking import MlflowClient
 from gift import registry
 from gift.stages.champion import EVALUATION_TAG
 from gift.stages.register import NOT_PROMOTED_TAG
+from gift.storage import read_manifest
 
 
 @pytest.fixture
@@ -24,7 +25,10 @@ def test_only_a_better_candidate_becomes_champion(candidates: Candidates) -> Non
     assert candidates.champion() == second
     champion = registry.champion(candidates.config.registered_model)
     assert champion is not None
-    assert champion.source_uri == f"{candidates.config.storage.uri}/2/model"
+    model = f"{candidates.config.storage.uri}/2/model"
+    manifest = read_manifest(model)
+    assert manifest is not None
+    assert champion.source_uri == manifest.folder(model), "plain files"
 
     candidates.submit(sft=5, candidate=12)  # beats its SFT model, but is worse than the champion
     assert candidates.champion() == second
@@ -52,7 +56,9 @@ def test_another_champion_since_the_verdict_keeps_its_alias(
     name = candidates.config.registered_model
     first = candidates.submit(sft=10, candidate=20) if with_champion else None
     other = registry.register(name, f"{candidates.config.storage.uri}/other", "", {})
-    candidates.meanwhile = lambda: registry.promote(name, other, instead_of=first)
+    candidates.meanwhile = lambda: registry.promote(
+        name, other, instead_of=first, lock=f"{candidates.config.storage.uri}/lock"
+    )
     version = candidates.submit(sft=10, candidate=40)
     assert candidates.verdict().promote
     assert candidates.champion() == other
@@ -70,6 +76,26 @@ def test_another_champion_since_the_verdict_keeps_its_alias(
     written = candidates.report(version)
     assert (written.registry.alias, written.verdict.promoted) == ("challenger", False)
     assert why in written.verdict.reasons[-1]
+
+
+def test_a_worse_candidate_that_was_judged_before_the_better_one_was_registered_stays_challenger(
+    candidates: Candidates, tmp_path: Path
+) -> None:
+    """gate(A), gate(B), register(A), register(B): both verdicts are for promotion, as there was no champion."""
+    worse = Candidates("s3://unused", tmp_path)
+    worse.config, worse.count = candidates.config, 100
+    registered: list[str] = []
+
+    def the_better_one() -> None:
+        worse.meanwhile = lambda: None
+        registered.append(candidates.register_again())
+
+    candidates.meanwhile = lambda: print(worse.submit(sft=1, candidate=20))
+    worse.meanwhile = the_better_one
+    candidates.submit(sft=1, candidate=36)
+    assert worse.verdict().promote
+    assert candidates.verdict().promote
+    assert candidates.champion() == registered[0]
 
 
 def test_a_champion_that_was_taken_away_since_the_verdict_is_not_replaced(candidates: Candidates) -> None:

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import boto3
 import pytest
+from stored_objects import delete_object, object_uri, write_object
 
 from gift.errors import GiftError
 from gift.storage import check_storage, download_directory, read_manifest, upload_directory
@@ -43,16 +44,6 @@ def small(tmp_path: Path) -> Path:
 def split(uri: str) -> tuple[str, str]:
     bucket, _, prefix = uri.removeprefix("s3://").partition("/")
     return bucket, prefix
-
-
-def put(uri: str, content: bytes) -> None:
-    bucket, key = split(uri)
-    boto3.session.Session().client("s3").put_object(Bucket=bucket, Key=key, Body=content)
-
-
-def delete(uri: str) -> None:
-    bucket, key = split(uri)
-    boto3.session.Session().client("s3").delete_object(Bucket=bucket, Key=key)
 
 
 def etag(uri: str) -> str:
@@ -90,8 +81,8 @@ def test_what_was_uploaded_comes_back_byte_for_byte(source: Path, bucket_prefix:
 def test_large_files_travel_in_parts(source: Path, bucket_prefix: str) -> None:
     upload_directory(source, f"{bucket_prefix}/checkpoint")
 
-    assert etag(f"{bucket_prefix}/checkpoint/model.safetensors").endswith('-3"')
-    assert "-" not in etag(f"{bucket_prefix}/checkpoint/config.json")
+    assert etag(object_uri(f"{bucket_prefix}/checkpoint", "model.safetensors")).endswith('-3"')
+    assert "-" not in etag(object_uri(f"{bucket_prefix}/checkpoint", "config.json"))
 
 
 def test_digest_depends_on_content_and_not_on_place_or_provenance(small: Path, bucket_prefix: str) -> None:
@@ -99,11 +90,11 @@ def test_digest_depends_on_content_and_not_on_place_or_provenance(small: Path, b
     there = upload_directory(small, f"{bucket_prefix}/there", step=2)
     (small / "a.txt").write_text("other")
 
-    assert here.digest() == there.digest() != upload_directory(small, f"{bucket_prefix}/here").digest()
+    assert here.digest() == there.digest() != upload_directory(small, f"{bucket_prefix}/elsewhere").digest()
 
 
 def test_directory_without_manifest_is_absent_and_not_downloaded(bucket_prefix: str, tmp_path: Path) -> None:
-    put(f"{bucket_prefix}/half/a.txt", b"the writer died after this file")
+    write_object(f"{bucket_prefix}/half/a.txt", b"the writer died after this file")
 
     assert read_manifest(f"{bucket_prefix}/half") is None
     with pytest.raises(GiftError, match=r"half is not complete \(no manifest.json\)"):
@@ -111,17 +102,20 @@ def test_directory_without_manifest_is_absent_and_not_downloaded(bucket_prefix: 
     assert not (tmp_path / "copy").exists()
 
 
-def test_upload_that_fails_leaves_no_manifest(small: Path, bucket_prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("there", [False, True])
+def test_upload_that_fails_leaves_what_was_there(
+    small: Path, bucket_prefix: str, there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     uri = f"{bucket_prefix}/checkpoint"
-    upload_directory(small, uri)
+    before = upload_directory(small, uri) if there else None
 
     def fail(path: Path) -> str:  # as a disk that breaks; no file is like that for root
         raise OSError(errno.EIO, "Input/output error", str(path))
 
     monkeypatch.setattr("gift.storage.transfer.sha256_of", fail)
     with pytest.raises(GiftError, match="cannot read or write"):
-        upload_directory(small, uri)
-    assert read_manifest(uri) is None
+        upload_directory(small, uri, replace=True)
+    assert read_manifest(uri) == before
 
 
 @pytest.mark.parametrize("target", ["/etc/hostname", "../outside.txt", "/dev/zero", "/nowhere"])
@@ -132,7 +126,7 @@ def test_a_link_out_of_the_folder_is_not_followed(small: Path, bucket_prefix: st
     (small / "c.txt").symlink_to(target)
 
     with pytest.raises(GiftError, match=r"c\.txt"):
-        upload_directory(small, uri)
+        upload_directory(small, uri, replace=True)
     assert read_manifest(uri) == before
 
 
@@ -160,9 +154,9 @@ def test_changed_object_is_refused_and_nothing_is_left(
 ) -> None:
     uri = f"{bucket_prefix}/checkpoint"
     upload_directory(small, uri)
-    put(f"{uri}/a.txt", content)
+    write_object(object_uri(uri, "a.txt"), content)
 
-    with pytest.raises(GiftError, match=f"{uri}/{message}"):
+    with pytest.raises(GiftError, match=object_uri(uri, message)):
         download_directory(uri, tmp_path / "copies" / "copy")
     assert list((tmp_path / "copies").iterdir()) == []
 
@@ -170,21 +164,24 @@ def test_changed_object_is_refused_and_nothing_is_left(
 def test_missing_object_is_named(small: Path, bucket_prefix: str, tmp_path: Path) -> None:
     uri = f"{bucket_prefix}/checkpoint"
     upload_directory(small, uri)
-    delete(f"{uri}/b.txt")
+    delete_object(object_uri(uri, "b.txt"))
 
-    with pytest.raises(GiftError, match=f"{uri}/b.txt is missing although the manifest lists it"):
+    with pytest.raises(GiftError, match=object_uri(uri, "b.txt is missing although the manifest lists it")):
         download_directory(uri, tmp_path / "copy")
 
 
-def test_uploading_again_drops_what_is_no_longer_there(small: Path, bucket_prefix: str, tmp_path: Path) -> None:
+def test_a_directory_that_is_there_stays_unless_it_is_to_be_replaced(
+    small: Path, bucket_prefix: str, tmp_path: Path
+) -> None:
     uri = f"{bucket_prefix}/checkpoint"
-    upload_directory(small, uri)
+    before = upload_directory(small, uri)
     (small / "a.txt").unlink()
     (small / "c.txt").write_text("third")
+    assert upload_directory(small, uri) == before == read_manifest(uri)
 
-    upload_directory(small, uri)
+    after = upload_directory(small, uri, replace=True)
 
-    assert keys_below(uri) == {"b.txt", "c.txt", "manifest.json"}
+    assert keys_below(uri) == {"manifest.json", *(f"{after.attempt}/{name}" for name in ("b.txt", "c.txt"))}
     assert contents(download_and_return(uri, tmp_path / "copy")) == {"b.txt": b"second", "c.txt": b"third"}
 
 
@@ -193,19 +190,22 @@ def download_and_return(uri: str, destination: Path) -> Path:
     return destination
 
 
-def test_neighbours_with_the_same_beginning_are_left_alone(small: Path, bucket_prefix: str) -> None:
-    upload_directory(small, f"{bucket_prefix}/step-10")
-    upload_directory(small, f"{bucket_prefix}/step-1")
+def test_neighbours_and_directories_inside_are_left_alone(small: Path, bucket_prefix: str, tmp_path: Path) -> None:
+    uris = [f"{bucket_prefix}/{name}" for name in ("step-10", "step-1", "step-1/node-0")]
+    for uri in (*uris, *uris):
+        upload_directory(small, uri, replace=True)
 
-    assert keys_below(f"{bucket_prefix}/step-10") == {"a.txt", "b.txt", "manifest.json"}
+    for index, uri in enumerate(uris):
+        download_directory(uri, tmp_path / str(index))
 
 
-def test_directory_inside_another_is_not_wiped_out(small: Path, bucket_prefix: str) -> None:
-    upload_directory(small, f"{bucket_prefix}/run/sft")
+def test_what_a_writer_that_died_has_left_is_removed_by_the_next(small: Path, bucket_prefix: str) -> None:
+    uri = f"{bucket_prefix}/checkpoint"
+    write_object(f"{uri}/{'0' * 32}/a.txt", b"half")
 
-    with pytest.raises(GiftError, match="contains another directory"):
-        upload_directory(small, f"{bucket_prefix}/run")
-    assert read_manifest(f"{bucket_prefix}/run/sft") is not None
+    ours = upload_directory(small, uri)
+
+    assert keys_below(uri) == {"manifest.json", *(f"{ours.attempt}/{name}" for name in ("a.txt", "b.txt"))}
 
 
 def test_existing_files_at_the_destination_are_not_overwritten(small: Path, bucket_prefix: str, tmp_path: Path) -> None:
@@ -257,15 +257,18 @@ def test_disk_that_fails_during_the_download_is_reported_and_nothing_is_left(
 @pytest.mark.parametrize("path", ["../outside.txt", "/tmp/outside.txt", "a/../../outside.txt", "a/./b", ""])
 def test_manifest_that_leads_outside_is_refused(bucket_prefix: str, tmp_path: Path, path: str) -> None:
     uri = f"{bucket_prefix}/evil"
-    put(f"{uri}/outside.txt", b"x")
-    put(f"{uri}/manifest.json", json.dumps({"files": [{"path": path, "size": 1, "sha256": "0" * 64}]}).encode())
+    write_object(f"{uri}/outside.txt", b"x")
+    write_object(
+        f"{uri}/manifest.json",
+        json.dumps({"attempt": "0" * 32, "files": [{"path": path, "size": 1, "sha256": "0" * 64}]}).encode(),
+    )
 
     with pytest.raises(GiftError, match=r"evil/manifest.json is not valid \(files.0.path: .*plain relative path"):
         download_directory(uri, tmp_path / "copy")
 
 
 def test_text_that_is_no_manifest_is_refused(bucket_prefix: str) -> None:
-    put(f"{bucket_prefix}/broken/manifest.json", b"{")
+    write_object(f"{bucket_prefix}/broken/manifest.json", b"{")
 
     with pytest.raises(GiftError, match=r"broken/manifest.json is not valid"):
         read_manifest(f"{bucket_prefix}/broken")

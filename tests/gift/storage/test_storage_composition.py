@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-import boto3
 import pytest
+from stored_objects import object_uri, write_object
 
 from gift.errors import GiftError
 from gift.storage import compose_directory, delete_directory, download_directory, read_manifest, upload_directory
@@ -37,11 +37,9 @@ def test_the_whole_holds_the_files_of_all_parts(tmp_path: Path, bucket_prefix: s
     assert (tmp_path / "whole" / "step-3" / "rank 0.pt").read_bytes() == b"ab" * 2**24
 
 
-def test_composing_again_replaces_what_was_there(tmp_path: Path, bucket_prefix: str, parts: list[str]) -> None:
-    upload(tmp_path / "old", f"{bucket_prefix}/whole", {"left over": b"x"})
-    compose_directory(f"{bucket_prefix}/whole", parts)
-    download_directory(f"{bucket_prefix}/whole", tmp_path / "whole")
-    assert not (tmp_path / "whole" / "left over").exists()
+def test_what_is_there_already_stays(tmp_path: Path, bucket_prefix: str, parts: list[str]) -> None:
+    there = upload_directory(tmp_path / "1", f"{bucket_prefix}/whole")
+    assert compose_directory(f"{bucket_prefix}/whole", parts) == there == read_manifest(f"{bucket_prefix}/whole")
 
 
 def test_a_missing_part_leaves_no_whole(bucket_prefix: str, parts: list[str]) -> None:
@@ -51,8 +49,7 @@ def test_a_missing_part_leaves_no_whole(bucket_prefix: str, parts: list[str]) ->
 
 
 def test_an_object_that_is_not_what_its_part_says_leaves_no_whole(bucket_prefix: str, parts: list[str]) -> None:
-    bucket, _, prefix = parts[1].removeprefix("s3://").partition("/")
-    boto3.client("s3").put_object(Bucket=bucket, Key=f"{prefix}/step-3/rank 1.pt", Body=b"cut off")
+    write_object(object_uri(parts[1], "step-3/rank 1.pt"), b"cut off")
     with pytest.raises(GiftError, match="has 7 bytes, the manifest of its part says 3"):
         compose_directory(f"{bucket_prefix}/whole", parts)
     assert read_manifest(f"{bucket_prefix}/whole") is None

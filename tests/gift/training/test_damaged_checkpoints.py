@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from stored_objects import delete_object, object_uri, read_object, write_object
 from tiny_jobs import RANKS, Job, write_inputs
 
 from gift.launch.one_node import launch_ranks
-from gift.storage import download_directory, list_paths, upload_directory
-from gift.storage.client import connect, parse_uri
+from gift.storage import download_directory, read_manifest, upload_directory
 from gift.storage.steps import complete_steps, part_uri
 from pipelines.local.services import Services
 
@@ -18,33 +18,29 @@ SFT = ("sft.steps=6", "sft.checkpoint_every=2", "sft.optimizer.warmup_steps=2", 
 
 
 def flip_a_byte(uri: str) -> None:
-    bucket, key = _object(uri, "optim_states.pt")
-    content = bytearray(connect().get_object(Bucket=bucket, Key=key)["Body"].read())
+    optimizer = object_uri(uri, _file(uri, "optim_states.pt"))
+    content = bytearray(read_object(optimizer))
     content[len(content) // 2] ^= 1
-    connect().put_object(Bucket=bucket, Key=key, Body=bytes(content))
+    write_object(optimizer, bytes(content))
 
 
 def remove_a_file(uri: str) -> None:
-    bucket, key = _object(uri, "model_states.pt")
-    connect().delete_object(Bucket=bucket, Key=key)
+    delete_object(object_uri(uri, _file(uri, "model_states.pt")))
 
 
 def truncate_the_manifest(uri: str) -> None:
-    bucket, key = _object(uri, "manifest.json")
-    content = connect().get_object(Bucket=bucket, Key=key)["Body"].read()
-    connect().put_object(Bucket=bucket, Key=key, Body=content[: len(content) // 2])
+    manifest = object_uri(uri, "manifest.json")
+    write_object(manifest, read_object(manifest)[:300])
 
 
 def overwrite_a_state(uri: str) -> None:
-    bucket, key = _object(uri, "state-0.json")
-    connect().put_object(Bucket=bucket, Key=key, Body=b'{"step": 4}')
+    write_object(object_uri(uri, "state-0.json"), b'{"step": 4}')
 
 
-def _object(uri: str, end: str) -> tuple[str, str]:
-    """Bucket and key of the first object below `uri` whose name ends so."""
-    path = next(path for path in list_paths(uri) if path.endswith(end))
-    location = parse_uri(uri)
-    return location.bucket, location.key(path)
+def _file(uri: str, end: str) -> str:
+    manifest = read_manifest(uri)
+    assert manifest is not None
+    return next(file.path for file in manifest.files if file.path.endswith(end))
 
 
 def fetched(job: Job, step: int, folder: Path, state: str | None = None) -> Path:

@@ -1,0 +1,99 @@
+"""A lock in S3, for what one process at a time must look at and change in a service that has no compare-and-set.
+
+    take       the object is written, if it is not there (If-None-Match)
+    take over  one that its holder has left behind is overwritten, if it is still the same (If-Match)
+    let go     the object is deleted
+
+A holder that died is waited for until its lease is over, by S3's own clock. Left out: renewing a lease, as what is done
+under a lock takes seconds; and an order among those who wait.
+"""
+
+import contextlib
+import os
+import random
+import socket
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from gift.errors import GiftError, ServiceAwayError
+from gift.storage.client import Location, connect, error_code, parse_uri, storage_faults
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+LEASE_SECONDS = 120.0
+PAUSE_SECONDS = 0.2
+TAKEN = ("PreconditionFailed", "ConditionalRequestConflict")
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A lock that is held."""
+
+    uri: str
+    until: float
+    """By `time.monotonic`; nobody else takes the lock before."""
+
+    def require(self, seconds: float) -> None:
+        """Raises: ServiceAwayError: the lock may be somebody else's in so many seconds."""
+        if time.monotonic() + seconds > self.until:
+            raise ServiceAwayError(f"too little is left of the {LEASE_SECONDS:.0f} seconds of the lock {self.uri}")
+
+
+@contextlib.contextmanager
+def locked(uri: str) -> Iterator[Lease]:
+    """Inside, this process alone holds the lock at `uri` (an object of S3), for `LEASE_SECONDS` at most.
+
+    Raises:
+        GiftError: S3 failed.
+    """
+    place, client = parse_uri(uri), connect()
+    with storage_faults(client, place.bucket):
+        until = _take(client, place)
+    try:
+        yield Lease(uri, until)
+    finally:
+        if time.monotonic() < until:
+            with contextlib.suppress(GiftError), storage_faults(client, place.bucket):  # it ends by itself
+                client.delete_object(Bucket=place.bucket, Key=place.prefix)
+
+
+def _take(client: "S3Client", place: Location) -> float:
+    """Wait for the lock; returns when its lease ends."""
+    # Unique, so that the ETag of one lease is never that of another.
+    note = f"{socket.gethostname()} {os.getpid()} {uuid.uuid4().hex}".encode()
+    while True:
+        until = time.monotonic() + LEASE_SECONDS
+        if _write(client, place, note):
+            return until
+        time.sleep(random.uniform(0.5, 1.5) * PAUSE_SECONDS)
+
+
+def _write(client: "S3Client", place: Location, note: bytes) -> bool:
+    """Whether the lock is ours now."""
+    try:
+        client.put_object(Bucket=place.bucket, Key=place.prefix, Body=note, IfNoneMatch="*")
+    except ClientError as error:
+        if error_code(error) not in TAKEN:
+            raise
+    else:
+        return True
+    try:
+        there = client.get_object(Bucket=place.bucket, Key=place.prefix)
+        now = parsedate_to_datetime(there["ResponseMetadata"]["HTTPHeaders"]["date"])
+        if there["Body"].read() == note:  # the answer to our first request was lost
+            return True
+        if (now - there["LastModified"]).total_seconds() <= LEASE_SECONDS:
+            return False
+        client.put_object(Bucket=place.bucket, Key=place.prefix, Body=note, IfMatch=there["ETag"])
+    except ClientError as error:
+        if error_code(error) not in (*TAKEN, "NoSuchKey"):
+            raise
+        return False
+    return True
