@@ -37,6 +37,11 @@ class ServicePatience:
             return cls(60 * config.cluster.service_wait_minutes)
         return cls(SECONDS_ON_ONE_MACHINE)
 
+    @classmethod
+    def with_finished_work(cls, config: RunConfig) -> Self:
+        """`cluster.service_wait_minutes` everywhere: what would be lost takes longer to make again."""
+        return cls(60 * config.cluster.service_wait_minutes)
+
     def __call__(self, action: Callable[[], T]) -> T:
         """What `action` returns; it is called again while a service is away, and may have been half done before.
 

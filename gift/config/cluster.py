@@ -93,7 +93,8 @@ class ClusterConfig(Section):
     retries: Count = 2
     """How often a failed stage starts again; a training goes on from its newest checkpoint."""
     service_wait_minutes: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 10
-    """How long a stage waits for MLflow and S3 that don't answer, at its start and at its end; 0 for not at all."""
+    """How long a stage waits for MLflow and S3 that don't answer, at its start and at its end; 0 for not at all. On one
+    machine it waits as long with what it has made, and else for seconds."""
     time_to_live_hours: PositiveInt | None = 168
     """When the pods of a finished run are removed; None leaves it to the platform, and KFP says an hour. Above a day,
     KFP's persistence agent must be told, too (docs/operations.md)."""

@@ -18,6 +18,7 @@ from typing import NoReturn
 
 from gift.config import RunConfig, parse_config
 from gift.errors import GiftError, printable
+from gift.execution.outbox import made_or_waiting
 from gift.execution.output import Output, address, content_digest
 from gift.full_disk import DISK_FULL, disk_is_full
 from gift.patience import ServicePatience
@@ -58,10 +59,11 @@ class Stage:
 
         def write(uri: str, decided_by: Mapping[str, str]) -> None:
             parents = list(output.inputs.values())
-            with scratch_folder() as folder:
-                metadata = make(folder)
-                self.patiently(
-                    lambda: upload_directory(folder, uri, parents=parents, metadata=metadata, decided_by=decided_by)
+            with scratch_folder() as scratch, made_or_waiting(uri, make, scratch) as made:
+                self._until_stored(
+                    lambda: upload_directory(
+                        made.files, uri, parents=parents, metadata=made.metadata, decided_by=decided_by
+                    )
                 )
 
         return self._write_once(output, write)
@@ -72,7 +74,7 @@ class Stage:
         def write(uri: str, decided_by: Mapping[str, str]) -> None:
             parts, metadata = make()
             parents = list(output.inputs.values())
-            self.patiently(
+            self._until_stored(
                 lambda: compose_directory(uri, parts, parents=parents, metadata=metadata, decided_by=decided_by)
             )
 
@@ -105,8 +107,12 @@ class Stage:
         uri = f"{self.config.storage.uri}/runs/{self.run_id}/{name}"
         with scratch_folder() as folder:
             metadata = make(folder)
-            self.patiently(lambda: upload_directory(folder, uri, replace=True, parents=parents, metadata=metadata))
+            self._until_stored(lambda: upload_directory(folder, uri, replace=True, parents=parents, metadata=metadata))
         return uri
+
+    def _until_stored(self, store: Callable[[], object]) -> None:
+        """What is finished waits for S3 as long as the profile says, on whatever machine."""
+        ServicePatience.with_finished_work(self.config)(store)
 
     def log_files(self, uri: str) -> None:
         """Copy the files of an output to this stage's MLflow run as artifacts. First the output, then the books."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gift.config import RunConfig
+from gift.errors import GiftError
 from gift.execution.output import Output, output_digest
 from gift.execution.stage import Stage, scratch_folder
 from gift.hub.mirror import with_reward_models
@@ -30,28 +31,36 @@ def train_once(stage: Stage, module: str, output: Output, metadata: dict[str, st
     config, data, model = stage.config, output.inputs["data"], output.inputs["model"]
     own = f"{config.storage.uri}/runs/{stage.run_id}"
     resumable, nodes = f"{own}/resume/{stage.name}", f"{own}/nodes/{stage.name}"
-    digest = output_digest(output.kind, output.decisions())
+    digest = output_digest(output.kind, stage.patiently(output.decisions))
     facts = {"module": module, "ranks": str(config.compute.ranks), "zero_stage": str(config.compute.zero_stage)}
     facts |= metadata or {}
 
     def make(folder: Path) -> dict[str, str]:
-        _name_what_does_not_fit(resumable, digest)
+        stage.patiently(lambda: _name_what_does_not_fit(resumable, digest))
         run_training(stage, module, data, model, folder, f"{resumable}/{digest}")
         return facts
 
     def make_on_nodes() -> tuple[list[str], dict[str, str]]:
         from gift.execution.train_on_nodes import train_on_nodes  # loads Kubernetes' models
 
-        _name_what_does_not_fit(resumable, digest)
+        stage.patiently(lambda: _name_what_does_not_fit(resumable, digest))
         return train_on_nodes(stage, module, data, model, f"{resumable}/{digest}", f"{nodes}/{digest}"), facts
 
     if config.compute.nodes == 1:
         uri = stage.make_once(output, make)
     else:
         uri = stage.compose_once(output, make_on_nodes)
-        delete_directory(nodes)
-    delete_directory(resumable)
+        _remove_leftovers(nodes)
+    _remove_leftovers(resumable)
     return uri
+
+
+def _remove_leftovers(uri: str) -> None:
+    """The work is stored by now, and does not fail because a store that went away keeps what nobody needs."""
+    try:
+        delete_directory(uri)
+    except GiftError as error:
+        print(f"  {uri} is not needed any more, and stays: {error}", flush=True)
 
 
 def compute_settings(config: RunConfig) -> dict[str, Any]:

@@ -19,7 +19,7 @@ def converted_output(config: RunConfig, checkpoint: str, model: str) -> Output:
 def convert(stage: Stage, checkpoint: str, model: str) -> str:
     """Args: `model` gives config, tokenizer and generation config. Returns: URI of the converted model."""
     config = stage.config.conversion
-    manifest = read_manifest(checkpoint)
+    manifest = stage.patiently(lambda: read_manifest(checkpoint))
     if manifest is not None and any(file.path == "config.json" for file in manifest.files):
         return stage.hand_through(checkpoint, "this is a model already, so nothing is converted")
 

@@ -19,13 +19,14 @@ def gate(stage: Stage, base_results: str, sft_results: str, candidate_results: s
 
     def make(folder: Path) -> dict[str, str]:
         base, sft, candidate = (_gated_result(stage, uri) for uri in evaluations)
-        champion = registry.champion(config.registered_model)
+        champion = stage.patiently(lambda: registry.champion(config.registered_model))
+        champions = stage.patiently(lambda: champion_result(config, champion)) if champion else None
         verdict = decide(
             config.gate,
             base=base,
             sft=sft,
             candidate=candidate,
-            champion=champion_result(config, champion) if champion else None,
+            champion=champions,
             opponent=Opponent(model=config.registered_model, version=champion.version) if champion else None,
         )
         (folder / VERDICT_FILE).write_text(verdict.model_dump_json(indent=2), encoding="utf-8")

@@ -14,7 +14,14 @@ from gift.execution.stage import exit_on_fault, run_stage
 from gift.patience import ServicePatience
 from gift.progress import print_banner
 from gift.stages.champion import warn_if_not_comparable
-from gift.tracking import StageRecord, finish_parent_run, parent_has_finished, stage_records, start_parent_run
+from gift.tracking import (
+    StageRecord,
+    finish_parent_run,
+    open_parent_run,
+    parent_has_finished,
+    stage_records,
+    start_parent_run,
+)
 from gift.webhook import RunEnd, post_run_end
 
 SUCCEEDED = ("SUCCEEDED", "COMPLETE")
@@ -36,8 +43,9 @@ def start_run(config: str, run_id: str) -> str:
                 "use Kubeflow Pipelines 2.5 or newer"
             )
         parsed = parse_config(config)
-        parent_run_id = ServicePatience.of(parsed)(lambda: start_parent_run(parsed, run_id))
-        warn_if_not_comparable(parsed)
+        patiently = ServicePatience.of(parsed)
+        parent_run_id = patiently(lambda: start_parent_run(parsed, run_id))
+        patiently(lambda: warn_if_not_comparable(parsed))
         return parent_run_id
 
 
@@ -101,7 +109,7 @@ def _record(config: RunConfig, end: RunEnd, *, may_be_closed: bool) -> RunEnd | 
     if may_be_closed and parent_has_finished(config, end.run_id):
         print("  closed by its last stage", flush=True)
         return None
-    parent_run_id = start_parent_run(config, end.run_id)
+    parent_run_id = open_parent_run(config, end.run_id)  # no files: MLflow's store may be what ended the run
     failed_stage = None if end.state == "FINISHED" else _failed_stage(stage_records(parent_run_id))
     finish_parent_run(parent_run_id, end.state, failed_stage)
     return end.model_copy(update={"failed_stage": failed_stage, "mlflow_run": parent_run_id})

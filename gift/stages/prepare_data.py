@@ -5,7 +5,7 @@ from pathlib import Path
 from gift.config import RunConfig
 from gift.data.sources import data_settings, write_data
 from gift.data.splits import SPLITS
-from gift.execution.output import Output, content_digest
+from gift.execution.output import Output, complete_manifest
 from gift.execution.stage import Stage, scratch_folder
 from gift.hub.mirror import mirrored_data
 
@@ -24,6 +24,7 @@ def prepare_data(stage: Stage) -> str:
 
     with scratch_folder() as folder, mirrored_data(config, folder):
         uri = stage.make_once(data_output(config), make)
+    made = stage.patiently(lambda: complete_manifest(uri))
     for name in SPLITS:
-        stage.tracking.log_dataset_input(name, f"{uri}/{name}.jsonl", content_digest(uri), context=name)
+        stage.tracking.log_dataset_input(name, f"{made.folder(uri)}/{name}.jsonl", made.digest(), context=name)
     return uri

@@ -32,7 +32,7 @@ def register(stage: Stage, model: str, candidate_results: str, verdict: str) -> 
     stage.patiently(lambda: registry.set_challenger(name, version))
     if decided.promote:
         stage.patiently(lambda: _promote(stage, version, decided))
-    alias = registry.standing(name, version).alias
+    alias = stage.patiently(lambda: registry.standing(name, version)).alias
     print(f"  {name} version {version} is now {alias or 'without an alias'}", flush=True)
     return version
 

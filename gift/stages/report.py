@@ -10,6 +10,7 @@ from gift.errors import GiftError
 from gift.evaluation.gate import Verdict
 from gift.evaluation.results import RESULTS_FILE, BenchmarkResult, load_results
 from gift.evaluation.statistics import INTERVAL_CONFIDENCE, PairedDifference, paired_difference
+from gift.execution.output import complete_manifest
 from gift.execution.stage import Stage
 from gift.provenance import provenance
 from gift.report.html import render_report
@@ -50,8 +51,9 @@ def report(
     uris: dict[ModelName, str] = {"base": base_results, "sft": sft_results, "candidate": candidate_results}
     results = {name: _read_results(stage, uri) for name, uri in uris.items()}
     decided = read_verdict(stage, verdict)
-    standing = registry.standing(stage.config.registered_model, version)
-    records = stage_records(stage.parent_run_id)
+    standing = stage.patiently(lambda: registry.standing(stage.config.registered_model, version))
+    records = stage.patiently(lambda: stage_records(stage.parent_run_id))
+    registered = stage.patiently(lambda: complete_manifest(model))
     built = Report(
         run_id=stage.run_id,
         profile=stage.config.description,
@@ -62,13 +64,13 @@ def report(
             model=stage.config.registered_model,
             version=version,
             alias=standing.alias,
-            source=model,
+            source=registered.folder(model),
         ),
         seconds={name: record.seconds for name, record in records.items()},
         reused=tuple(name for name, record in records.items() if record.reused),
         curves={name: record.curves for name, record in records.items() if name.startswith("train-")},
         samples=_samples(results),
-        data=_data_sets(data),
+        data=stage.patiently(lambda: _data_sets(data)),
         artifacts=_artifacts(records),
         provenance=provenance(),
         config=stage.config.model_dump(mode="json"),
@@ -153,7 +155,7 @@ def _data_sets(uri: str) -> dict[str, DataSet]:
     files = {file.path: file.sha256 for file in manifest.files}
     return {
         name: DataSet(
-            uri=f"{uri}/{name}.jsonl",
+            uri=f"{manifest.folder(uri)}/{name}.jsonl",
             digest=files[f"{name}.jsonl"],
             rows=int(manifest.metadata[f"rows.{name}"]),
         )

@@ -18,6 +18,7 @@ from botocore.exceptions import (
     ClientError,
     ConnectionError,
     HTTPClientError,
+    IncompleteReadError,
     NoCredentialsError,
     PartialCredentialsError,
 )
@@ -111,7 +112,7 @@ def storage_faults(client: "S3Client", bucket: str) -> Iterator[None]:
         ) from error
     except ClientError as error:
         raise _kind(error)(_explain(error, where, bucket)) from error
-    except (ConnectionError, HTTPClientError, RetriesExceededError) as error:
+    except (ConnectionError, HTTPClientError, IncompleteReadError, RetriesExceededError) as error:
         raise ServiceAwayError(
             f"cannot reach S3 at {where} (bucket {bucket}; {type(error).__name__}): check that it is running and that "
             "AWS_ENDPOINT_URL_S3 is right"
@@ -123,6 +124,8 @@ def storage_faults(client: "S3Client", bucket: str) -> Iterator[None]:
 def _kind(error: ClientError) -> type[GiftError]:
     if error_code(error) == "NoSuchBucket":
         return DirectoryError
+    if error_code(error) == "404" and not error.operation_name.startswith("Head"):
+        return ServiceAwayError  # S3 would say what is not there: its answer was cut off, or is somebody else's
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     return ServiceAwayError if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in SLOW_DOWN else GiftError
 

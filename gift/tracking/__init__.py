@@ -10,7 +10,13 @@ Left out on purpose: the package mlflow. It takes seconds to import, and is the 
 
 from gift.tracking.health import check_tracking, tracking_version
 from gift.tracking.metrics import MetricLog, send_late_metrics
-from gift.tracking.parent import close_killed_run, finish_parent_run, parent_has_finished, start_parent_run
+from gift.tracking.parent import (
+    close_killed_run,
+    finish_parent_run,
+    open_parent_run,
+    parent_has_finished,
+    start_parent_run,
+)
 from gift.tracking.records import StageRecord, stage_records
 from gift.tracking.stage import StageRun, stage_run
 
@@ -21,6 +27,7 @@ __all__ = [
     "check_tracking",
     "close_killed_run",
     "finish_parent_run",
+    "open_parent_run",
     "parent_has_finished",
     "send_late_metrics",
     "stage_records",

@@ -26,6 +26,20 @@ KILLED_TAG = "gift.killed"
 
 
 def start_parent_run(config: RunConfig, run_id: str) -> str:
+    """Find or create the MLflow run of the pipeline run `run_id`, with its configuration as a file; returns its id.
+
+    Raises:
+        GiftError: as `open_parent_run`; or where MLflow keeps files does not answer.
+    """
+    parent_run_id = open_parent_run(config, run_id)
+    with explain_errors(f"starting the run {run_id}"):
+        client = MlflowClient()
+        content = config.model_dump_json(indent=2).encode()
+        log_artifact(client, client.get_run(parent_run_id), "config.json", content)
+    return parent_run_id
+
+
+def open_parent_run(config: RunConfig, run_id: str) -> str:
     """Find or create the MLflow run of the pipeline run `run_id`, log the configuration to it, and return its id.
 
     A run that already carries `run_id` is reopened; else the one that the platform named in MLFLOW_RUN_ID is used;
@@ -51,7 +65,6 @@ def start_parent_run(config: RunConfig, run_id: str) -> str:
             COMMIT_TAG: git_sha(),
         }
         client.set_tags(run.run_id, tags)
-        log_artifact(client, run, "config.json", config.model_dump_json(indent=2).encode())
         client.update_run(run.run_id, status="RUNNING")
     return run.run_id
 

@@ -34,6 +34,7 @@ from pipelines.cli.session import (
     console,
     echo_lines,
     escape,
+    known_run,
     local_disks,
     new_run_id,
     one_line_errors,
@@ -60,7 +61,7 @@ app.add_typer(schedule_app, name="schedule")
 app.add_typer(runs_app, name="runs")
 
 
-LOCAL_OPTIONS = ("state_dir", "s3_port", "mlflow_port")
+LOCAL_OPTIONS = ("state_dir", "s3_port", "mlflow_port", "run_id")
 CLUSTER_OPTIONS = ("image", "kfp_host", "kfp_namespace", "kfp_experiment")
 
 
@@ -86,6 +87,7 @@ def run(
     kfp_host: KfpHost = None,
     kfp_namespace: KfpNamespace = None,
     kfp_experiment: KfpExperiment = EXPERIMENT,
+    run_id: Annotated[str | None, typer.Option(help="Go on with the run of this id, which ended early.")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check the inputs and estimate the memory; run nothing.")
     ] = False,
@@ -102,7 +104,7 @@ def run(
         # kfp takes seconds to import; a mistake in the profile is answered before that.
         from pipelines.local import runner as local
 
-        run_id = new_run_id(profile)
+        run_id = known_run(run_id, runs) if run_id else new_run_id(profile)
         stage_runner, disks = local.SUBPROCESSES, local_disks(state_dir)
         if runner is Runner.docker:
             from pipelines.local.docker_runner import containers

@@ -39,6 +39,13 @@ def new_run_id(profile: str) -> str:
     return f"{time.strftime('%Y%m%d-%H%M%S')}-{Path(profile).stem}-{secrets.token_hex(2)}"
 
 
+def known_run(run_id: str, runs: Path) -> str:
+    """Raises: GiftError: there is no such run to go on with."""
+    if not runs.is_dir() or run_id not in {path.name for path in runs.iterdir() if (path / "config.json").is_file()}:
+        raise GiftError(f"there is no run {run_id} in {runs}; name one of its folders, or leave out --run-id")
+    return run_id
+
+
 def local_disks(state_dir: Path, scratch: Path | None = None) -> dict[str, Path | None]:
     """Where a run on this machine keeps what its stages work on, and its store, unless the environment names servers.
 

@@ -22,10 +22,11 @@ from kfp import local
 
 from gift.config import FolderModel, JsonLinesData, ModelReward, RunConfig, data_folder
 from gift.errors import GiftError
+from gift.execution.outbox import OUTBOX_VARIABLE
 from pipelines.images.describe import Image, built_image
 from pipelines.local.container_traces import LABEL, image_name, stop_containers
 from pipelines.local.docker_environment import check_surroundings, container_environment, weights_folder
-from pipelines.local.runner import StageRunner, Stages
+from pipelines.local.runner import OUTBOX, StageRunner, Stages
 from pipelines.machine.docker_engine import docker_engine
 from pipelines.post_training import post_training_pipeline
 
@@ -57,9 +58,13 @@ def containers(config: RunConfig, run_id: str) -> StageRunner:
         pipeline_root = folder / "kfp"
         pipeline_root.mkdir(exist_ok=True)
         work = Path(tempfile.mkdtemp(dir=folder, prefix=".work-"))
-        for writable in (pipeline_root, work):
+        outbox = (folder.parent / OUTBOX).resolve()
+        outbox.mkdir(exist_ok=True)
+        for writable in (pipeline_root, work, outbox):
             _give_to_image_user(writable)
         settings = container_settings(config, run_id, image, network, work)
+        settings["mounts"].append(docker.types.Mount(str(outbox), str(outbox), type="bind"))
+        settings["environment"][OUTBOX_VARIABLE] = str(outbox)
         with _named(image, name), _faults(run_id, settings["mem_limit"]) as faults:
             try:
                 yield Stages(local.DockerRunner(**settings), faults=faults)

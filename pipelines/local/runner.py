@@ -21,6 +21,7 @@ from kfp.dsl.base_component import BaseComponent
 
 from gift.config import RunConfig
 from gift.errors import GiftError, printable
+from gift.execution.outbox import OUTBOX_VARIABLE
 from gift.preflight.inputs import check_run
 from gift.report.schema import Report, load_report
 from gift.stages.lifecycle import finish_run
@@ -35,6 +36,9 @@ from pipelines.local.servers import HOST
 from pipelines.local.watcher import watched_over
 from pipelines.machine import processes
 from pipelines.post_training import post_training
+
+OUTBOX = ".outbox"
+"""Beside the runs' own folders: what is finished, and not stored yet."""
 
 
 @dataclass(frozen=True)
@@ -71,15 +75,21 @@ class StageRunner:
 
 
 @contextlib.contextmanager
-def _in_subprocesses(_folder: Path) -> Iterator[Stages]:
-    former = os.environ.get("TMPDIR")
+def _in_subprocesses(folder: Path) -> Iterator[Stages]:
+    names = ("TMPDIR", OUTBOX_VARIABLE)
+    former = {name: os.environ[name] for name in names if name in os.environ}
+    outbox = folder.parent.absolute() / OUTBOX
     with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, ignore_cleanup_errors=True) as temporary:
         os.environ["TMPDIR"] = temporary  # of the stages: kfp's leave a folder behind each
+        os.environ[OUTBOX_VARIABLE] = str(outbox)
         try:
             yield Stages(local.SubprocessRunner(use_venv=False), Path(temporary))
         finally:
-            os.environ.pop("TMPDIR")
-            os.environ.update({} if former is None else {"TMPDIR": former})
+            with contextlib.suppress(OSError):  # not there, or something waits in it
+                outbox.rmdir()
+            for name in names:
+                os.environ.pop(name)
+            os.environ.update(former)
 
 
 def _stop_subprocesses() -> None:
@@ -107,13 +117,13 @@ def check_services(config: RunConfig) -> None:
 
 
 def run_locally(config: RunConfig, run_id: str, runs: Path, runner: StageRunner = SUBPROCESSES) -> LocalRun:
-    """Run every stage where `runner` says, and fetch the report.
+    """Run every stage where `runner` says, and fetch the report. A run that is there already goes on.
 
     Raises:
         GiftError: a stage failed; it is named, with its last lines and the log's place.
     """
     folder = runs / run_id
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     run_stages(runner.pipeline, config, run_id, folder, runner)
     download_into(f"{config.storage.uri}/runs/{run_id}/report", folder)
     _point_latest(runs, run_id)

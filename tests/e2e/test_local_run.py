@@ -118,9 +118,10 @@ def test_mlflow_has_the_run_its_stages_and_their_inputs(first: subprocess.Comple
 def test_the_registered_version_is_the_checkpoint_in_s3(first: subprocess.CompletedProcess[str], runs: Path) -> None:
     report = load_report(runs / "latest" / "report.json")
     version = MlflowClient().get_model_version("gift-e2e", report.registry.version)
-    assert version.source == report.registry.source == report.artifacts["convert-candidate"].uri
-    manifest = read_manifest(version.source)
+    made = report.artifacts["convert-candidate"].uri
+    manifest = read_manifest(made)
     assert manifest is not None
+    assert version.source == report.registry.source == manifest.folder(made)
     assert {"config.json", "model.safetensors", "tokenizer.json", "generation_config.json"} <= {
         file.path for file in manifest.files
     }

@@ -86,6 +86,7 @@ def test_a_fault_of_the_disk_is_one_line(capsys: pytest.CaptureFixture[str]) -> 
         (("--profile", "nope"), "profile 'nope' does not exist"),
         (("--profile", "local", "--set", "rollout.group_size=1"), "rollout.group_size: input should be greater"),
         (("--profile", "local", "--set", "data.colour=red"), "data.arithmetic.colour is not a known key"),
+        (("--profile", "local", "--run-id", "never"), "there is no run never in runs"),
     ],
 )
 def test_a_mistake_is_one_line_and_starts_nothing(

@@ -1,0 +1,98 @@
+"""What a stage has made waits on this machine's disk until the store has it, also for a later start.
+
+    make ──> <outbox>/<digest of the address>/files/, then metadata.json ── stored ──> removed
+
+`GIFT_OUTBOX` names a folder that outlives the stage; runs on one machine set it. Without it there is the scratch
+folder, which goes when the stage ends: what is made then waits for the store as long as the profile says, no longer.
+Left out: what several nodes make. Each stores its own part.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from gift.errors import GiftError
+
+OUTBOX_VARIABLE = "GIFT_OUTBOX"
+METADATA_FILE = "metadata.json"
+"""Written last."""
+
+
+@dataclass(frozen=True)
+class FinishedOutput:
+    """What one call of a stage's `make` left."""
+
+    files: Path
+    metadata: dict[str, str]
+
+
+@contextmanager
+def made_or_waiting(uri: str, make: Callable[[Path], dict[str, str]], scratch: Path) -> Iterator[FinishedOutput]:
+    """The output for `uri`, as an earlier start left it or as `make` makes it now; removed when the body is through.
+
+    Raises:
+        GiftError: that of the body, which also says where the output waits; and whatever `make` raises.
+    """
+    with _claimed_folder(uri) as lasting:
+        folder = lasting or scratch
+        if (folder / METADATA_FILE).exists():
+            print(f"  made by an earlier start, and in {folder} since, for the store", flush=True)
+        else:
+            _fill(folder, make)
+        metadata = json.loads((folder / METADATA_FILE).read_text(encoding="utf-8"))
+        try:
+            yield FinishedOutput(folder / "files", metadata)
+        except GiftError as error:
+            if lasting is None:
+                raise
+            raise type(error)(
+                f"{error}; what this stage has made waits in {lasting}: start the run again, with --run-id, and it is "
+                "stored instead of made anew"
+            ) from error
+        shutil.rmtree(folder)
+
+
+def _fill(folder: Path, make: Callable[[Path], dict[str, str]]) -> None:
+    files = folder / "files"
+    shutil.rmtree(files, ignore_errors=True)  # of a start that was killed
+    files.mkdir(parents=True)
+    try:
+        metadata = make(files)
+    except BaseException:
+        shutil.rmtree(folder)
+        raise
+    unfinished = folder / f"{METADATA_FILE}.new"
+    unfinished.write_text(json.dumps(metadata), encoding="utf-8")
+    unfinished.replace(folder / METADATA_FILE)
+
+
+@contextmanager
+def _claimed_folder(uri: str) -> Iterator[Path | None]:
+    """The output's folder in the outbox, for this process alone; None without an outbox, or while another has it."""
+    outbox = os.environ.get(OUTBOX_VARIABLE)
+    if not outbox:
+        yield None
+        return
+    folder = Path(outbox, hashlib.sha256(uri.encode()).hexdigest()[:16])
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        claim = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel takes it back from a process that was killed
+        except BlockingIOError:
+            os.close(claim)
+            yield None
+            return
+        if folder.exists() and os.path.samestat(os.fstat(claim), folder.stat()):
+            break
+        os.close(claim)  # removed by another process before it was ours
+    try:
+        yield folder
+    finally:
+        os.close(claim)
