@@ -1,4 +1,4 @@
-"""The training engine: with `gift.training.shards` the only module that knows DeepSpeed.
+"""The training engine: with `shards` and `checkpoint` the only module that knows DeepSpeed.
 
 The same calls run on CPU over gloo and on GPUs over NCCL.
 
@@ -18,16 +18,12 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import deepspeed
 import torch
 import torch.distributed as dist
 from deepspeed.accelerator import get_accelerator
-from deepspeed.runtime.fp16.loss_scaler import LossScaler
-from deepspeed.runtime.zero.config import ZeroStageEnum
-from deepspeed.utils.tensor_fragment import fragment_address
 from torch import nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
@@ -141,47 +137,6 @@ def gathered_parameters(engine: deepspeed.DeepSpeedEngine) -> Iterator[None]:
             yield
     else:
         yield
-
-
-def save_checkpoint(
-    engine: deepspeed.DeepSpeedEngine, directory: Path, step: int, *, with_shared: bool = False
-) -> None:
-    """Write `<directory>/step-<step>/` and name it in `<directory>/latest`. All ranks.
-
-    Each rank writes what it alone holds; what all ranks hold is written by the first one, and by this one too
-    `with_shared`: where nodes have folders of their own, one rank of each does that.
-    """
-    own_share = engine.save_non_zero_checkpoint
-    engine.save_non_zero_checkpoint = own_share or with_shared
-    ZeroStageEnum.__reduce_ex__ = _reduce_to_value
-    engine.save_checkpoint(str(directory), tag=f"step-{step}")
-    engine.save_non_zero_checkpoint = own_share
-
-
-def _reduce_to_value(member: ZeroStageEnum, _protocol: int) -> tuple[type, tuple[int]]:
-    """Pickles an enum as later Pythons do; 3.11.0 to 3.11.3 write a call of `getattr`, which no safe reader allows."""
-    return type(member), (member.value,)
-
-
-def load_checkpoint(engine: deepspeed.DeepSpeedEngine, directory: Path, step: int) -> None:
-    """Continue from what `save_checkpoint` wrote: weights, optimizer, learning rate. All ranks.
-
-    The engine must be new, and be spread over ranks as the one that wrote the checkpoint. No code in the files is run.
-
-    Raises:
-        GiftError: there is no such checkpoint.
-    """
-    engine.checkpoint_engine.load = _load_data_only  # DeepSpeed's own unpickles whatever it finds
-    loaded, _ = engine.load_checkpoint(str(directory), tag=f"step-{step}")
-    if loaded is None:  # DeepSpeed warns, and goes on
-        raise GiftError(f"DeepSpeed finds no checkpoint of step {step} in {directory}")
-
-
-def _load_data_only(path: str, **_: object) -> dict[str, Any]:
-    """Besides tensors and plain values three of DeepSpeed's own classes are let in, which only hold numbers."""
-    with torch.serialization.safe_globals([LossScaler, ZeroStageEnum, fragment_address]):
-        content: dict[str, Any] = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
-    return content
 
 
 def guard_updates(engine: deepspeed.DeepSpeedEngine, refuses: Callable[[float], bool]) -> None:

@@ -15,7 +15,7 @@ no random state: each step seeds its own, from the run's seed, the step and the 
 yet travel with the checkpoint; those of steps that are done twice are logged twice.
 
 What is read back comes from the run's own prefix, is verified against the manifest, and still no code in it is run
-(`gift.training.engine.load_checkpoint`).
+(`gift.training.checkpoint`).
 
 Left out: a last checkpoint on SIGTERM. It would take the rest of a step and the transfer of the whole state, where spot
 nodes give notice of 30 to 120 seconds.
@@ -33,14 +33,13 @@ from pydantic import ValidationError
 
 from gift.config import Section
 from gift.config.section import Count, NonNegativeFloat
-from gift.conversion.zero_checkpoint import check_share
 from gift.errors import GiftError
 from gift.health import HealthState
 from gift.launch.rank_job import TrainingJob
 from gift.patience import ServicePatience
 from gift.storage import DirectoryError, download_directory, upload_directory
 from gift.storage.steps import complete_steps, part_uri, remove_all_but
-from gift.training.engine import load_checkpoint, save_checkpoint
+from gift.training.checkpoint import check_share, load_checkpoint, save_checkpoint
 from gift.training.reduce import first_rank_where, said_by_first_rank
 from gift.training.reports import Reports
 
@@ -158,7 +157,7 @@ class Checkpoints:
         file = self._state_file()
         try:
             state = TrainingState.model_validate_json(file.read_bytes())
-            check_share(self._folder / f"step-{step}", dist.get_rank(), dist.get_world_size())
+            check_share(self._folder, step, dist.get_rank(), dist.get_world_size())
         except (OSError, ValidationError) as error:
             raise DirectoryError(f"its {file.name} can't be read ({type(error).__name__})") from error
         except GiftError as error:

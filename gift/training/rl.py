@@ -30,15 +30,9 @@ from gift.models.ends import load_tokenizer_and_ends
 from gift.models.loading import load_model, torch_dtype
 from gift.rewards import open_scorer
 from gift.rollout.choose import open_engine
+from gift.training.checkpoint import save_checkpoint
 from gift.training.diagnostics import batch_sums, step_metrics
-from gift.training.engine import (
-    build_engine,
-    gradient_norm,
-    guard_updates,
-    initialize_ranks,
-    largest_weight,
-    save_checkpoint,
-)
+from gift.training.engine import build_engine, gradient_norm, guard_updates, initialize_ranks, largest_weight
 from gift.training.engine_check import check_engine
 from gift.training.groups import GroupBatch
 from gift.training.heldout import Heldout, due, heldout_metrics

@@ -22,14 +22,8 @@ from gift.data.tokens import Demonstration, pad_right, tokenize_demonstrations
 from gift.health import Health
 from gift.launch.rank_job import TrainingJob, read_job
 from gift.models.ends import load_tokenizer_and_ends
-from gift.training.engine import (
-    build_engine,
-    end_update,
-    guard_updates,
-    initialize_ranks,
-    largest_weight,
-    save_checkpoint,
-)
+from gift.training.checkpoint import save_checkpoint
+from gift.training.engine import build_engine, end_update, guard_updates, initialize_ranks, largest_weight
 from gift.training.order import batch_indices, derived_seed
 from gift.training.policy import token_log_probabilities, trainable_model
 from gift.training.reduce import sum_over_ranks

@@ -1,7 +1,7 @@
 """The weights of a training engine's model, of which every rank holds only a part under ZeRO-3: one whole after the
 other, or all of them part by part. No rank ever holds the whole model for it.
 
-With `gift.training.engine` the only module that knows DeepSpeed. Under ZeRO-1 and 2 every weight is whole anyway.
+With `engine` and `checkpoint` the only module that knows DeepSpeed. Under ZeRO-1 and 2 every weight is whole anyway.
 """
 
 from collections.abc import Iterator

@@ -134,7 +134,5 @@ def test_an_existing_folder_is_not_overwritten(trained, tmp_path):
 def test_a_checkpoint_that_carries_code_is_refused(trained, tmp_path):
     checkpoint = shutil.copytree(trained / "stage 1 tied", tmp_path / "checkpoint")
     torch.save({"optimizer_state_dict": shutil.rmtree}, checkpoint / "step-3/zero_pp_rank_0_mp_rank_00_optim_states.pt")
-    with pytest.raises(GiftError, match=r"optim_states.pt is no file of a checkpoint, or damaged") as refused:
+    with pytest.raises(pickle.UnpicklingError, match="shutil"):
         convert_checkpoint(checkpoint, trained / "tied", tmp_path / "out", precision="fp32", max_shard_bytes=ONE_SHARD)
-    assert isinstance(refused.value.__cause__, pickle.UnpicklingError)
-    assert "shutil" in str(refused.value.__cause__)

@@ -10,13 +10,12 @@ from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM
 
 from gift.config import ComputeConfig, OptimizerConfig
+from gift.training.checkpoint import load_checkpoint, save_checkpoint
 from gift.training.engine import (
     build_engine,
     gathered_parameters,
     gradient_norm,
     initialize_ranks,
-    load_checkpoint,
-    save_checkpoint,
 )
 
 
