@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from faulty_proxy import faulty_proxy
 from mlflow import MlflowClient
 from tiny_settings import TINY_MODEL
 
@@ -165,6 +166,36 @@ def test_a_failing_stage_is_named_with_its_words_and_nothing_is_left_running(
     assert parent.info.status == "FAILED"
     assert parent.data.tags["gift.failed_stage"] == "train-policy"
     assert _processes_of(folder) == []
+
+
+def test_a_run_whose_store_went_away_goes_on_under_its_id(
+    first: subprocess.CompletedProcess[str], services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What comes before the training is there from the first run, and the training itself is done once."""
+    runs = tmp_path / "runs"
+    with faulty_proxy(services.s3_port) as store:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{store.port}")
+        store.fault_of = lambda method, path: "away" if method != "GET" and "/checkpoints/" in path else None
+        failed = _gift_run(runs, "cluster.service_wait_minutes=0.05")
+        assert failed.returncode == 1
+        assert "stage train-policy failed" in failed.stderr
+        assert f"cannot reach S3 at 127.0.0.1:{store.port}" in failed.stderr
+        assert f"waits in {runs}/.outbox/" in failed.stderr
+        (run_id,) = {path.parent.name for path in runs.glob("*/config.json")}
+        experiment = MlflowClient().get_experiment_by_name("gift-e2e")
+        (parent,) = MlflowClient().search_runs([experiment.experiment_id], f"tags.`gift.run_id` = '{run_id}'")
+        assert parent.info.status == "FAILED"
+
+        store.fault_of = lambda _method, _path: None
+        command = [*_command(runs, "cluster.service_wait_minutes=0.05"), "--run-id", run_id]
+        finished = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    log = (runs / run_id / "run.log").read_text()
+    assert "made by an earlier start" in log
+    assert log.count("gift 1/2") == 0, "no step of the training"
+    assert load_report(runs / "latest" / "report.json").run_id == run_id
+    assert {path.name for path in runs.iterdir()} == {run_id, "latest"}
+    assert MlflowClient().get_run(parent.info.run_id).info.status == "FINISHED"
 
 
 def test_sigterm_ends_the_run_and_all_its_ranks(services: Services, tmp_path: Path) -> None:

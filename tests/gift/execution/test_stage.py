@@ -1,7 +1,9 @@
 """What stages share: an output is made once for the same inputs, and a fault is one line and a failed MLflow run."""
 
 import logging
+import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from gift.errors import GiftError
 from gift.execution.output import Output, content_digest
 from gift.execution.stage import Stage, run_stage
 from gift.progress import TALKATIVE
-from gift.storage import read_manifest
+from gift.storage import list_paths, read_manifest
 from gift.storage.client import connect
 from gift.tracking import start_parent_run
 from gift.tracking.records import stage_records
@@ -90,6 +92,29 @@ def test_an_output_that_a_twin_finished_first_is_left_as_it_is(config: RunConfig
     manifest = read_manifest(_run(raced, config, parent, first="yes"))
     assert manifest is not None
     assert manifest.metadata == {"by": "the twin"}
+
+
+def test_two_identical_runs_at_once_end_with_one_output(config: RunConfig, parent: str) -> None:
+    at_work = threading.Barrier(2)
+
+    def make_at_once(stage: Stage) -> str:
+        def make(folder: Path) -> dict[str, str]:
+            at_work.wait(60)  # each has seen that the output is not there
+            for name in range(8):
+                (folder / f"{name}.txt").write_text(f"{stage.name} {name}")
+            return {"by": stage.name}
+
+        uri = stage.make_once(_output({"text": "at once"}), make)
+        with stage.fetched(uri) as (folder,):
+            writers = {path.read_text().split()[0] for path in folder.iterdir()}
+        assert len(writers) == 1
+        return uri
+
+    with ThreadPoolExecutor(2) as pool:
+        runs = [pool.submit(_run, make_at_once, config, parent, label=label) for label in ("one", "two")]
+    uri, other = (run.result() for run in runs)
+    assert uri == other
+    assert len({path.partition("/")[0] for path in list_paths(uri)} - {"manifest.json"}) == 1, "one attempt is left"
 
 
 def test_an_input_that_is_not_complete_is_refused(config: RunConfig, parent: str, capsys) -> None:
