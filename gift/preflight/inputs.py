@@ -24,13 +24,19 @@ FREE_BYTES = 2 * 2**30
 
 
 def check_run(
-    config: RunConfig, folders: Sequence[Path], *, scratch: Path | None = None, store: Path | None = None
+    config: RunConfig,
+    folders: Sequence[Path],
+    *,
+    scratch: Path | None = None,
+    outbox: Path | None = None,
+    store: Path | None = None,
 ) -> None:
     """Raise the first fault found in a run on this machine.
 
     Args:
         folders: where it will write.
         scratch: below which stages keep what they work on, if they run here.
+        outbox: below which what they make waits for the store; None for `scratch`.
         store: where the local S3 server keeps its data, if that is used.
 
     Raises:
@@ -45,7 +51,7 @@ def check_run(
     check_server_address(config, os.environ)
     for folder in folders:
         check_folder(folder)
-    check_disks(dict.fromkeys(folders, 0.0) | disk_needs(config, scratch, store))
+    check_disks(dict.fromkeys(folders, 0.0) | disk_needs(config, scratch, store, outbox))
 
 
 def check_inputs(config: RunConfig) -> None:
@@ -74,14 +80,21 @@ def check_reward(config: RewardConfig) -> None:
                 raise GiftError(f"reward {config.name}: {error}") from error
 
 
-def disk_needs(config: RunConfig, scratch: Path | None, store: Path | None) -> dict[Path, float]:
+def disk_needs(
+    config: RunConfig, scratch: Path | None, store: Path | None, outbox: Path | None = None
+) -> dict[Path, float]:
     """Bytes that a run fills in these folders, as far as the architectures of its models are known."""
     shapes = known_shapes(config)
     if shapes is None:
         return {}
-    largest = max(sum(parts.values()) for parts in estimate_disk(config, *shapes).values())
+    stages = estimate_disk(config, *shapes)
+    made = {
+        stage: parts.get("checkpoint", 0.0) if stage.startswith("train-") else 0.0 for stage, parts in stages.items()
+    }
+    largest = max(sum(parts.values()) - (made.get(stage, 0.0) if outbox else 0.0) for stage, parts in stages.items())
     needs = defaultdict[Path, float](float)
-    for folder, needed in ((scratch, largest), (store, store_bytes(config, shapes[0]))):
+    stored = store_bytes(config, shapes[0])
+    for folder, needed in ((scratch, largest), (outbox, max(made.values())), (store, stored)):
         if folder is not None:
             needs[folder] += needed
     return dict(needs)

@@ -71,7 +71,7 @@ def normalization(
         from pipelines.local import runner as local
 
         run_id = f"check-normalization-{config.digest()[:12]}"
-        folder, disks = runs / run_id, local_disks(state_dir)
+        folder, disks = runs / run_id, local_disks(state_dir, runs)
         check_run(config, (runs, state_dir), **disks)
         with local.stages_end_with_us(), session_services(state_dir, s3_port, mlflow_port) as mlflow_page:
             local.check_services(config)

@@ -129,7 +129,7 @@ def _run(define: Callable[[RunConfig], Experiment], settings: _Settings) -> None
         # kfp takes seconds to import; a mistake in the profile is answered before that.
         from pipelines.local import runner as local
 
-        disks = local_disks(settings.state_dir)
+        disks = local_disks(settings.state_dir, settings.runs)
         local.check_experiment(planned, (settings.runs, settings.state_dir), **disks)
         services = session_services(settings.state_dir, settings.s3_port, settings.mlflow_port)
         with local.stages_end_with_us(), services as mlflow_page:

@@ -105,11 +105,11 @@ def run(
         from pipelines.local import runner as local
 
         run_id = known_run(run_id, runs) if run_id else new_run_id(profile)
-        stage_runner, disks = local.SUBPROCESSES, local_disks(state_dir)
+        stage_runner, disks = local.SUBPROCESSES, local_disks(state_dir, runs)
         if runner is Runner.docker:
             from pipelines.local.docker_runner import containers
 
-            stage_runner, disks = containers(config, run_id), local_disks(state_dir, scratch=runs)
+            stage_runner, disks = containers(config, run_id), local_disks(state_dir, runs, scratch=runs)
         check_run(config, (runs, state_dir), **disks)
         with (
             local.stages_end_with_us(stage_runner),

@@ -46,13 +46,14 @@ def known_run(run_id: str, runs: Path) -> str:
     return run_id
 
 
-def local_disks(state_dir: Path, scratch: Path | None = None) -> dict[str, Path | None]:
-    """Where a run on this machine keeps what its stages work on, and its store, unless the environment names servers.
+def local_disks(state_dir: Path, runs: Path, scratch: Path | None = None) -> dict[str, Path | None]:
+    """Where a run on this machine keeps what its stages work on, what they have made until it is stored, and its store,
+    unless the environment names servers.
 
     Asked before `session_services`, which names the local ones.
     """
     store = None if os.environ.get("MLFLOW_TRACKING_URI") else state_dir
-    return {"scratch": scratch or Path(tempfile.gettempdir()), "store": store}
+    return {"scratch": scratch or Path(tempfile.gettempdir()), "outbox": runs, "store": store}
 
 
 @contextmanager

@@ -101,11 +101,9 @@ def _stop_subprocesses() -> None:
 SUBPROCESSES = StageRunner(post_training, HOST, _in_subprocesses, _stop_subprocesses)
 
 
-def check_experiment(
-    planned: PlannedExperiment, folders: Sequence[Path], *, scratch: Path | None = None, store: Path | None = None
-) -> None:
+def check_experiment(planned: PlannedExperiment, folders: Sequence[Path], **disks: Path | None) -> None:
     """`check_run` for each of its trainings; raises `GiftError` for the first fault."""
-    check_run(planned.base, folders, scratch=scratch, store=store)
+    check_run(planned.base, folders, **disks)
     for config in planned.trials.values():
         check_run(config, ())
 

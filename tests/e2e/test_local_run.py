@@ -185,6 +185,7 @@ def test_a_run_whose_store_went_away_goes_on_under_its_id(
         experiment = MlflowClient().get_experiment_by_name("gift-e2e")
         (parent,) = MlflowClient().search_runs([experiment.experiment_id], f"tags.`gift.run_id` = '{run_id}'")
         assert parent.info.status == "FAILED"
+        assert "gift 2/2" in (runs / run_id / "run.log").read_text()
 
         store.fault_of = lambda _method, _path: None
         command = [*_command(runs, "cluster.service_wait_minutes=0.05"), "--run-id", run_id]
@@ -192,7 +193,7 @@ def test_a_run_whose_store_went_away_goes_on_under_its_id(
     assert finished.returncode == 0, finished.stdout + finished.stderr
     log = (runs / run_id / "run.log").read_text()
     assert "made by an earlier start" in log
-    assert log.count("gift 1/2") == 0, "no step of the training"
+    assert "gift 2/2" not in log
     assert load_report(runs / "latest" / "report.json").run_id == run_id
     assert {path.name for path in runs.iterdir()} == {run_id, "latest"}
     assert MlflowClient().get_run(parent.info.run_id).info.status == "FINISHED"

@@ -154,6 +154,9 @@ def test_a_local_run_needs_its_largest_stage_and_its_store() -> None:
     both = disk_needs(config, Path("/one"), Path("/one"))
     assert both == {Path("/one"): sum(needs.values())}
     assert disk_needs(config, None, None) == {}
+    outbox = disk_needs(config, Path("/scratch"), None, Path("/runs"))
+    assert outbox[Path("/runs")] == parts_of(config)["train-policy"]["checkpoint"]
+    assert outbox[Path("/scratch")] < needs[Path("/scratch")] <= sum(outbox.values())
 
 
 def test_folders_on_one_disk_share_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
