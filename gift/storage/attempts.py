@@ -18,15 +18,13 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from gift.storage.client import DirectoryError, Location, error_code
+from gift.storage.client import DirectoryError, Location, is_taken
 from gift.storage.manifest import MANIFEST_NAME, Manifest, ManifestFile, stored_manifest
 from gift.storage.objects import delete_keys, keys_below
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-TAKEN = ("PreconditionFailed", "ConditionalRequestConflict")
-"""S3's words for: somebody else was first, or is writing at this moment."""
 ATTEMPT = re.compile(r"([0-9a-f]{32})/")
 
 
@@ -76,7 +74,7 @@ def _be_first(client: "S3Client", location: Location, ours: Manifest) -> Manifes
             )
             counts = ours
         except ClientError as error:
-            if error_code(error) not in TAKEN:
+            if not is_taken(error):
                 raise
             counts = stored_manifest(client, location)  # may be ours, if the answer to a first request was lost
     we_are_first = counts.attempt == ours.attempt

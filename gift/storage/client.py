@@ -134,6 +134,11 @@ def error_code(error: ClientError) -> str:
     return error.response.get("Error", {}).get("Code", "unknown")
 
 
+def is_taken(error: ClientError) -> bool:
+    """Whether S3 refuses a conditional write because somebody else was first, or is writing at this moment."""
+    return error_code(error) in ("PreconditionFailed", "ConditionalRequestConflict")
+
+
 def _explain(error: ClientError, where: str, bucket: str) -> str:
     code, operation = error_code(error), error.operation_name
     if code == "NoSuchBucket" or (code == "404" and operation == "HeadBucket"):
@@ -175,7 +180,7 @@ def check_storage(uri: str) -> None:
         try:
             client.put_object(Bucket=probe.bucket, Key=probe.prefix, Body=b"", IfNoneMatch="*")
         except ClientError as error:
-            if error_code(error) != "PreconditionFailed":
+            if not is_taken(error):
                 raise
         else:
             raise GiftError(

@@ -22,14 +22,13 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from gift.errors import GiftError, ServiceAwayError
-from gift.storage.client import Location, connect, error_code, parse_uri, storage_faults
+from gift.storage.client import Location, connect, error_code, is_taken, parse_uri, storage_faults
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 LEASE_SECONDS = 120.0
 PAUSE_SECONDS = 0.2
-TAKEN = ("PreconditionFailed", "ConditionalRequestConflict")
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ def _write(client: "S3Client", place: Location, note: bytes) -> bool:
     try:
         client.put_object(Bucket=place.bucket, Key=place.prefix, Body=note, IfNoneMatch="*")
     except ClientError as error:
-        if error_code(error) not in TAKEN:
+        if not is_taken(error):
             raise
     else:
         return True
@@ -93,7 +92,7 @@ def _write(client: "S3Client", place: Location, note: bytes) -> bool:
             return False
         client.put_object(Bucket=place.bucket, Key=place.prefix, Body=note, IfMatch=there["ETag"])
     except ClientError as error:
-        if error_code(error) not in (*TAKEN, "NoSuchKey"):
+        if not is_taken(error) and error_code(error) != "NoSuchKey":
             raise
         return False
     return True

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from faulty_proxy import FirstRequests, faulty_proxy
 from safetensors.torch import load_file
 from stored_objects import delete_object, object_uri
 from tiny_jobs import Job, own_reward, write_inputs
@@ -91,6 +92,30 @@ def test_a_slow_store_costs_checkpoints_but_not_the_training(
     assert "the checkpoint of step 2 is left out: the one before is still on its way" in output
     assert "the checkpoint of step 1 " not in output
     assert job.weights(tmp_path / "slow"), "trained to the end"
+
+
+def test_a_store_that_is_away_when_a_training_goes_on_is_waited_for(
+    services: Services,
+    inputs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2] / "support" / "ranks"))
+    job = Job(inputs, "sft.steps=4", "sft.checkpoint_every=2")
+    job.attempt("keep_checkpoints", tmp_path / "whole")
+    with faulty_proxy(services.s3_port) as store:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{store.port}")
+        store.fault_of = FirstRequests("away", 4)
+        capfd.readouterr()
+        job.attempt("gift.training.sft", tmp_path / "resumed")
+        assert len(store.faults) == 4
+    printed = capfd.readouterr().out
+    assert "waiting, for" in printed
+    assert "goes on after step 2" in printed
+    expected = job.weights(tmp_path / "whole")
+    found = job.weights(tmp_path / "resumed")
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
 def _without_clock(history: dict[str, list[tuple[int, float]]]) -> dict[str, list[tuple[int, float]]]:
