@@ -46,9 +46,9 @@ def train_on_nodes(stage: Stage, module: str, data: str, model: str, resume_uri:
         mlflow_run_id=stage.tracking.run_id,
     )
     parts = [job.part(node) for node in range(stage.config.compute.nodes)]
-    if all(read_manifest(part) for part in parts):
+    if stage.patiently(lambda: all(read_manifest(part) for part in parts)):
         return parts  # an earlier attempt got so far, and its job is gone
-    _store(job, f"{own_uri}/job")
+    stage.patiently(lambda: _store(job, f"{own_uri}/job"))
     name = f"gift-{digest_of(own_uri)[:12]}"
     manifest = train_job(name, stage.run_id, image, f"{own_uri}/job", stage.config, stage.name)
     run_train_job(TrainJobApi.connect(), manifest)

@@ -9,6 +9,7 @@ manifest's metadata names where a copy came from.
 Left out: images and wheels. `gift mirror list` names them; registries and package indexes have tools of their own.
 """
 
+import functools
 import gzip
 import json
 import os
@@ -21,6 +22,7 @@ from gift.config import FolderModel, HubModel, ModelReward, RewardConfig, RunCon
 from gift.data.public import PublicData, public_rows
 from gift.data.sources import public_data
 from gift.hub.download import download_model
+from gift.patience import ServicePatience
 from gift.storage import download_directory, read_manifest, upload_directory
 
 
@@ -69,11 +71,11 @@ def fetch_model(config: RunConfig, model: HubModel, destination: Path) -> None:
     Raises:
         GiftError: neither the mirror nor the hub has it.
     """
-    uri = model_uri(config, model)
-    if read_manifest(uri) is None:
+    uri, patiently = model_uri(config, model), ServicePatience.of(config)
+    if patiently(lambda: read_manifest(uri)) is None:
         download_model(model, destination)
     else:
-        download_directory(uri, destination)
+        patiently(lambda: download_directory(uri, destination))
 
 
 def with_reward_models(config: RunConfig, folder: Path) -> RunConfig:
@@ -99,12 +101,12 @@ def mirrored_data(config: RunConfig, folder: Path) -> Iterator[None]:
 
     A data folder that the configuration or the environment names comes first.
     """
-    uris = [data_uri(config, data) for data in public_data(config)]
-    if data_folder(config.data) or not uris or any(read_manifest(uri) is None for uri in uris):
+    uris, patiently = [data_uri(config, data) for data in public_data(config)], ServicePatience.of(config)
+    if data_folder(config.data) or not uris or not patiently(lambda: all(read_manifest(uri) for uri in uris)):
         yield
         return
     for index, uri in enumerate(uris):
-        download_directory(uri, folder / str(index))
+        patiently(functools.partial(download_directory, uri, folder / str(index)))
         for path in (folder / str(index)).iterdir():
             path.rename(folder / path.name)
     os.environ["GIFT_DATA_DIR"] = str(folder)

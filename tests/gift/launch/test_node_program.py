@@ -18,7 +18,7 @@ from tiny_jobs import Job, own_reward
 from tiny_nodes import ROOT, Inputs, composed_weights, start_nodes, submit_job, upload_inputs
 
 from gift.storage import read_manifest
-from gift.training.resume import newest_checkpoint
+from gift.storage.steps import complete_steps
 from pipelines.local.services import Services
 
 LONG = ("sft.steps=120", "sft.checkpoint_every=20")
@@ -61,7 +61,7 @@ def test_two_nodes_train_the_same_model_as_one(inputs: Inputs, tmp_path: Path, m
 def test_a_node_that_dies_ends_the_job_and_the_next_attempt_goes_on(inputs: Inputs, tmp_path: Path) -> None:
     uri, job = submit_job(inputs, tmp_path / "job", "gift.training.sft", "compute.nodes=2", *LONG)
     first, second = start_nodes(uri, nodes=2)
-    wait_until(lambda: newest_checkpoint(job.resume, nodes=2) is not None)
+    wait_until(lambda: complete_steps(job.resume, nodes=2))
     second.kill()  # the kernel kills its agent and its ranks with it
     _, error = first.communicate(timeout=NOTICED_SECONDS)
     assert first.returncode == 1
@@ -85,7 +85,7 @@ def test_both_nodes_tell_of_the_rank_that_was_killed(inputs: Inputs, tmp_path: P
     """As the kernel does when a node is out of memory; the other node's own rank only sees a connection close."""
     uri, job = submit_job(inputs, tmp_path / "job", "gift.training.sft", "compute.nodes=2", *LONG)
     nodes = start_nodes(uri, nodes=2)
-    wait_until(lambda: newest_checkpoint(job.resume, nodes=2) is not None)
+    wait_until(lambda: complete_steps(job.resume, nodes=2))
     children = psutil.Process(nodes[1].pid).children(recursive=True)
     next(child for child in children if child.ppid() != nodes[1].pid).kill()  # a rank, and not its parent
     ended = [(node.communicate(timeout=NOTICED_SECONDS)[1], node.returncode) for node in nodes]
