@@ -40,7 +40,7 @@ def _reduce_to_value(member: ZeroStageEnum, _protocol: int) -> tuple[type, tuple
 def load_checkpoint(engine: deepspeed.DeepSpeedEngine, directory: Path, step: int) -> None:
     """Continue from what `save_checkpoint` wrote: weights, optimizer, learning rate. All ranks.
 
-    The engine must be new, and be spread over ranks as the one that wrote the checkpoint. No code in the files is run.
+    The engine must be spread over ranks as the one that wrote the checkpoint. No code in the files is run.
 
     Raises:
         GiftError: there is no such checkpoint.

@@ -14,6 +14,9 @@ Besides DeepSpeed's state (weights, optimizer, learning rate) a rank needs a few
 no random state: each step seeds its own, from the run's seed, the step and the rank. Metrics that MLflow may not have
 yet travel with the checkpoint; those of steps that are done twice are logged twice.
 
+A training that is sick goes back to the newest checkpoint, too, if the profile says so (`rewind`): then only weights
+and optimizer do, and the steps in between are lost.
+
 What is read back comes from the run's own prefix, is verified against the manifest, and still no code in it is run
 (`gift.training.checkpoint`).
 
@@ -40,6 +43,7 @@ from gift.patience import ServicePatience
 from gift.storage import DirectoryError, download_directory, upload_directory
 from gift.storage.steps import complete_steps, part_uri, remove_all_but
 from gift.training.checkpoint import check_share, load_checkpoint, save_checkpoint
+from gift.training.engine import skip_update
 from gift.training.reduce import first_rank_where, said_by_first_rank
 from gift.training.reports import Reports
 
@@ -73,7 +77,7 @@ class Checkpoints:
         self._every = every
         self._upload: threading.Thread | None = None
         self._patiently = ServicePatience.of(job.config)
-        self.start = self._newest_whole()
+        self.start = self._newest_whole("goes on after")
         if self.start.step and dist.get_rank() == 0 and (self._folder / METRICS_FILE).exists():
             shutil.copyfile(self._folder / METRICS_FILE, job.metric_spool)
 
@@ -91,6 +95,18 @@ class Checkpoints:
                 shutil.rmtree(self._folder)
         if dist.get_rank() == 0:
             self._patiently(lambda: remove_all_but(self._uri, self.start.step))
+
+    def rewind(self, engine: DeepSpeedEngine) -> None:
+        """Bring weights and optimizer back to the newest checkpoint, if there is one. Steps and schedule go on."""
+        self.finish()
+        step, updates = self._newest_whole("goes back to").step, engine.lr_scheduler.last_epoch
+        if step:
+            load_checkpoint(engine, self._folder, step)
+            while engine.lr_scheduler.last_epoch < updates:
+                skip_update(engine)
+            dist.barrier()
+            if self._leads:
+                shutil.rmtree(self._folder)
 
     def save(self, engine: DeepSpeedEngine, state: TrainingState, reports: Reports) -> None:
         """Leave a checkpoint, if one is due after `state.step` steps; after the last one there is nothing to resume."""
@@ -120,7 +136,7 @@ class Checkpoints:
         self._upload.join(PATIENCE_SECONDS)
         return self._upload.is_alive()
 
-    def _newest_whole(self) -> TrainingState:
+    def _newest_whole(self, doing: str) -> TrainingState:
         """This rank's state in the newest checkpoint that is whole for all ranks; its files then lie in the folder."""
         found = self._patiently(lambda: complete_steps(self._uri, self._nodes)) if dist.get_rank() == 0 else []
         steps = iter(found)
@@ -129,7 +145,7 @@ class Checkpoints:
             refusing = first_rank_where(fault is not None)
             if refusing is None:
                 if dist.get_rank() == 0:
-                    print(f"  goes on after step {step}, from {self._uri}", flush=True)
+                    print(f"  {doing} step {step}, from {self._uri}", flush=True)
                 return state
             if dist.get_rank() == refusing:
                 print(f"  the checkpoint of step {step} is left aside: {fault}", flush=True)

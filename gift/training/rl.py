@@ -98,7 +98,10 @@ def train(job: TrainingJob) -> None:
                 device=device,
             )
             reports.report(step, metrics | looked)
-            reports.follow(step, learner.health.judge(largest_weight(learner.engine), metrics), batch.record)
+            judgement = learner.health.judge(largest_weight(learner.engine), metrics)
+            reports.follow(step, judgement, batch.record)
+            if judgement.left_out and config.health.sick_update == "rewind":
+                checkpoints.rewind(learner.engine)
             state = TrainingState(
                 step=step + 1,
                 num_tokens=metrics["num_tokens"],

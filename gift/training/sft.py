@@ -67,7 +67,10 @@ def train(job: TrainingJob) -> None:
             metrics = _train_step(engine, batch, config, tokenizer.pad_token_id, device)
             reports.report(step, metrics)
             health.note_update(metrics["grad_norm"])
-            reports.follow(step, health.judge(largest_weight(engine)), partial(_record, batch))
+            judgement = health.judge(largest_weight(engine))
+            reports.follow(step, judgement, partial(_record, batch))
+            if judgement.left_out and config.health.sick_update == "rewind":
+                checkpoints.rewind(engine)
             checkpoints.save(engine, TrainingState(step=step + 1, health=health.state), reports)
         health.check_end()
         save_checkpoint(engine, job.checkpoint, step=config.sft.steps)  # before anything is closed, which may fail

@@ -97,6 +97,13 @@ def test_nothing_moves_but_the_learning_rate(trained: Path, case: str) -> None:
     assert [step["learning_rate"] for step in (first, nothing, last)] == pytest.approx([0.01, 0.0075, 0.005])
 
 
+@pytest.mark.parametrize("case", EMPTY)
+def test_an_engine_that_has_trained_goes_back_to_a_checkpoint_to_the_last_bit(trained: Path, case: str) -> None:
+    before, rewound = trained / case / "before", trained / case / "rewound"
+    assert _same(_optimizer(before), _optimizer(rewound))
+    assert _same(_weights(before), _weights(rewound))
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_training_goes_on_as_if_the_batch_had_not_been(trained: Path, case: str) -> None:
     folder = trained / case

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_jobs import Job, own_reward, write_inputs
+import torch
+from tiny_jobs import RANKS, Job, own_reward, write_inputs
 
 from gift.errors import GiftError
 from gift.storage import download_directory, list_paths
@@ -50,6 +51,26 @@ def test_a_policy_that_diverges_is_no_result_and_its_batch_is_kept(
     group = of_rank_0["groups"][0]
     assert group.keys() == {"problem", "prompt_ids", "response_ids", "rewards"}
     assert len(group["rewards"]) == len(group["response_ids"]) == job.config.rollout.group_size
+
+
+@pytest.mark.slow
+def test_weights_and_optimizer_go_back_to_the_newest_checkpoint_and_nothing_else_does(
+    services: Services, inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Left out as step 6, with the checkpoint of step 4: the same as a training that left out steps 5 and 6."""
+    monkeypatch.setenv("PYTHONPATH", f"{inputs}:{RANKS}")
+    weights = []
+    for action, sick in (("rewind", "5"), ("skip", "4,5")):
+        monkeypatch.setenv("GIFT_TEST_SICK_STEPS", sick)
+        settings = ("rl.steps=8", "rl.checkpoint_every=4", f"health.sick_update={action}")
+        job = Job(inputs, own_reward("digits"), *settings)
+        job.attempt("sick_steps", tmp_path / action)
+        weights.append(job.weights(tmp_path / action))
+    printed = capfd.readouterr().out
+    assert "step 6: an update is left out, as the gradient is not finite\n" in printed
+    assert printed.count("goes back to step 4, from s3://") == 1
+    rewound, skipped = weights
+    assert all(torch.equal(rewound[name], tensor) for name, tensor in skipped.items())
 
 
 @pytest.mark.slow

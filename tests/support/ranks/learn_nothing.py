@@ -1,7 +1,8 @@
 """Run by the ranks: a batch to learn from, one that must change nothing, and one to learn from again.
 
-Each case leaves the checkpoints before/, after/ and end/ around them, resumed/ (from after/ to the end), without/ (the
-same without the batch in the middle, but with its move of the learning rate), and rank 0's measurements.
+Each case leaves the checkpoints before/, after/ and end/ around them, rewound/ (before/, loaded at the end), resumed/
+(from after/ to the end), without/ (the same without the batch in the middle, but with its move of the learning rate),
+and rank 0's measurements.
 """
 
 import json
@@ -40,6 +41,8 @@ def run_case(case: dict, template: Path, output: Path) -> None:
     save_checkpoint(learner.engine, output / "after", step=2)
     measured.append(learn(learner, third))
     save_checkpoint(learner.engine, output / "end", step=3)
+    load_checkpoint(learner.engine, output / "before", step=1)
+    save_checkpoint(learner.engine, output / "rewound", step=1)
     learner.engine.destroy()
 
     resumed = new_learner(case, template)
