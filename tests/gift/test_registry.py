@@ -7,7 +7,8 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from gift import registry
-from gift.errors import GiftError
+from gift.errors import GiftError, ServiceAwayError
+from gift.storage import lock
 from gift.tracking import client
 from pipelines.machine.processes import free_ports
 
@@ -166,6 +167,16 @@ def test_of_many_verdicts_against_one_champion_one_is_carried_out(model_name: st
     assert champion is not None
     assert [champion.version] == promoted
     assert champion.tags == {registry.PREVIOUS_CHAMPION_TAG: versions[0]}
+
+
+def test_whoever_was_too_slow_since_the_look_does_not_move_the_alias(
+    model_name: str, run_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = registry.register(model_name, "s3://gift/runs/1/model", run_id, {})
+    monkeypatch.setattr(lock, "LEASE_SECONDS", registry.MOVE_SECONDS / 2)
+    with pytest.raises(ServiceAwayError, match=f"too little is left of the 30 seconds of the lock {LOCK}"):
+        registry.promote(model_name, version, instead_of=None, lock=LOCK)
+    assert registry.champion(model_name) is None
 
 
 def test_registering_again_replaces_our_tags_and_leaves_the_others(model_name: str, run_id: str) -> None:

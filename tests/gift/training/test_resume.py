@@ -94,7 +94,7 @@ def test_a_slow_store_costs_checkpoints_but_not_the_training(
     assert job.weights(tmp_path / "slow"), "trained to the end"
 
 
-def test_a_store_that_is_away_when_a_training_goes_on_is_waited_for(
+def test_a_store_that_is_away_costs_a_checkpoint_and_is_waited_for_when_a_training_goes_on(
     services: Services,
     inputs: Path,
     tmp_path: Path,
@@ -102,12 +102,15 @@ def test_a_store_that_is_away_when_a_training_goes_on_is_waited_for(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2] / "support" / "ranks"))
-    job = Job(inputs, "sft.steps=4", "sft.checkpoint_every=2")
-    job.attempt("keep_checkpoints", tmp_path / "whole")
+    job = Job(inputs, "sft.steps=6", "sft.checkpoint_every=2")
     with faulty_proxy(services.s3_port) as store:
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{store.port}")
+        store.fault_of = lambda method, path: "away" if method == "PUT" and "/step-4/" in path else None
+        job.attempt("keep_checkpoints", tmp_path / "whole")
+        printed = capfd.readouterr().out
+        assert "the checkpoint of step 4 is not stored, and training goes on: cannot reach S3" in printed
+        store.faults.clear()
         store.fault_of = FirstRequests("away", 4)
-        capfd.readouterr()
         job.attempt("gift.training.sft", tmp_path / "resumed")
         assert len(store.faults) == 4
     printed = capfd.readouterr().out
