@@ -22,6 +22,8 @@ from gift.errors import GiftError
 OUTBOX_VARIABLE = "GIFT_OUTBOX"
 METADATA_FILE = "metadata.json"
 """Written last."""
+CLAIM_FILE = "claim"
+"""Locked by the process that fills the folder, or stores it."""
 
 
 @dataclass(frozen=True)
@@ -82,17 +84,17 @@ def _claimed_folder(uri: str) -> Iterator[Path | None]:
     folder = Path(outbox, hashlib.sha256(uri.encode()).hexdigest()[:16])
     while True:
         folder.mkdir(parents=True, exist_ok=True)
-        claim = os.open(folder, os.O_RDONLY)
-        try:
-            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel takes it back from a process that was killed
-        except BlockingIOError:
-            os.close(claim)
-            yield None
-            return
-        if folder.exists() and os.path.samestat(os.fstat(claim), folder.stat()):
-            break
-        os.close(claim)  # removed by another process before it was ours
-    try:
-        yield folder
-    finally:
-        os.close(claim)
+        with (folder / CLAIM_FILE).open("w") as claim:
+            try:
+                fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel takes it back from who was killed
+            except OSError:  # another process has it, or this is a file system without locks
+                yield None
+                return
+            if _is_still(folder / CLAIM_FILE, claim.fileno()):
+                yield folder
+                return
+
+
+def _is_still(path: Path, descriptor: int) -> bool:
+    """Whether the open file lies at `path`; another process may have removed it before we had the lock."""
+    return path.exists() and os.path.samestat(os.fstat(descriptor), path.stat())

@@ -135,6 +135,17 @@ def test_what_the_store_does_not_take_is_stored_by_the_next_start(
     assert list(outbox.iterdir()) == []
 
 
+def test_a_start_that_finds_another_at_work_makes_its_own(run: dict[str, str], outbox: Path) -> None:
+    """Neither waits, and the output is that of the first one that is through."""
+    others: list[str] = []
+
+    def start_another() -> None:
+        others.append(run_stage(stage_that(nothing), **run, label="other"))
+
+    assert [run_stage(stage_that(start_another), **run)] == others
+    assert list(outbox.iterdir()) == []
+
+
 def test_what_was_half_made_is_made_again(run: dict[str, str], outbox: Path) -> None:
     def die() -> None:
         (folder,) = outbox.iterdir()
