@@ -57,7 +57,7 @@ def made_or_waiting(uri: str, make: Callable[[Path], dict[str, str]], scratch: P
                 f"{error}; what this stage has made waits in {lasting}: start the run again, with --run-id, and it is "
                 "stored instead of made anew"
             ) from error
-        shutil.rmtree(folder)
+        _remove(folder)
 
 
 def _fill(folder: Path, make: Callable[[Path], dict[str, str]]) -> None:
@@ -67,11 +67,18 @@ def _fill(folder: Path, make: Callable[[Path], dict[str, str]]) -> None:
     try:
         metadata = make(files)
     except BaseException:
-        shutil.rmtree(folder)
+        _remove(folder)
         raise
     unfinished = folder / f"{METADATA_FILE}.new"
     unfinished.write_text(json.dumps(metadata), encoding="utf-8")
     unfinished.replace(folder / METADATA_FILE)
+
+
+def _remove(folder: Path) -> None:
+    """At once for other processes, which may be about to claim it."""
+    gone = folder.with_name(f".{folder.name}-{os.getpid()}")
+    folder.rename(gone)
+    shutil.rmtree(gone)
 
 
 @contextmanager
@@ -84,7 +91,11 @@ def _claimed_folder(uri: str) -> Iterator[Path | None]:
     folder = Path(outbox, hashlib.sha256(uri.encode()).hexdigest()[:16])
     while True:
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / CLAIM_FILE).open("w") as claim:
+        try:
+            file = (folder / CLAIM_FILE).open("w")
+        except FileNotFoundError:  # removed by another process just now
+            continue
+        with file as claim:
             try:
                 fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel takes it back from who was killed
             except OSError:  # another process has it, or this is a file system without locks
