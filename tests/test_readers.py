@@ -117,6 +117,7 @@ POD = {
 }
 PLATFORM = {"platforms": {"kubernetes": {"deploymentSpec": {"executors": {"exec-a": POD}}}}}
 MANIFEST = {
+    "attempt": "0" * 32,
     "files": [{"path": "a/b", "size": 1, "sha256": "0" * 64}],
     **{"step": 1, "parents": [], "metadata": {"a": "b"}, "decided_by": {}},
 }
