@@ -19,6 +19,8 @@ DOWNLOADING_STAGES = ("prepare-data", "prepare-model", *TRAINING_STAGES)
 """Base model and data; training stages fetch reward models."""
 CLOSING_STAGES = ("report", "finish-run")
 """What tells the webhook: the last stage of a run that succeeds, and the exit handler of one that fails."""
+OWN_PREFIX = "GIFT_"
+"""Before the name of a variable that the platform may set in a pod, too."""
 VLLM_SERVER = "GIFT_VLLM_SERVER"
 VLLM_WEIGHTS = "GIFT_VLLM_WEIGHTS"
 """A folder that the ranks and a vLLM server see under the same path; needed when they don't share a machine."""
@@ -38,11 +40,17 @@ class Service:
     optional: tuple[str, ...] = ()
     stages: tuple[str, ...] | None = None
     """Who talks to it; None for all."""
+    pod_prefix: str = ""
+    """Before the variables' names in a pod. Kubernetes refuses one that two sources give the same name."""
 
     @property
     def variables(self) -> tuple[str, ...]:
-        """Of the environment."""
+        """Of this machine's environment, and the keys of the Secret."""
         return self.required + self.optional
+
+    def in_pod(self, variable: str) -> str:
+        """What the stage of a cluster knows a variable by."""
+        return self.pod_prefix + variable
 
 
 def services_of_run(config: RunConfig) -> tuple[Service, ...]:
@@ -60,6 +68,7 @@ def services_of_run(config: RunConfig) -> tuple[Service, ...]:
             address="MLFLOW_TRACKING_URI",
             required=("MLFLOW_TRACKING_URI",),
             optional=("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"),
+            pod_prefix=OWN_PREFIX,  # KFP's MLflow plugin may set them
         ),
         Service(
             cluster.webhook_secret,

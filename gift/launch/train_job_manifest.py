@@ -22,6 +22,7 @@ from gift.config.surroundings import (
     services_of_stage,
 )
 from gift.preflight.disk import TMP_GIB, work_gib
+from gift.tracking.platform import KFP_SECRET, platform_secret_keys, variables_of_platform
 
 API_VERSION = "trainer.kubeflow.org/v1alpha1"
 CONTAINER = "node"
@@ -50,7 +51,8 @@ def train_job(name: str, run_id: str, image: str, uri: str, config: RunConfig, s
         stage: `train-sft` or `train-policy`.
 
     Raises:
-        GiftError: the profile states neither its disk nor an architecture to estimate it from.
+        GiftError: the profile states neither its disk nor an architecture to estimate it from, or the nodes can't
+            sign in to the MLflow server of the run that the platform has named.
     """
     cluster, compute = config.cluster, config.compute
     labels = {"app.kubernetes.io/part-of": "gift", RUN_LABEL: run_id}
@@ -95,20 +97,20 @@ def _resources(cluster: ClusterConfig, compute: ComputeConfig, work: int) -> mod
 
 def _environment(config: RunConfig, stage: str, *, on_server: bool) -> list[models.IoK8sApiCoreV1EnvVar]:
     variables = [
-        models.IoK8sApiCoreV1EnvVar(
-            name=name,
-            valueFrom=models.IoK8sApiCoreV1EnvVarSource(
-                secretKeyRef=models.IoK8sApiCoreV1SecretKeySelector(
-                    name=service.secret, key=name, optional=name in service.optional or None
-                )
-            ),
-        )
+        _from_secret(service.in_pod(key), service.secret, key, optional=key in service.optional)
         for service in services_of_stage(config, stage)
         if service.secret
-        for name in service.variables
+        for key in service.variables
     ]
-    plain = {"HF_HUB_OFFLINE": "1"} | plain_variables(config) | ({VLLM_WEIGHTS: WEIGHTS_FOLDER} if on_server else {})
+    variables += [_from_secret(name, KFP_SECRET, key, optional=False) for name, key in platform_secret_keys().items()]
+    plain = {"HF_HUB_OFFLINE": "1"} | plain_variables(config) | variables_of_platform()
+    plain |= {VLLM_WEIGHTS: WEIGHTS_FOLDER} if on_server else {}
     return variables + [models.IoK8sApiCoreV1EnvVar(name=name, value=value) for name, value in plain.items()]
+
+
+def _from_secret(name: str, secret: str, key: str, *, optional: bool) -> models.IoK8sApiCoreV1EnvVar:
+    reference = models.IoK8sApiCoreV1SecretKeySelector(name=secret, key=key, optional=optional or None)
+    return models.IoK8sApiCoreV1EnvVar(name=name, valueFrom=models.IoK8sApiCoreV1EnvVarSource(secretKeyRef=reference))
 
 
 def _volumes(cluster: ClusterConfig, work: int, *, on_server: bool) -> list[models.IoK8sApiCoreV1Volume]:

@@ -1,8 +1,8 @@
 """MLflow tracking: a parent run per pipeline run, a nested run per stage, metrics that outlive an outage.
 
 `client` has the requests that we make (`rest` and `credentials` below it), `faults` what goes wrong with them,
-`entries` what both kinds of runs share, `parent` and `stage` the runs themselves, `spool` and `metrics` the
-asynchronous log of the training job.
+`entries` what both kinds of runs share, `parent` and `stage` the runs themselves, `platform` those that KFP opens,
+`settings` whose server it is, `spool` and `metrics` the asynchronous log of the training job.
 
 Left out on purpose: the package mlflow. It takes seconds to import, and is the server here. May import `config`,
 `patience`, `storage`, `provenance` and `errors`.

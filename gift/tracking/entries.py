@@ -11,6 +11,9 @@ from gift.tracking.entities import Run
 
 PARENT_TAG = "mlflow.parentRunId"
 STAGE_TAG = "gift.stage"
+PIPELINE_TAG = "gift.parent_run_id"
+"""Of a stage's run: the pipeline run's, which need not be the next one above it."""
+RUN_ID_TAG = "gift.run_id"
 
 MAX_PARAM_LENGTH = 6000  # mlflow.utils.validation.MAX_PARAM_VAL_LENGTH
 
@@ -21,12 +24,10 @@ def find_run(client: MlflowClient, experiment_id: str, tags: Mapping[str, str]) 
     return next(client.search_runs(experiment_id, condition), None)
 
 
-def nested_runs(client: MlflowClient, parent: Run) -> list[Run]:
+def stage_runs(client: MlflowClient, parent: Run) -> list[Run]:
     """The runs of the stages of `parent`, in the order in which they started."""
-    condition = f"tags.`{PARENT_TAG}` = '{parent.run_id}'"
-    runs = client.search_runs(parent.experiment_id, condition, order_by=["attributes.start_time ASC"])
-    # A platform may nest runs of its own under the same parent.
-    return [run for run in runs if STAGE_TAG in run.tags]
+    condition = f"tags.`{PIPELINE_TAG}` = '{parent.run_id}'"
+    return list(client.search_runs(parent.experiment_id, condition, order_by=["attributes.start_time ASC"]))
 
 
 def log_params(client: MlflowClient, run: Run, params: Mapping[str, object]) -> None:

@@ -3,7 +3,6 @@
 Left out on purpose: results. The report stage logs those, to its own nested run and as an artifact.
 """
 
-import os
 from typing import Literal
 
 from gift.config import RunConfig, flatten
@@ -12,14 +11,15 @@ from gift.provenance import git_sha
 from gift.tracking.artifacts import log_artifact
 from gift.tracking.client import MlflowClient
 from gift.tracking.entities import Run
-from gift.tracking.entries import PARENT_TAG, find_run, log_params, nested_runs
+from gift.tracking.entries import RUN_ID_TAG, find_run, log_params, stage_runs
 from gift.tracking.faults import allow_existing, explain_errors
-from gift.tracking.rest import MlflowError
+from gift.tracking.platform import is_kfps, is_named, kfp_run, platform_run
 
 NOTE_TAG = "mlflow.note.content"
 COMMIT_TAG = "mlflow.source.git.commit"
-RUN_ID_TAG = "gift.run_id"
 CONFIG_DIGEST_TAG = "gift.config_digest"
+STATE_TAG = "gift.state"
+"""RUNNING, FINISHED or FAILED: how our own stages closed it, whoever ends the run."""
 FAILED_STAGE_TAG = "gift.failed_stage"
 KILLED_TAG = "gift.killed"
 """Why a run has no end of its own."""
@@ -42,8 +42,8 @@ def start_parent_run(config: RunConfig, run_id: str) -> str:
 def open_parent_run(config: RunConfig, run_id: str) -> str:
     """Find or create the MLflow run of the pipeline run `run_id`, log the configuration to it, and return its id.
 
-    A run that already carries `run_id` is reopened; else the one that the platform named in MLFLOW_RUN_ID is used;
-    else a new one is made in `config.experiment`.
+    That is the run that KFP has opened for `run_id`, if any. Else a run that already carries `run_id` is reopened; else
+    the one that the platform named in MLFLOW_RUN_ID is used; else a new one is made in `config.experiment`.
 
     Raises:
         GiftError: MLflow is not reachable, MLFLOW_RUN_ID or the experiment is not usable, or `run_id` was started with
@@ -51,39 +51,38 @@ def open_parent_run(config: RunConfig, run_id: str) -> str:
     """
     with explain_errors(f"starting the run {run_id}"):
         client = MlflowClient()
-        experiment_id = _experiment_id(client, config.experiment)
-        run = (
-            find_run(client, experiment_id, {RUN_ID_TAG: run_id})
-            or _platform_run(client)
-            or client.create_run(experiment_id, run_name=run_id, tags={RUN_ID_TAG: run_id})
-        )
+        kfps = kfp_run(client, run_id)
+        run = kfps or _own_run(client, config, run_id)
         log_params(client, run, flatten(config))
         tags = {
             RUN_ID_TAG: run_id,
+            STATE_TAG: "RUNNING",
             CONFIG_DIGEST_TAG: config.digest(),
             NOTE_TAG: config.description,
             COMMIT_TAG: git_sha(),
         }
         client.set_tags(run.run_id, tags)
-        client.update_run(run.run_id, status="RUNNING")
+        if kfps is None:
+            client.update_run(run.run_id, status="RUNNING")
     return run.run_id
 
 
 def parent_has_finished(config: RunConfig, run_id: str) -> bool:
-    """Whether the MLflow run of the pipeline run `run_id` is there, and closed as FINISHED.
+    """Whether the MLflow run of the pipeline run `run_id` is there, and its last stage closed it as FINISHED.
 
     Raises:
         GiftError: MLflow is not reachable.
     """
     with explain_errors(f"looking up the run {run_id}"):
         client = MlflowClient()
-        experiment = client.get_experiment_by_name(config.experiment)
-        run = find_run(client, experiment.experiment_id, {RUN_ID_TAG: run_id}) if experiment else None
-        return run is not None and run.status == "FINISHED"
+        run = kfp_run(client, run_id)
+        if run is None and (experiment := client.get_experiment_by_name(config.experiment)):
+            run = find_run(client, experiment.experiment_id, {RUN_ID_TAG: run_id})
+        return run is not None and run.tags.get(STATE_TAG) == "FINISHED"
 
 
 def finish_parent_run(parent_run_id: str, status: Literal["FINISHED", "FAILED"], failed_stage: str | None) -> None:
-    """Close the parent run; stages that a killed process left open are marked KILLED.
+    """Close the parent run; stages that a killed process left open are marked KILLED. KFP ends a parent of its own.
 
     Raises:
         GiftError: MLflow is not reachable.
@@ -91,14 +90,25 @@ def finish_parent_run(parent_run_id: str, status: Literal["FINISHED", "FAILED"],
     with explain_errors("closing the run"):
         client = MlflowClient()
         parent = client.get_run(parent_run_id)
-        for nested in nested_runs(client, parent):
-            if nested.status == "RUNNING":
-                client.set_terminated(nested.run_id, "KILLED")
-        if failed_stage is not None:
-            client.set_tags(parent_run_id, {FAILED_STAGE_TAG: failed_stage})
-        elif FAILED_STAGE_TAG in parent.tags:  # from an earlier attempt
+        failed = {} if failed_stage is None else {FAILED_STAGE_TAG: failed_stage}
+        client.set_tags(parent_run_id, {STATE_TAG: status, **failed})
+        if not failed and FAILED_STAGE_TAG in parent.tags:  # from an earlier attempt
             client.delete_tag(parent_run_id, FAILED_STAGE_TAG)
-        client.set_terminated(parent_run_id, status)
+        for run in stage_runs(client, parent):
+            # KFP ends this task's run, but none that is left open below a DAG, which it has ended long ago.
+            if run.status == "RUNNING" and not is_named(run.run_id):
+                client.set_terminated(run.run_id, "KILLED")
+        if not is_kfps(parent):
+            client.set_terminated(parent_run_id, status)
+
+
+def _own_run(client: MlflowClient, config: RunConfig, run_id: str) -> Run:
+    experiment_id = _experiment_id(client, config.experiment)
+    return (
+        find_run(client, experiment_id, {RUN_ID_TAG: run_id})
+        or platform_run(client)
+        or client.create_run(experiment_id, run_name=run_id, tags={RUN_ID_TAG: run_id})
+    )
 
 
 def close_killed_run(experiment: str, run_id: str, why: str) -> None:
@@ -115,7 +125,7 @@ def close_killed_run(experiment: str, run_id: str, why: str) -> None:
         run = find_run(client, found.experiment_id, {RUN_ID_TAG: run_id}) if found else None
         if run is None or run.status != "RUNNING":
             return
-        for open_run in (*(nested for nested in nested_runs(client, run) if nested.status == "RUNNING"), run):
+        for open_run in (*(nested for nested in stage_runs(client, run) if nested.status == "RUNNING"), run):
             client.set_tags(open_run.run_id, {KILLED_TAG: why})
             client.set_terminated(open_run.run_id, "KILLED")
 
@@ -129,19 +139,3 @@ def _experiment_id(client: MlflowClient, name: str) -> str:
     if experiment is None or experiment.lifecycle_stage == "deleted":
         raise GiftError(f"the MLflow experiment {name!r} is deleted; restore it, or set another `experiment`")
     return experiment.experiment_id
-
-
-def _platform_run(client: MlflowClient) -> Run | None:
-    """The root above MLFLOW_RUN_ID, which a platform may set to a nested run of its own, one for each task."""
-    run_id = os.environ.get("MLFLOW_RUN_ID")
-    if not run_id:
-        return None
-    try:
-        run = client.get_run(run_id)
-        while parent := run.tags.get(PARENT_TAG):
-            run = client.get_run(parent)
-    except MlflowError as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        raise GiftError(f"MLFLOW_RUN_ID is {run_id!r}, a run that this MLflow server does not have; unset it") from None
-    return run

@@ -1,11 +1,12 @@
 """What the stages of a run left in MLflow: read by the report, and to find out which stage failed."""
 
+from collections import defaultdict
 from dataclasses import dataclass
 from operator import attrgetter
 
 from gift.tracking.client import MlflowClient
-from gift.tracking.entities import Run
-from gift.tracking.entries import STAGE_TAG, nested_runs
+from gift.tracking.entities import Metric, Run
+from gift.tracking.entries import STAGE_TAG, stage_runs
 from gift.tracking.faults import explain_errors
 from gift.tracking.stage import SECONDS
 
@@ -39,24 +40,30 @@ def stage_records(parent_run_id: str) -> dict[str, StageRecord]:
     """
     with explain_errors("reading what the stages logged"):
         client = MlflowClient()
-        runs = nested_runs(client, client.get_run(parent_run_id))
-        return {run.tags[STAGE_TAG]: _record(client, run) for run in runs}
+        attempts: dict[str, list[Run]] = defaultdict(list)
+        for run in stage_runs(client, client.get_run(parent_run_id)):
+            attempts[run.tags[STAGE_TAG]].append(run)
+        return {stage: _record(client, runs) for stage, runs in attempts.items()}
 
 
-def _record(client: MlflowClient, run: Run) -> StageRecord:
-    tags = run.tags
+def _record(client: MlflowClient, runs: list[Run]) -> StageRecord:
+    """Of all runs of one stage: «Retry» on KFP's page opens another one where KFP opens them."""
+    tags = runs[-1].tags
     return StageRecord(
-        status=run.status,
-        seconds=run.metrics.get(SECONDS, 0.0),
+        status=runs[-1].status,
+        seconds=sum(run.metrics.get(SECONDS, 0.0) for run in runs),
         reused=tags.get(REUSED_TAG) == "true",
         output=tags.get(OUTPUT_TAG),
         output_digest=tags.get(OUTPUT_DIGEST_TAG),
-        curves=_curves(client, run),
+        curves=_curves(client, runs),
     )
 
 
-def _curves(client: MlflowClient, run: Run) -> dict[str, tuple[tuple[int, float], ...]]:
-    histories = {name: client.get_metric_history(run.run_id, name) for name in run.metrics}
+def _curves(client: MlflowClient, runs: list[Run]) -> dict[str, tuple[tuple[int, float], ...]]:
+    histories: dict[str, list[Metric]] = defaultdict(list)
+    for run in runs:
+        for name in run.metrics:
+            histories[name] += client.get_metric_history(run.run_id, name)
     return {
         # Of a step that was done twice, by a training that went on from a checkpoint, the later one counts.
         name: tuple(sorted({entry.step: entry.value for entry in sorted(history, key=attrgetter("timestamp"))}.items()))

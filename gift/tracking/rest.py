@@ -16,7 +16,8 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from gift.errors import GiftError
-from gift.tracking.credentials import sign_in, verification
+from gift.tracking.credentials import account_sign_in, sign_in, verification
+from gift.tracking.settings import setting
 
 API = "/api/2.0/mlflow"
 TEMPORARY = (408, 429, 500, 502, 503, 504)
@@ -40,12 +41,12 @@ class MlflowError(Exception):
 
 
 def tracking_uri() -> str:
-    """MLFLOW_TRACKING_URI, without a slash at its end.
+    """MLFLOW_TRACKING_URI of the server that counts here, without a slash at its end.
 
     Raises:
         GiftError: it is missing, or not http(s).
     """
-    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
+    uri = setting("MLFLOW_TRACKING_URI")
     if not uri:
         raise GiftError("MLFLOW_TRACKING_URI is not set; run `gift up`, or set it to the address of your server")
     if urlsplit(uri).scheme not in ("http", "https"):
@@ -63,6 +64,7 @@ class Rest:
         self._verify = verification()
         self._session = requests.Session()
         self._session.headers.update(sign_in())
+        self._session.auth = account_sign_in()
         self._session.cert = os.environ.get("MLFLOW_TRACKING_CLIENT_CERT_PATH") or None
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, HTTPAdapter(max_retries=_retries()))

@@ -19,8 +19,9 @@ from gift.patience import NO_PATIENCE, ServicePatience
 from gift.tracking.artifacts import log_artifact
 from gift.tracking.client import MlflowClient
 from gift.tracking.entities import Metric, Run
-from gift.tracking.entries import PARENT_TAG, STAGE_TAG, find_run, log_params
+from gift.tracking.entries import PARENT_TAG, PIPELINE_TAG, STAGE_TAG, find_run, log_params
 from gift.tracking.faults import explain_errors
+from gift.tracking.platform import is_named, kfp_task_run
 
 SECONDS = "seconds"
 DIGEST_TAG = "gift.digest"
@@ -117,11 +118,12 @@ def stage_run(parent_run_id: str, stage: str, patiently: ServicePatience = NO_PA
 def _open(parent_run_id: str, stage: str) -> Run:
     with explain_errors(f"starting the stage {stage}"):
         client = MlflowClient()
-        experiment_id = client.get_run(parent_run_id).experiment_id
-        tags = {PARENT_TAG: parent_run_id, STAGE_TAG: stage}
-        run = find_run(client, experiment_id, tags)
-        if run is None:
-            return client.create_run(experiment_id, run_name=stage, tags=tags)
+        parent = client.get_run(parent_run_id)
+        tags = {STAGE_TAG: stage, PIPELINE_TAG: parent_run_id}
+        if run := kfp_task_run(client, parent):
+            client.set_tags(run.run_id, tags)
+        elif (run := find_run(client, parent.experiment_id, tags)) is None:
+            return client.create_run(parent.experiment_id, run_name=stage, tags={PARENT_TAG: parent_run_id, **tags})
         client.update_run(run.run_id, status="RUNNING")
         return run
 
@@ -130,4 +132,5 @@ def _close(run_id: str, status: str, seconds: float) -> None:
     with explain_errors(f"recording the end of this stage ({status})"):
         client = MlflowClient()
         client.log_metrics(run_id, [Metric(SECONDS, seconds, int(time.time() * 1000), 0)])
-        client.set_terminated(run_id, status)
+        if not is_named(run_id):  # else KFP ends it
+            client.set_terminated(run_id, status)

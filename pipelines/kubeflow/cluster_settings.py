@@ -112,7 +112,8 @@ def _set_environment(task: PipelineTask, config: RunConfig, stage: str, image: s
             continue
         for names, optional in ((service.required, False), (service.optional, True)):
             if names:
-                kubernetes.use_secret_as_env(task, service.secret, {name: name for name in names}, optional=optional)
+                variables = {name: service.in_pod(name) for name in names}
+                kubernetes.use_secret_as_env(task, service.secret, variables, optional=optional)
     task.set_env_variable("GIFT_IMAGE_DIGEST", image.rpartition("@")[2])
     for name, value in plain_variables(config).items():
         task.set_env_variable(name, value)

@@ -5,6 +5,7 @@ Trainer's CRDs (version 2.3.0), strictly: nothing in it may be unknown to them. 
 that imitates the endpoints that are used, through the real SDK and the real Kubernetes client.
 """
 
+import json
 import os
 import re
 import signal
@@ -93,9 +94,34 @@ def test_credentials_are_named_and_never_held() -> None:
     environment = {entry.pop("name"): entry for entry in job_for(*GPU_SETTINGS)["spec"]["trainer"]["env"]}
     secret = {"secretKeyRef": {"name": "own-s3", "key": "AWS_SECRET_ACCESS_KEY"}}
     assert environment["AWS_SECRET_ACCESS_KEY"] == {"valueFrom": secret}
-    assert environment["MLFLOW_TRACKING_PASSWORD"]["valueFrom"]["secretKeyRef"]["optional"] is True
+    assert environment["GIFT_MLFLOW_TRACKING_PASSWORD"]["valueFrom"]["secretKeyRef"]["optional"] is True
     assert [name for name, entry in environment.items() if "value" in entry] == ["HF_HUB_OFFLINE"]
     assert not any(name.startswith("PET_") for name in environment)  # Trainer refuses a job that sets its own
+
+
+KFPS = {"MLFLOW_RUN_ID": "r", "MLFLOW_TRACKING_URI": "http://kfps:5000", "MLFLOW_WORKSPACE": "team-a"}
+
+
+def test_nodes_reach_the_server_of_the_run_that_kfp_has_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in KFPS.items():
+        monkeypatch.setenv(name, value)
+    keys = {"usernameKey": "user", "passwordKey": "pass"}
+    monkeypatch.setenv("KFP_MLFLOW_CONFIG", json.dumps({"authType": "basic-auth", "credentialSecretRef": keys}))
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "never-in-a-job")
+    job = job_for("compute.nodes=2")
+    environment = {entry.pop("name"): entry for entry in job["spec"]["trainer"]["env"]}
+    assert {name: environment[name]["value"] for name in KFPS} == KFPS
+    for name, key in (("USERNAME", "user"), ("PASSWORD", "pass")):
+        secret = {"name": "kfp-mlflow-credentials", "key": key}
+        assert environment[f"MLFLOW_TRACKING_{name}"] == {"valueFrom": {"secretKeyRef": secret}}
+    assert "never-in-a-job" not in json.dumps(job)
+
+
+def test_nodes_which_have_no_account_to_sign_in_with_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (KFPS | {"MLFLOW_TRACKING_AUTH": "kubernetes-namespaced"}).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(GiftError, match="AUTH is kubernetes-namespaced, but the nodes of a training run under an acc"):
+        job_for("compute.nodes=2")
 
 
 def test_a_profile_without_gpus_or_queue_asks_for_neither() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from gift.errors import GiftError
+from gift.tracking import credentials
 from gift.tracking.artifacts import log_artifact
 from gift.tracking.client import MlflowClient
 from gift.tracking.entities import Run
@@ -87,6 +88,64 @@ def test_the_sign_ins_of_mlflows_own_client(
     assert (method, path, headers.get("Authorization")) == ("POST", "/api/2.0/mlflow/runs/log-batch", header)
 
 
+OWN = {"GIFT_MLFLOW_TRACKING_URI": "http://{address}/own", "GIFT_MLFLOW_TRACKING_TOKEN": "own"}
+KFPS = {"MLFLOW_TRACKING_URI": "http://{address}/kfps"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "path", "header"),
+    [
+        (OWN, "/own", "Bearer own"),
+        (OWN | {"MLFLOW_RUN_ID": "r"} | KFPS, "/kfps", None),
+        (OWN | {"MLFLOW_RUN_ID": "r", "MLFLOW_TRACKING_TOKEN": "t"} | KFPS, "/kfps", "Bearer t"),
+        (OWN | KFPS, "/own", "Bearer own"),
+        (
+            {"GIFT_MLFLOW_TRACKING_URI": "http://{address}/own", "MLFLOW_TRACKING_TOKEN": "kfps"},
+            "/own",
+            None,
+        ),
+    ],
+    ids=["only ours", "a named run", "a named run with a token", "a server without a run", "a token without a run"],
+)
+def test_the_platforms_server_counts_where_it_names_a_run_and_neither_gets_the_others_password(
+    stand_in: StandIn, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], path: str, header: str | None
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value.format(address=stand_in.address))
+    MlflowClient().set_tags("r", {"a": "b"})
+    ((_, asked, headers),) = stand_in.requests
+    assert (asked, headers.get("Authorization")) == (f"{path}/api/2.0/mlflow/runs/log-batch", header)
+
+
+@pytest.mark.parametrize(
+    ("variables", "workspace"),
+    [
+        ({"MLFLOW_TRACKING_AUTH": "kubernetes"}, None),
+        ({"MLFLOW_TRACKING_AUTH": "kubernetes-namespaced"}, "team-a"),
+        ({"MLFLOW_TRACKING_AUTH": "kubernetes-namespaced", "MLFLOW_WORKSPACE": "other"}, "other"),
+    ],
+)
+def test_a_pod_signs_in_with_the_token_that_its_account_has_by_then(
+    stand_in: StandIn,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    variables: dict[str, str],
+    workspace: str | None,
+) -> None:
+    monkeypatch.setattr(credentials, "ACCOUNT", tmp_path)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "namespace").write_text("team-a")
+    (tmp_path / "token").write_text("first\n")
+    client = MlflowClient()
+    client.set_tags("r", {"a": "b"})
+    (tmp_path / "token").write_text("second\n")
+    client.set_tags("r", {"a": "b"})
+    headers = [headers for _, _, headers in stand_in.requests]
+    assert [h["Authorization"] for h in headers] == ["Bearer first", "Bearer second"]
+    assert {h.get("X-MLFLOW-WORKSPACE") for h in headers} == {workspace}
+
+
 def test_a_login_may_be_in_mlflows_own_file(stand_in: StandIn, tmp_path: Path) -> None:
     (tmp_path / ".mlflow").mkdir()
     login = "[mlflow]\nmlflow_tracking_username = u\nmlflow_tracking_password = p%1\n"
@@ -98,7 +157,8 @@ def test_a_login_may_be_in_mlflows_own_file(stand_in: StandIn, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("variables", "message"),
     [
-        ({"MLFLOW_TRACKING_AUTH": "kubernetes"}, "MLFLOW_TRACKING_AUTH is set, which"),
+        ({"MLFLOW_TRACKING_AUTH": "databricks"}, "MLFLOW_TRACKING_AUTH is set, which"),
+        ({"MLFLOW_TRACKING_AUTH": "kubernetes"}, "AUTH is kubernetes, but there is no .*serviceaccount/token: give"),
         ({"MLFLOW_HTTP_REQUEST_TIMEOUT": "soon"}, "MLFLOW_HTTP_REQUEST_TIMEOUT is 'soon'"),
         ({"MLFLOW_TRACKING_INSECURE_TLS": "true", "MLFLOW_TRACKING_SERVER_CERT_PATH": "/ca.pem"}, "are both set"),
     ],

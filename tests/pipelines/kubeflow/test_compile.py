@@ -180,8 +180,8 @@ def test_credentials_come_from_secrets_only() -> None:
     pipeline = compiled("local", "cluster.webhook_secret=gift-webhook")
     s3 = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL_S3"), ("gift-s3", False))
     s3 |= dict.fromkeys(("AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION"), ("gift-s3", True))
-    mlflow = {"MLFLOW_TRACKING_URI": ("gift-mlflow", False)}
-    login = {f"MLFLOW_TRACKING_{name}": ("gift-mlflow", True) for name in ("USERNAME", "PASSWORD", "TOKEN")}
+    mlflow = {"GIFT_MLFLOW_TRACKING_URI": ("gift-mlflow", False)}
+    login = {f"GIFT_MLFLOW_TRACKING_{name}": ("gift-mlflow", True) for name in ("USERNAME", "PASSWORD", "TOKEN")}
     for name, task in stages(pipeline).items():
         webhook = {"GIFT_WEBHOOK_URL": ("gift-webhook", False)} if name in ("report", "finish-run") else {}
         assert secrets(task) == s3 | mlflow | login | webhook
