@@ -104,6 +104,15 @@ def test_the_internet_component_opens_https_for_stages_and_nothing_private() -> 
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
+def test_kfps_api_server_reaches_mlflow_only_for_its_plugin(overlay: str) -> None:
+    component = list(yaml.safe_load_all(kustomize(MANIFESTS / "components" / "kfp-mlflow-plugin")))
+    for objects, opened in ((render(overlay), False), (render(overlay) + component, True)):
+        assert connects(objects, KFP_API, MLFLOW, 5000) == opened
+        assert not connects(objects, KFP_UI, MLFLOW, 5000)
+        assert not connects(objects, KFP_API, POSTGRES, 5432)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
 def test_only_what_samples_reaches_a_vllm_server(overlay: str) -> None:
     component = list(yaml.safe_load_all(kustomize(MANIFESTS / "components" / "vllm-server")))
     samples = Peer(STAGE.labels | {"app.kubernetes.io/component": "train-policy"})
