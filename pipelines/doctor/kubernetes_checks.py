@@ -9,6 +9,7 @@ from pipelines.doctor.cluster_nodes import check_nodes
 from pipelines.doctor.demands import Demands
 from pipelines.doctor.installed import check_retry_policy, check_storage_classes, check_time_zone
 from pipelines.doctor.limits import check_limits
+from pipelines.doctor.mlflow_plugin import check_mlflow_plugin
 from pipelines.doctor.namespace import check_account, check_claims, check_own_rights, check_secrets
 from pipelines.doctor.place import RunPlace
 from pipelines.doctor.several_nodes import check_queue, check_trainer
@@ -41,6 +42,7 @@ def check_kubernetes(
     account = place.account_of(api_server)
     checks = {
         "Secrets": check_secrets(kubernetes, place, demands),
+        "MLflow plugin": check_mlflow_plugin(kubernetes, place, config, api_server),
         "claims": check_claims(kubernetes, place, demands),
         "account": check_account(kubernetes, place, account, train_jobs=config.compute.nodes > 1),
         "your rights": check_own_rights(kubernetes, place),

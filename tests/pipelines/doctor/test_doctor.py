@@ -1,6 +1,7 @@
 """`gift doctor` against KFP's and Kubernetes' APIs: a cluster that lacks nothing, and then one thing at a time."""
 
 import base64
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -169,6 +170,64 @@ def test_what_can_not_be_checked_or_is_done_without_is_no_failure(
     status, output = cluster_gift(*DOCTOR)
     assert status == 0, output
     assert text in line(output, subject, "note")
+
+
+ENDPOINT = "http://mlflow.gift.svc:5000"
+POLICIES = "/apis/networking.k8s.io/v1/namespaces/gift/networkpolicies"
+
+
+def put_plugin(cluster: ObjectServer, **settings: Any) -> None:
+    """KFP's MLflow plugin, as KFP's own script turns it on."""
+    api_server = cluster.objects["/apis/apps/v1/namespaces/kubeflow/deployments/ml-pipeline"]
+    volumes = [{"name": "tmp", "emptyDir": {}}, {"name": "config", "configMap": {"name": "kfp-mlflow-config"}}]
+    api_server["spec"]["template"]["spec"]["volumes"] = volumes
+    text = json.dumps({"plugins": {"mlflow": {"endpoint": ENDPOINT, "settings": settings}}})
+    cluster.put(f"{NAMESPACE}/configmaps", "kfp-mlflow-config", data={"config.json": text})
+    cluster.put(POLICIES, "mlflow")
+    cluster.put(POLICIES, "mlflow-from-kfp-api-server")
+
+
+@pytest.mark.parametrize(
+    ("settings", "change", "state", "text"),
+    [
+        ({"injectUserEnvVars": True}, None, "ok", f"KFP opens at {ENDPOINT}, authType kubernetes"),
+        ({"authType": "none"}, None, "note", "without injectUserEnvVars: KFP's runs in MLflow and ours are two trees"),
+        (
+            {"injectUserEnvVars": True, "authType": "bearer"},
+            None,
+            "fails",
+            "kfp-mlflow-credentials is not in namespace kubeflow: authType bearer takes from it; make it",
+        ),
+        (
+            {"injectUserEnvVars": True},
+            remove(f"{POLICIES}/mlflow-from-kfp-api-server"),
+            "fails",
+            "MLflow keeps KFP's API server out: apply components/kfp-mlflow-plugin",
+        ),
+    ],
+)
+def test_kfps_mlflow_plugin_has_what_it_needs(
+    cluster_gift: Gift,
+    kubernetes: ObjectServer,
+    settings: dict[str, Any],
+    change: Change | None,
+    state: str,
+    text: str,
+) -> None:
+    healthy(kubernetes)
+    put_plugin(kubernetes, **settings)
+    if change:
+        change(kubernetes)
+    status, output = cluster_gift(*DOCTOR)
+    assert status == (1 if state == "fails" else 0), output
+    assert text in line(output, "MLflow plugin", state)
+
+
+def test_several_nodes_can_not_sign_in_with_an_account(cluster_gift: Gift, kubernetes: ObjectServer) -> None:
+    healthy(kubernetes)
+    put_plugin(kubernetes, injectUserEnvVars=True)
+    _, output = cluster_gift(*SEVERAL)
+    assert "authType kubernetes, which nodes of a training can't" in line(output, "MLflow plugin", "fails")
 
 
 @pytest.mark.parametrize("fault", ["none", "token", "cluster", "away"])
