@@ -17,7 +17,7 @@ from pydantic import JsonValue
 
 from gift.report import wording
 from gift.report.charts import accuracy_chart, curve_chart, seconds_chart
-from gift.report.schema import AccuracyDifference, ModelName, Report, Score
+from gift.report.schema import AccuracyDifference, ModelName, PathStep, Report, Score
 
 TEMPLATE = "report.html.jinja"
 
@@ -96,8 +96,20 @@ def render_report(report: Report) -> str:
         other_curves={stage: _curves(report, stage, shown=False) for stage in report.curves},
         seconds_chart=seconds_chart(report.seconds, report.reused),
         total_seconds=sum(report.seconds.values()),
+        path_rows=[*report.critical_path, _path_total(report)],
         config_json=json.dumps(report.config, indent=2, ensure_ascii=False),
         setting_text=_setting_text,
+    )
+
+
+def _path_total(report: Report) -> PathStep:
+    """The sums, as the last row of the table."""
+    steps = report.critical_path
+    return PathStep(
+        stage="together",
+        waiting=sum(step.waiting for step in steps),
+        start_up=sum(step.start_up for step in steps),
+        computing=sum(step.computing for step in steps),
     )
 
 

@@ -108,6 +108,17 @@ class DataSet(Section):
     rows: Count
 
 
+class PathStep(Section):
+    """A stage on the critical path, and where its share of the run's time went."""
+
+    stage: str
+    waiting: Seconds
+    """Since the stage before it ended: for a pod, a node or another attempt."""
+    start_up: Seconds
+    """Of its processes, until Python had imported what a stage needs and MLflow had its run."""
+    computing: Seconds
+
+
 class Artifact(Section):
     """A directory that the run wrote."""
 
@@ -129,6 +140,8 @@ class Report(Section):
     """stage → wall time that this run spent on it; little for a reused stage."""
     reused: tuple[str, ...] = ()
     """Stages whose outputs came from an earlier run; a subset of the keys of `seconds`."""
+    critical_path: tuple[PathStep, ...] = ()
+    """From the run's start to this report, in the order of the stages."""
     curves: dict[str, dict[str, tuple[tuple[Count, CurveValue], ...]]] = Field(default_factory=dict)
     """stage → metric → (step, value) in the order of the steps."""
     samples: tuple[Sample, ...] = ()

@@ -13,6 +13,7 @@ from gift.evaluation.statistics import INTERVAL_CONFIDENCE, PairedDifference, pa
 from gift.execution.output import complete_manifest
 from gift.execution.stage import Stage
 from gift.provenance import provenance
+from gift.report.critical_path import critical_path
 from gift.report.html import render_report
 from gift.report.schema import (
     AccuracyDifference,
@@ -29,7 +30,7 @@ from gift.report.schema import (
 from gift.stages.gate import read_verdict
 from gift.stages.register import NOT_PROMOTED_TAG
 from gift.storage import read_manifest
-from gift.tracking import StageRecord, stage_records
+from gift.tracking import StageRecord, parent_started, stage_records
 
 REPORT_FOLDER = "report"
 """Name under `<storage>/runs/<run id>/`."""
@@ -54,10 +55,12 @@ def report(
     standing = stage.patiently(lambda: registry.standing(stage.config.registered_model, version))
     records = stage.patiently(lambda: stage_records(stage.parent_run_id))
     registered = stage.patiently(lambda: complete_manifest(model))
+    started = stage.patiently(lambda: parent_started(stage.parent_run_id))
+    finished = datetime.now(UTC)
     built = Report(
         run_id=stage.run_id,
         profile=stage.config.description,
-        finished=datetime.now(UTC),
+        finished=finished,
         models={name: {task: _score(result) for task, result in tasks.items()} for name, tasks in results.items()},
         verdict=_verdict(stage, decided, standing, results),
         registry=RegisteredVersion(
@@ -68,6 +71,7 @@ def report(
         ),
         seconds={name: record.seconds for name, record in records.items()},
         reused=tuple(name for name, record in records.items() if record.reused),
+        critical_path=critical_path(started, records, finished.timestamp()),
         curves={name: record.curves for name, record in records.items() if name.startswith("train-")},
         samples=_samples(results),
         data=stage.patiently(lambda: _data_sets(data)),

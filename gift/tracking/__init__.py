@@ -17,7 +17,7 @@ from gift.tracking.parent import (
     parent_has_finished,
     start_parent_run,
 )
-from gift.tracking.records import StageRecord, stage_records
+from gift.tracking.records import StageRecord, parent_started, stage_records
 from gift.tracking.stage import StageRun, stage_run
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "finish_parent_run",
     "open_parent_run",
     "parent_has_finished",
+    "parent_started",
     "send_late_metrics",
     "stage_records",
     "stage_run",

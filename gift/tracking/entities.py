@@ -29,6 +29,8 @@ class Run:
     experiment_id: str
     status: str
     """RUNNING, SCHEDULED, FINISHED, FAILED or KILLED"""
+    start_time: int
+    """Milliseconds since 1970."""
     artifact_uri: str
     params: dict[str, str]
     metrics: dict[str, float]
@@ -63,6 +65,7 @@ def read_run(answer: dict[str, Any]) -> Run:
         run_id=info["run_id"],
         experiment_id=info["experiment_id"],
         status=info["status"],
+        start_time=int(info.get("start_time", 0)),
         artifact_uri=info.get("artifact_uri", ""),
         params=read_pairs(data.get("params", [])),
         metrics={entry["key"]: float(entry["value"]) for entry in data.get("metrics", [])},

@@ -7,6 +7,8 @@ Left out on purpose: metrics of the training loop, which must not wait for a ser
 
 import json
 import logging
+import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,6 +26,7 @@ from gift.tracking.faults import explain_errors
 from gift.tracking.platform import is_named, kfp_task_run
 
 SECONDS = "seconds"
+START_UP = "start_up_seconds"
 DIGEST_TAG = "gift.digest"
 CONTEXT_TAG = "mlflow.data.context"
 
@@ -123,9 +126,20 @@ def _open(parent_run_id: str, stage: str) -> Run:
         if run := kfp_task_run(client, parent):
             client.set_tags(run.run_id, tags)
         elif (run := find_run(client, parent.experiment_id, tags)) is None:
-            return client.create_run(parent.experiment_id, run_name=stage, tags={PARENT_TAG: parent_run_id, **tags})
-        client.update_run(run.run_id, status="RUNNING")
+            run = client.create_run(parent.experiment_id, run_name=stage, tags={PARENT_TAG: parent_run_id, **tags})
+        if run.status != "RUNNING":
+            client.update_run(run.run_id, status="RUNNING")
+        client.log_metrics(run.run_id, [Metric(START_UP, _process_age(), int(time.time() * 1000), 0)])
         return run
+
+
+def _process_age() -> float:
+    """Seconds since this process started; 0 where the system does not say (it is no Linux)."""
+    if not sys.platform.startswith("linux"):
+        return 0.0
+    fields = Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2].split()  # the name may hold spaces
+    started = int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - started)
 
 
 def _close(run_id: str, status: str, seconds: float) -> None:

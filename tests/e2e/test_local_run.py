@@ -90,6 +90,7 @@ def test_the_report_has_what_is_promised(first: subprocess.CompletedProcess[str]
         assert set(scores) == {"heldout", "heldout_sampled"}
         assert all(score.n == 24 and 0 <= score.accuracy <= 1 for score in scores.values())
     assert set(STAGES) <= set(report.seconds)
+    assert [step.stage for step in report.critical_path] == [*STAGES, "report"]
     assert len(report.curves["train-policy"]["reward"]) == 2
     assert len(report.curves["train-sft"]["loss"]) == 4
     assert report.samples

@@ -54,6 +54,16 @@ def replace_values(entry: dict[str, Any]) -> dict[str, Any]:
     return {key: value + HOSTILE if isinstance(value, str) else value for key, value in entry.items()}
 
 
+def test_where_the_time_of_the_run_went_is_a_table(values: dict[str, Any]):
+    steps = [("train-sft", 30, 4, 112.2), ("train-policy", 41, 5, 184.9)]
+    names = ("stage", "waiting", "start_up", "computing")
+    values["critical_path"] = [dict(zip(names, step, strict=True)) for step in steps]
+    text = " ".join(Page(render_report(parse_report(values))).text.split())
+    assert "train-policy 41 s 5.0 s 3 min 05 s together 1 min 11 s 9.0 s 4 min 57 s" in text
+    del values["critical_path"]  # a report older than the key
+    assert "Critical path" not in render_report(parse_report(values))
+
+
 def test_the_page_begins_with_the_verdict_and_shows_every_result(values: dict[str, Any]):
     text = Page(render_report(parse_report(values))).text.replace("\u00a0", " ")
     assert (

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow.data
+import psutil
 import pytest
 from mlflow.tracking import MlflowClient
 
@@ -15,6 +16,7 @@ from gift.tracking import (
     StageRun,
     check_tracking,
     finish_parent_run,
+    parent_started,
     stage_records,
     stage_run,
     start_parent_run,
@@ -215,6 +217,25 @@ def test_a_retried_stage_continues_its_run_and_adds_up_its_seconds(parent_run_id
     seconds = {name: record.seconds for name, record in stage_records(parent_run_id).items()}
     assert list(seconds) == ["prepare", "sft"]
     assert seconds["prepare"] >= 0.2 > seconds["sft"]
+
+
+def test_a_stage_tells_when_its_process_started_how_long_that_took_and_when_it_ended(parent_run_id: str) -> None:
+    with stage_run(parent_run_id, "prepare"):
+        (running,) = stage_records(parent_run_id).values()
+        time.sleep(0.1)
+    (first,) = stage_records(parent_run_id).values()
+    assert (running.ended, running.seconds) == (None, 0.0)
+    assert first.ended is not None
+    age = time.clock_gettime(time.CLOCK_BOOTTIME) - psutil.Process().create_time() + psutil.boot_time()
+    assert first.began == pytest.approx(time.time() - age, abs=2)
+    assert first.began + first.start_up + first.seconds == pytest.approx(first.ended, abs=1)
+    with stage_run(parent_run_id, "prepare"):
+        assert stage_records(parent_run_id)["prepare"].ended is None
+    second = stage_records(parent_run_id)["prepare"]
+    assert second.began == first.began
+    assert second.start_up > first.start_up
+    assert (second.ended or 0) > first.ended
+    assert parent_started(parent_run_id) < first.ended
 
 
 def test_of_a_step_that_was_done_twice_the_later_value_is_read(parent_run_id: str) -> None:

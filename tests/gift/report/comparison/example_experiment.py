@@ -105,6 +105,9 @@ def _record(trial: str, reused: bool, output: str = "") -> StageRecord:
     return StageRecord(
         status="FINISHED",
         seconds=1.0,
+        began=0.0,
+        start_up=0.0,
+        ended=1.0,
         reused=reused,
         output=output or f"s3://gift/checkpoints/{trial}",
         output_digest="d",
