@@ -1,6 +1,8 @@
 # make run    install into .venv, then run the whole pipeline on this machine (profile `local`)
 # make check  install into .venv, then lint, type-check and run the tests that start no servers, containers or ranks
 # make test   install into .venv, then lint, type-check and run every test
+# make cluster-test IMAGE=registry/name@sha256:… [SETTINGS="key=value …"]
+#             test the cluster that KUBECONFIG and KF_PIPELINES_ENDPOINT name, with tiny runs (tests/cluster/conftest.py)
 # make lock   resolve requirements/*.in into the pinned requirements/*.txt
 
 PYTHON ?= python3.11
@@ -11,7 +13,7 @@ PYTEST := $(BIN)/python -m pytest
 # as files with few tests are the long ones, which must not come last.
 IN_PROCESSES := --dist loadfile --no-loadscope-reorder
 
-.PHONY: run check test lint install lock clean
+.PHONY: run check test cluster-test lint install lock clean
 
 # Every process would compile this project's modules anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -26,6 +28,10 @@ check: lint
 # One process more than cores: servers, subprocesses and containers leave much of them idle.
 test: lint
 	$(PYTEST) -n 3 $(IN_PROCESSES)
+
+cluster-test: install
+	$(if $(IMAGE),,$(error IMAGE must name the image by its digest: make cluster-test IMAGE=registry/name@sha256:…))
+	GIFT_CLUSTER_TEST_IMAGE="$(IMAGE)" GIFT_CLUSTER_TEST_SETTINGS="$(SETTINGS)" $(PYTEST) -v -rs tests/cluster
 
 lint: install
 	$(BIN)/ruff check .

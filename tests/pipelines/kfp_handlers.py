@@ -233,6 +233,12 @@ def _terminate_run(server: Any, call: Call) -> dict[str, Any]:
     return {}
 
 
+def _delete_run(server: Any, call: Call) -> dict[str, Any]:
+    _get(server.runs, call.id)
+    del server.runs[call.id]
+    return {}
+
+
 def _of_experiment(items: dict[str, Any], call: Call) -> list[Any]:
     return [item for item in items.values() if item.experiment_id == call.query["experiment_id"]]
 
@@ -280,6 +286,7 @@ ROUTES: tuple[tuple[str, str, Callable[..., Any]], ...] = (
     ("GET", "/runs", _listing(models.V2beta1ListRunsResponse, "runs", lambda s, c: _of_experiment(s.runs, c))),
     ("GET", f"/runs/{_ID}", _get_run),
     ("POST", f"/runs/{_ID}:terminate", _terminate_run),
+    ("DELETE", f"/runs/{_ID}", _delete_run),
     ("GET", f"/apis/v1beta1/runs/{_ID}", _get_run_v1),
     ("GET", f"/apis/v1alpha1/runs/{_ID}/nodes/{_ID}/log", _read_log),
     ("GET", "/k8s/pod/logs", _read_log_through_pages),
