@@ -1,76 +1,23 @@
-"""KFP's MLflow plugin: runs and variables as KFP 2.17 makes them, against the real MLflow server of the session.
-
-KFP opens a run for the pipeline run (tag `kfp.pipeline_run_id`), one below it for the DAG of the exit handler, and one
-below that for each task. It ends a task's run when the task ends, and the others when the run does.
-"""
+"""KFP's MLflow plugin: runs and variables as KFP 2.17 makes them, against the real MLflow server of the session."""
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from mlflow.entities import Run
+from kfp_plugin import KfpPlugin
 from mlflow.tracking import MlflowClient
 from test_tracking import a_config
 
 from gift.config import RunConfig
-from gift.errors import GiftError
 from gift.tracking import finish_parent_run, parent_has_finished, stage_records, stage_run, start_parent_run
 from pipelines.local.services import Services
 
 CONFIG = a_config(experiment="never-made")
-KFP_STATES = {"COMPLETE": "FINISHED", "FAILED": "FAILED"}
-
-
-class Kfp:
-    """The API server, drivers and launchers of one pipeline run, as far as MLflow notices them."""
-
-    def __init__(self, environment: pytest.MonkeyPatch, uri: str, run_id: str) -> None:
-        self.client = MlflowClient(uri)
-        self.run_id, self._environment = run_id, environment
-        self.experiment_id = self.client.create_experiment(f"KFP-Default-{run_id}")
-        tags = {"kfp.pipeline_run_id": run_id, "kfp.pipeline_run_url": ""}
-        self.root = self.client.create_run(self.experiment_id, tags=tags, run_name="gift").info.run_id
-        self.dag = self._nest(self.root, "exit-handler-1")
-        self.client.set_terminated(self.dag, "FINISHED")  # by the driver, before the tasks start
-        environment.setenv("GIFT_MLFLOW_TRACKING_URI", "http://nobody:5000")
-        environment.setenv("MLFLOW_TRACKING_URI", uri)
-        environment.setenv("MLFLOW_EXPERIMENT_ID", self.experiment_id)
-
-    def drive(self, task: str, above: str | None = None) -> str:
-        """Open the task's run and name it to what comes next."""
-        opened = self._nest(above or self.dag, task)
-        self._environment.setenv("MLFLOW_RUN_ID", opened)
-        return opened
-
-    def launch(self, task: str, work: Callable[[], Any]) -> str:
-        """A task from its driver to its launcher's end; what it returns or raises is KFP's own matter."""
-        opened = self.drive(task)
-        self.again(opened, work)
-        return opened
-
-    def again(self, opened: str, work: Callable[[], Any]) -> None:
-        """An attempt: Argo starts a pod again with the environment that it had."""
-        state = "FAILED"
-        try:
-            work()
-            state = "COMPLETE"
-        except (GiftError, RuntimeError):
-            pass
-        self.client.log_param(opened, "run_id", f'"{self.run_id}"')
-        self.client.set_terminated(opened, KFP_STATES[state])
-
-    def all_runs(self) -> list[Run]:
-        return list(self.client.search_runs([self.experiment_id]))
-
-    def _nest(self, above: str, name: str) -> str:
-        tags = {"mlflow.parentRunId": above}
-        return str(self.client.create_run(self.experiment_id, tags=tags, run_name=name).info.run_id)
 
 
 @pytest.fixture
-def kfp(services: Services, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Kfp:
-    return Kfp(monkeypatch, services.environment["MLFLOW_TRACKING_URI"], f"{request.node.name}-{time.time_ns()}")
+def kfp(services: Services, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> KfpPlugin:
+    return KfpPlugin(monkeypatch, services.environment["MLFLOW_TRACKING_URI"], f"{request.node.name}-{time.time_ns()}")
 
 
 def train(parent: str, *, fail: bool = False) -> None:
@@ -80,7 +27,7 @@ def train(parent: str, *, fail: bool = False) -> None:
             raise RuntimeError
 
 
-def test_all_of_a_run_is_in_the_tree_that_kfp_makes(kfp: Kfp) -> None:
+def test_all_of_a_run_is_in_the_tree_that_kfp_makes(kfp: KfpPlugin) -> None:
     start = kfp.drive("start-run")
     parent = start_parent_run(CONFIG, kfp.run_id)
     task = kfp.launch("train-sft", lambda: train(parent))
@@ -95,7 +42,7 @@ def test_all_of_a_run_is_in_the_tree_that_kfp_makes(kfp: Kfp) -> None:
 
 
 @pytest.mark.parametrize(("status", "failed_stage"), [("FINISHED", None), ("FAILED", "train-sft")])
-def test_what_kfp_opened_is_left_for_it_to_end(kfp: Kfp, status: Any, failed_stage: str | None) -> None:
+def test_what_kfp_opened_is_left_for_it_to_end(kfp: KfpPlugin, status: Any, failed_stage: str | None) -> None:
     kfp.drive("start-run")
     parent = start_parent_run(CONFIG, kfp.run_id)
     last = kfp.drive("report")
@@ -108,7 +55,7 @@ def test_what_kfp_opened_is_left_for_it_to_end(kfp: Kfp, status: Any, failed_sta
     assert kfp.client.get_run(parent).data.tags.get("gift.failed_stage") == failed_stage
 
 
-def test_a_stage_that_kfp_never_ends_as_its_pod_was_killed_is_ended_by_the_exit_handler(kfp: Kfp) -> None:
+def test_a_stage_that_kfp_never_ends_as_its_pod_was_killed_is_ended_by_the_exit_handler(kfp: KfpPlugin) -> None:
     kfp.drive("start-run")
     parent = start_parent_run(CONFIG, kfp.run_id)
     killed = kfp.drive("train-sft")
@@ -119,7 +66,7 @@ def test_a_stage_that_kfp_never_ends_as_its_pod_was_killed_is_ended_by_the_exit_
     assert [kfp.client.get_run(run).info.status for run in (killed, own, parent)] == ["KILLED", "RUNNING", "RUNNING"]
 
 
-def test_a_pod_that_argo_starts_again_continues_the_run_of_its_task(kfp: Kfp) -> None:
+def test_a_pod_that_argo_starts_again_continues_the_run_of_its_task(kfp: KfpPlugin) -> None:
     kfp.drive("start-run")
     parent = start_parent_run(CONFIG, kfp.run_id)
     task = kfp.launch("train-sft", lambda: train(parent, fail=True))
@@ -134,7 +81,7 @@ def test_a_pod_that_argo_starts_again_continues_the_run_of_its_task(kfp: Kfp) ->
     assert (seen, kfp.client.get_run(task).info.status) == (["RUNNING"], "FINISHED")
 
 
-def test_a_task_that_kfps_retry_opens_anew_is_one_stage_with_its_first_attempt(kfp: Kfp) -> None:
+def test_a_task_that_kfps_retry_opens_anew_is_one_stage_with_its_first_attempt(kfp: KfpPlugin) -> None:
     kfp.drive("start-run")
     parent = start_parent_run(CONFIG, kfp.run_id)
     first = kfp.launch("train-sft", lambda: train(parent, fail=True))
@@ -148,7 +95,7 @@ def test_a_task_that_kfps_retry_opens_anew_is_one_stage_with_its_first_attempt(k
     assert record.seconds >= 40.0
 
 
-def test_a_pipeline_within_a_task_of_kfp_has_stages_of_its_own(kfp: Kfp) -> None:
+def test_a_pipeline_within_a_task_of_kfp_has_stages_of_its_own(kfp: KfpPlugin) -> None:
     """The variables are then those of somebody else's task, and the same in all stages."""
     task = kfp.drive("somebody-elses-task")
     config = a_config(experiment=f"within-{kfp.run_id}")
