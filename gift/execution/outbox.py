@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gift.errors import GiftError
+from gift.full_disk import full_disk_named
 
 OUTBOX_VARIABLE = "GIFT_OUTBOX"
 METADATA_FILE = "metadata.json"
@@ -65,7 +66,8 @@ def _fill(folder: Path, make: Callable[[Path], dict[str, str]]) -> None:
     shutil.rmtree(files, ignore_errors=True)  # of a start that was killed
     files.mkdir(parents=True)
     try:
-        metadata = make(files)
+        with full_disk_named(files):  # while they still fill it
+            metadata = make(files)
     except BaseException:
         _remove(folder)
         raise

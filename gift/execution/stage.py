@@ -20,16 +20,12 @@ from gift.config import RunConfig, parse_config
 from gift.errors import GiftError, printable
 from gift.execution.outbox import made_or_waiting
 from gift.execution.output import Output, address, content_digest
-from gift.full_disk import DISK_FULL, disk_is_full
+from gift.full_disk import DISK_FULL, full_disk_named
 from gift.patience import ServicePatience
 from gift.progress import print_banner
 from gift.storage import compose_directory, download_directory, read_manifest, upload_directory
 from gift.tracking import StageRun, stage_run
 from gift.tracking.records import OUTPUT_DIGEST_TAG, OUTPUT_TAG, REUSED_TAG
-
-
-class DiskFullError(GiftError):
-    """There is no room for what a stage works on."""
 
 
 @dataclass(frozen=True)
@@ -135,20 +131,10 @@ def scratch_folder() -> Iterator[Path]:
     """A new folder below `TMPDIR`, removed afterwards.
 
     Raises:
-        DiskFullError: its disk is full; libraries say that in many words, and some not at all.
+        DiskFullError: its disk is full.
     """
-    with tempfile.TemporaryDirectory(prefix="gift-") as name:
-        try:
-            yield Path(name)
-        except DiskFullError:
-            raise
-        except Exception as error:
-            if not disk_is_full(Path(name), error):
-                raise
-            where, kind = getattr(error, "filename", None) or name, type(error).__name__
-            raise DiskFullError(
-                f"the disk is full ({where}); make room or set TMPDIR to another disk; it showed as {kind}: {error}"
-            ) from error
+    with tempfile.TemporaryDirectory(prefix="gift-") as name, full_disk_named(Path(name)):
+        yield Path(name)
 
 
 def run_stage(

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from gift.errors import GiftError
-from gift.execution.stage import DiskFullError, scratch_folder
+from gift.execution.outbox import OUTBOX_VARIABLE, made_or_waiting
+from gift.execution.stage import scratch_folder
+from gift.full_disk import DiskFullError
 
 
 @pytest.fixture
@@ -42,7 +44,7 @@ def test_a_write_that_has_no_room_names_the_disk(small_disk: Path) -> None:
 
 def test_what_a_library_says_of_a_full_disk_does_not_hide_it(small_disk: Path) -> None:
     with (
-        pytest.raises(DiskFullError, match=r"set TMPDIR to another disk; it showed as ValueError: no JSON$"),
+        pytest.raises(DiskFullError, match=r"to another disk; it showed as ValueError: no JSON$"),
         scratch_folder(),
         scratch_folder() as folder,
     ):
@@ -52,3 +54,20 @@ def test_what_a_library_says_of_a_full_disk_does_not_hide_it(small_disk: Path) -
 def test_a_fault_on_a_disk_with_room_stays_what_it_is(small_disk: Path) -> None:
     with pytest.raises(GiftError, match=r"^something else$"), scratch_folder():
         raise GiftError("something else")
+
+
+def test_the_disk_of_what_waits_for_the_store_is_named_and_left_empty(
+    small_disk: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(OUTBOX_VARIABLE, str(small_disk))
+
+    def make(folder: Path) -> dict[str, str]:
+        _fill_and_say(folder, "no JSON")
+        return {}
+
+    with (
+        pytest.raises(DiskFullError, match=rf"the disk is full \({small_disk}.* it showed as ValueError"),
+        made_or_waiting("s3://gift/models/a", make, tmp_path_factory.mktemp("scratch")),
+    ):
+        pytest.fail("nothing was made")
+    assert list(small_disk.iterdir()) == []
