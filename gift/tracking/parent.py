@@ -19,7 +19,7 @@ NOTE_TAG = "mlflow.note.content"
 COMMIT_TAG = "mlflow.source.git.commit"
 CONFIG_DIGEST_TAG = "gift.config_digest"
 STATE_TAG = "gift.state"
-"""RUNNING, FINISHED or FAILED: how our own stages closed it, whoever ends the run."""
+"""RUNNING, FINISHED or FAILED: how our own stages closed it, whoever ends the run in MLflow."""
 FAILED_STAGE_TAG = "gift.failed_stage"
 KILLED_TAG = "gift.killed"
 """Why a run has no end of its own."""
@@ -90,9 +90,9 @@ def finish_parent_run(parent_run_id: str, status: Literal["FINISHED", "FAILED"],
     with explain_errors("closing the run"):
         client = MlflowClient()
         parent = client.get_run(parent_run_id)
-        failed = {} if failed_stage is None else {FAILED_STAGE_TAG: failed_stage}
-        client.set_tags(parent_run_id, {STATE_TAG: status, **failed})
-        if not failed and FAILED_STAGE_TAG in parent.tags:  # from an earlier attempt
+        if failed_stage is not None:
+            client.set_tags(parent_run_id, {FAILED_STAGE_TAG: failed_stage})
+        elif FAILED_STAGE_TAG in parent.tags:  # from an earlier attempt
             client.delete_tag(parent_run_id, FAILED_STAGE_TAG)
         for run in stage_runs(client, parent):
             # KFP ends this task's run, but none that is left open below a DAG, which it has ended long ago.
@@ -100,6 +100,7 @@ def finish_parent_run(parent_run_id: str, status: Literal["FINISHED", "FAILED"],
                 client.set_terminated(run.run_id, "KILLED")
         if not is_kfps(parent):
             client.set_terminated(parent_run_id, status)
+        client.set_tags(parent_run_id, {STATE_TAG: status})  # last: it says that all of this is done
 
 
 def _own_run(client: MlflowClient, config: RunConfig, run_id: str) -> Run:
