@@ -16,7 +16,8 @@ from kfp.local import subprocess_task_handler
 
 # What stages import when they work: here it is there before the fork.
 import gift.conversion.hugging_face
-import gift.evaluation.harness  # noqa: F401
+import gift.evaluation.harness
+import gift.report.charts  # noqa: F401
 
 
 @contextmanager
