@@ -29,6 +29,7 @@ ROOMS = (
     "components",
     "gift.stages",
     "gift.execution",
+    "gift.fault_injection",
     "gift.training",
     "gift.conversion",
     "gift.report",

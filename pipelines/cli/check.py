@@ -1,5 +1,6 @@
 """`gift check`: a model or a file of data alone, and experiments that come out the same way on every machine."""
 
+import secrets
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ from gift.config import load_profile
 from gift.data.survey import DataSurvey, survey_file
 from gift.models.folder_check import check_model_folder
 from gift.preflight.inputs import check_run
+from gift.storage import check_storage
 from pipelines.cli.session import (
     MlflowPort,
     Overrides,
@@ -80,6 +82,31 @@ def normalization(
             local.run_stages(check_normalization, config, run_id, folder)
         console.print(f"log         {folder / 'run.log'}", soft_wrap=True)
         console.print(f"MLflow UI   {escape(mlflow_page)}", soft_wrap=True)
+
+
+@app.command()
+def resume(
+    kills: Annotated[int, typer.Option(min=1, help="How often the training is killed.")] = 25,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of the moments; a random one is printed.")] = None,
+    override: Overrides = None,
+    state_dir: StateDir = Path(".gift"),
+    s3_port: S3Port = 8333,
+    mlflow_port: MlflowPort = 5500,
+) -> None:
+    """Kill a tiny training at random moments, and show that it ends with the same weights, bit for bit."""
+    with one_line_errors("interrupted; the training was stopped"):
+        from gift.fault_injection.kill import random_kills
+        from gift.fault_injection.resume_check import check_resume, tiny_training
+        from pipelines.local import runner as local  # kfp takes seconds to import
+
+        config = tiny_training(kills, tuple(override or ()))
+        chosen = secrets.randbelow(2**31) if seed is None else seed
+        console.print(f"seed {chosen}, {config.rl.steps} steps on {config.compute.ranks} ranks")
+        with local.stages_end_with_us(), session_services(state_dir, s3_port, mlflow_port):
+            check_storage(config.storage.uri)
+            drawn = random_kills(chosen, kills, config.compute.ranks)
+            check_resume(config, drawn, lambda line: console.print(line, soft_wrap=True, highlight=False))
+        console.print(f"[green]ok[/green] after {kills} kills: the same weights as without any, bit for bit")
 
 
 @app.command("data")

@@ -21,12 +21,7 @@ LARGEST = {
 SCRATCH = {"hidden_size": 64, "intermediate_size": 96, "layers": 1, "attention_heads": 2}
 EARNS_NOTHING = ("gsm8k", "math")
 """Rewards that an untrained model never gets."""
-DIGITS = {"kind": "function", "name": "digits", "function": "shrunk_profiles:digits"}
-
-
-def digits(completion: str, problem: Any) -> float:
-    """The share of characters that are digits."""
-    return sum(character.isdigit() for character in completion) / max(1, len(completion))
+EVEN_SHARE = {"kind": "function", "name": "even", "function": "gift.fault_injection.resume_check:even_share"}
 
 
 def shrunk(config: RunConfig, storage: str) -> RunConfig:
@@ -47,7 +42,7 @@ def shrunk(config: RunConfig, storage: str) -> RunConfig:
     for reward in values["rewards"]:
         reward |= {"workers": 1} if "workers" in reward else {}
     if all(reward["kind"] in EARNS_NOTHING for reward in values["rewards"]):
-        values["rewards"].append(DIGITS)  # else all rewards of a group are equal, and nothing is updated
+        values["rewards"].append(EVEN_SHARE)  # else all rewards of a group are equal, and nothing is updated
     return parse_config(values)
 
 
