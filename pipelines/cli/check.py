@@ -10,7 +10,6 @@ from gift.config import load_profile
 from gift.data.survey import DataSurvey, survey_file
 from gift.models.folder_check import check_model_folder
 from gift.preflight.inputs import check_run
-from gift.storage import check_storage
 from pipelines.cli.session import (
     MlflowPort,
     Overrides,
@@ -100,10 +99,11 @@ def resume(
         from pipelines.local import runner as local  # kfp takes seconds to import
 
         config = tiny_training(kills, tuple(override or ()))
+        check_run(config, (state_dir,))
         chosen = secrets.randbelow(2**31) if seed is None else seed
         console.print(f"seed {chosen}, {config.rl.steps} steps on {config.compute.ranks} ranks")
         with local.stages_end_with_us(), session_services(state_dir, s3_port, mlflow_port):
-            check_storage(config.storage.uri)
+            local.check_services(config)
             drawn = random_kills(chosen, kills, config.compute.ranks)
             check_resume(config, drawn, lambda line: console.print(line, soft_wrap=True, highlight=False))
         console.print(f"[green]ok[/green] after {kills} kills: the same weights as without any, bit for bit")

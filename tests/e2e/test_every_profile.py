@@ -13,8 +13,9 @@ from made_up_sources import fill_mirror, write_package
 from shrunk_profiles import shrunk
 
 from gift.config import PackageModel, flatten, load_profile, profile_names
+from gift.preflight.inputs import check_run
 from gift.tracking import stage_records, start_parent_run
-from pipelines.local.runner import check_before_run, run_locally
+from pipelines.local.runner import check_services, run_locally
 from pipelines.local.services import Services
 
 SIZES = re.compile(
@@ -47,7 +48,8 @@ def test_a_profile_runs_from_its_data_to_its_report(
     if isinstance(config.model, PackageModel):
         write_package(config.model, tmp_path)
         monkeypatch.syspath_prepend(str(tmp_path))
-    check_before_run(config, (tmp_path,))
+    check_run(config, (tmp_path,))
+    check_services(config)
     with forked_stages(), forked_ranks():
         report = run_locally(config, f"shrunk-{name}", tmp_path / "runs").report
 
