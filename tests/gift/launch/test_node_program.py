@@ -7,6 +7,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -91,6 +92,37 @@ def test_both_nodes_tell_of_the_rank_that_was_killed(inputs: Inputs, tmp_path: P
     ended = [(node.communicate(timeout=NOTICED_SECONDS)[1], node.returncode) for node in nodes]
     killed = "rank 1 was killed by SIGKILL (exit code -9); the machine may be out of memory"
     assert ended == [(f"error: node 1 of 2: gift.training.sft: {killed}\n", 1)] * 2
+
+
+@pytest.mark.parametrize(
+    ("lost", "ends", "told"),
+    [(0, psutil.Process.kill, "it ended without a word"), (1, psutil.Process.suspend, "no sign of life for 3")],
+)
+def test_a_node_that_is_lost_in_the_middle_of_a_step_ends_the_other_within_a_minute(
+    inputs: Inputs,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    lost: int,
+    ends: Callable[[psutil.Process], None],
+    told: str,
+) -> None:
+    """Killed or frozen with its ranks, for which those of the other node would wait half an hour."""
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{inputs.folder}")
+    endless = ("compute.zero_stage=3", "rl.steps=100000", "rl.checkpoint_every=2", own_reward("some_digit"))
+    uri, job = submit_job(inputs, tmp_path / "job", "gift.training.rl", "compute.nodes=2", *endless)
+    nodes = start_nodes(uri, nodes=2)
+    wait_until(lambda: complete_steps(job.resume, nodes=2) != [])
+    node = psutil.Process(nodes[lost].pid)
+    processes = [node, *node.children(recursive=True)]
+    for process in processes:
+        ends(process)
+    _, error = nodes[1 - lost].communicate(timeout=60)
+    assert error.startswith(f"error: node {lost} of 2 (127.0.0.1) was lost: {told}")
+    assert nodes[1 - lost].returncode == 1
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    nodes[lost].communicate()
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
