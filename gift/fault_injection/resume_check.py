@@ -16,7 +16,7 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -69,7 +69,7 @@ def check_resume(config: RunConfig, kills: Sequence[Kill], tell: Callable[[str],
             training = _prepare(config, Path(name), parent)
             killed = _train_with_kills(training, kills, tell)
             tell("no more kills: trained to the end; now once more, without any")
-            whole = _train_to_the_end(training, "whole")
+            whole = _train_to_the_end(_without_checkpoints(training), "whole")
             _compare(training.base, killed, whole, len(kills))
         status = "FINISHED"
     finally:
@@ -100,6 +100,12 @@ def _prepare(config: RunConfig, folder: Path, mlflow_run_id: str) -> _Training:
     write_base_model(config, read_problems(folder / "data" / "sft.jsonl"), folder / "base")
     resume = f"{config.storage.uri}/check-resume/{uuid.uuid4().hex}"
     return _Training(config, folder, mlflow_run_id, resume)
+
+
+def _without_checkpoints(training: _Training) -> _Training:
+    """It has nothing to go on from, and leaves nothing in the store."""
+    rl = training.config.rl.model_copy(update={"checkpoint_every": 0})
+    return replace(training, config=training.config.model_copy(update={"rl": rl}))
 
 
 def _train_with_kills(
