@@ -12,7 +12,7 @@ comparison evaluated on the new one, sets `compute.device` or another `storage.u
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
 from gift.config import digest_of, flatten
 from gift.errors import GiftError
@@ -20,12 +20,16 @@ from gift.fingerprint.library import reach_in_library
 from gift.fingerprint.packages import computing_packages, surroundings
 from gift.storage import Manifest, read_manifest
 
+OutputKind = Literal["data", "base-models", "checkpoints", "models", "evaluations", "normalization"]
+OUTPUT_KINDS: tuple[OutputKind, ...] = get_args(OutputKind)
+"""What `gift gc` looks through, beside what belongs to one run."""
+
 
 @dataclass(frozen=True)
 class Output:
     """What a stage makes, before it is made."""
 
-    kind: str
+    kind: OutputKind
     """Prefix under the storage URI, the same for all outputs of a kind."""
     stage: str
     """Module of the stage; what it can reach counts."""

@@ -4,7 +4,7 @@ A stage is a plain function `(stage, **inputs) -> str` from URIs to a URI or a w
 from a KFP component, from the command line and from tests.
 
 The address of an output is the digest of everything that decides it (`output`). So "already made" is a look at one
-manifest, the same on a laptop and on a cluster, for a second run and for a retried task.
+manifest, and at the names of its files, the same on a laptop and on a cluster, for a second run and a retried task.
 """
 
 import functools
@@ -23,7 +23,7 @@ from gift.execution.output import Output, address, content_digest
 from gift.full_disk import DISK_FULL, full_disk_named
 from gift.patience import ServicePatience
 from gift.progress import print_banner
-from gift.storage import compose_directory, download_directory, read_manifest, upload_directory
+from gift.storage import compose_directory, download_directory, upload_directory, whole_manifest
 from gift.tracking import StageRun, stage_run
 from gift.tracking.records import OUTPUT_DIGEST_TAG, OUTPUT_TAG, REUSED_TAG
 
@@ -79,7 +79,8 @@ class Stage:
     def _write_once(self, output: Output, write: Callable[[str, Mapping[str, str]], None]) -> str:
         decisions = self.patiently(output.decisions)
         uri = address(self.config.storage.uri, output.kind, decisions)
-        reused = self.patiently(lambda: read_manifest(uri)) is not None
+        self.tracking.set_tags({OUTPUT_TAG: uri})  # before the look: what a run names while it runs, `gift gc` leaves
+        reused = self.patiently(lambda: whole_manifest(uri)) is not None
         if reused:
             print(f"  unchanged, reused from {uri}", flush=True)
         else:

@@ -17,7 +17,7 @@ from gift.launch.node_program import JOB_FILE, NodeJob
 from gift.launch.train_job_api import TrainJobApi
 from gift.launch.train_job_follow import cancel_train_jobs, run_train_job
 from gift.launch.train_job_manifest import train_job
-from gift.storage import read_manifest, upload_directory
+from gift.storage import upload_directory, whole_manifest
 
 IMAGE_VARIABLE = "GIFT_IMAGE"
 """The image that this stage runs in, by digest; the nodes run in the same."""
@@ -46,7 +46,7 @@ def train_on_nodes(stage: Stage, module: str, data: str, model: str, resume_uri:
         mlflow_run_id=stage.tracking.run_id,
     )
     parts = [job.part(node) for node in range(stage.config.compute.nodes)]
-    if stage.patiently(lambda: all(read_manifest(part) for part in parts)):
+    if stage.patiently(lambda: all(whole_manifest(part) for part in parts)):
         return parts  # an earlier attempt got so far, and its job is gone
     stage.patiently(lambda: _store(job, f"{own_uri}/job"))
     name = f"gift-{digest_of(own_uri)[:12]}"
@@ -67,7 +67,7 @@ def cancel_training(run_id: str) -> None:
 def _store(job: NodeJob, uri: str) -> None:
     """Written once: nodes of a job that still runs may be reading it."""
     content = job.model_dump_json().encode()
-    manifest = read_manifest(uri)
+    manifest = whole_manifest(uri)
     if manifest is None or [file.sha256 for file in manifest.files] != [hashlib.sha256(content).hexdigest()]:
         with scratch_folder() as folder:
             (folder / JOB_FILE).write_bytes(content)

@@ -6,7 +6,7 @@ other code is never gone on from.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from gift.config import RunConfig
 from gift.errors import GiftError
@@ -18,7 +18,7 @@ from gift.launch.rank_job import ResumeSettings, TrainingJob
 from gift.storage import delete_directory, list_paths
 from gift.tracking import send_late_metrics
 
-CHECKPOINTS = "checkpoints"
+CHECKPOINTS: Literal["checkpoints"] = "checkpoints"
 """Kind of the outputs."""
 
 

@@ -23,7 +23,7 @@ from gift.data.public import PublicData, public_rows
 from gift.data.sources import public_data
 from gift.hub.download import download_model
 from gift.patience import ServicePatience
-from gift.storage import download_directory, read_manifest, upload_directory
+from gift.storage import download_directory, upload_directory, whole_manifest
 
 
 def hub_models(config: RunConfig) -> list[HubModel]:
@@ -50,14 +50,14 @@ def push(config: RunConfig) -> Iterator[str]:
     """
     for model in hub_models(config):
         uri = model_uri(config, model)
-        if read_manifest(uri) is None:
+        if whole_manifest(uri) is None:
             with tempfile.TemporaryDirectory(prefix="gift-") as folder:
                 download_model(model, Path(folder))
                 upload_directory(Path(folder), uri, metadata={"copied_from": "the hub"})
         yield uri
     for data in public_data(config):
         uri = data_uri(config, data)
-        if read_manifest(uri) is None:
+        if whole_manifest(uri) is None:
             with tempfile.TemporaryDirectory(prefix="gift-") as folder:
                 local = data_folder(config.data)
                 _write_rows(data, local, Path(folder, f"{data.name}.jsonl.gz"))
@@ -72,7 +72,7 @@ def fetch_model(config: RunConfig, model: HubModel, destination: Path) -> None:
         GiftError: neither the mirror nor the hub has it.
     """
     uri, patiently = model_uri(config, model), ServicePatience.of(config)
-    if patiently(lambda: read_manifest(uri)) is None:
+    if patiently(lambda: whole_manifest(uri)) is None:
         download_model(model, destination)
     else:
         patiently(lambda: download_directory(uri, destination))
@@ -102,7 +102,7 @@ def mirrored_data(config: RunConfig, folder: Path) -> Iterator[None]:
     A data folder that the configuration or the environment names comes first.
     """
     uris, patiently = [data_uri(config, data) for data in public_data(config)], ServicePatience.of(config)
-    if data_folder(config.data) or not uris or not patiently(lambda: all(read_manifest(uri) for uri in uris)):
+    if data_folder(config.data) or not uris or not patiently(lambda: all(whole_manifest(uri) for uri in uris)):
         yield
         return
     for index, uri in enumerate(uris):

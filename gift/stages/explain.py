@@ -23,7 +23,7 @@ from gift.stages.prepare_data import data_output
 from gift.stages.prepare_model import base_model_output
 from gift.stages.train_policy import policy_output
 from gift.stages.train_sft import sft_output
-from gift.storage import list_paths, read_manifest
+from gift.storage import list_paths, read_manifest, whole_manifest
 
 NEW_RUN = "(a new run)"
 ANEW = "made anew by "
@@ -108,7 +108,7 @@ def _explain_one(storage: str, stage: str, output: Output) -> Explanation:
     inputs = {name: uri if uri.startswith(ANEW) else content_digest(uri) for name, uri in output.inputs.items()}
     now = output.decisions_with(inputs)
     uri = address(storage, output.kind, now)
-    if read_manifest(uri) is not None:
+    if whole_manifest(uri) is not None:
         return Explanation(stage, uri, None, ())
     stored = list(_stored(f"{storage}/{output.kind}", output.stage))
     if not stored:

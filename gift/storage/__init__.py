@@ -11,23 +11,27 @@ Left out on purpose: empty folders and file modes, as what the stages exchange a
 
 from gift.storage.client import DirectoryError, check_storage, put_object
 from gift.storage.composition import compose_directory, delete_directory
-from gift.storage.listing import list_paths
+from gift.storage.listing import Listing, StoredObject, list_objects, list_paths, whole_manifest
 from gift.storage.lock import locked
 from gift.storage.manifest import Manifest, ManifestFile, read_manifest
 from gift.storage.transfer import download_directory, download_into, upload_directory
 
 __all__ = [
     "DirectoryError",
+    "Listing",
     "Manifest",
     "ManifestFile",
+    "StoredObject",
     "check_storage",
     "compose_directory",
     "delete_directory",
     "download_directory",
     "download_into",
+    "list_objects",
     "list_paths",
     "locked",
     "put_object",
     "read_manifest",
     "upload_directory",
+    "whole_manifest",
 ]

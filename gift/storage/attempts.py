@@ -5,7 +5,8 @@
 
 So two writers of one URI never meet: the one that is later takes what the other has stored, and no reader sees a
 directory that is half the one's and half the other's. What attempts that died have left is removed by the next one that
-is through.
+is through. A directory of which a part is gone (a lifecycle rule, a hand) counts as none: the first attempt that is
+through takes the place of what is left (If-Match).
 
 Left out: taking an attempt up where it ended; another one starts afresh.
 """
@@ -14,11 +15,12 @@ import re
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from gift.storage.client import DirectoryError, Location, is_taken
+from gift.storage.client import DirectoryError, Location, error_code, is_taken
+from gift.storage.listing import look_up
 from gift.storage.manifest import MANIFEST_NAME, Manifest, ManifestFile, stored_manifest
 from gift.storage.objects import delete_keys, keys_below
 
@@ -51,7 +53,7 @@ def write_directory(
     Returns: the manifest that is there then. Unless `replace`, that is another's if it was first, which `send` may then
     not be asked at all.
     """
-    if not replace and (there := stored_manifest(client, location)):
+    if not replace and (there := look_up(client, location)[0]):
         return there
     attempt = uuid.uuid4().hex
     manifest = Manifest(
@@ -66,17 +68,16 @@ def write_directory(
 
 
 def _be_first(client: "S3Client", location: Location, ours: Manifest) -> Manifest:
-    counts = None
+    counts, etag = look_up(client, location)
     while counts is None:
+        condition: Any = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
         try:
-            client.put_object(
-                Bucket=location.bucket, Key=location.key(MANIFEST_NAME), Body=ours.content(), IfNoneMatch="*"
-            )
+            client.put_object(Bucket=location.bucket, Key=location.key(MANIFEST_NAME), Body=ours.content(), **condition)
             counts = ours
         except ClientError as error:
-            if not is_taken(error):
+            if not is_taken(error) and error_code(error) != "NoSuchKey":  # what we would replace is gone
                 raise
-            counts = stored_manifest(client, location)  # may be ours, if the answer to a first request was lost
+            counts, etag = look_up(client, location)  # may be ours, if the answer to a first request was lost
     we_are_first = counts.attempt == ours.attempt
     _remove(client, location, lambda attempt: (attempt != ours.attempt) == we_are_first)
     return counts

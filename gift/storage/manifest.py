@@ -90,14 +90,25 @@ def read_manifest(uri: str) -> Manifest | None:
 
 def stored_manifest(client: "S3Client", location: Location) -> Manifest | None:
     """The same, with boto3's own exceptions."""
+    stored = stored_text(client, location)
+    return None if stored is None else parse_manifest(stored[0], location)
+
+
+def stored_text(client: "S3Client", location: Location) -> tuple[bytes, str] | None:
+    """The text of the `manifest.json` of a directory, whatever it is worth, and its ETag; None where there is none."""
     try:
-        content = client.get_object(Bucket=location.bucket, Key=location.key(MANIFEST_NAME))["Body"].read()
+        answer = client.get_object(Bucket=location.bucket, Key=location.key(MANIFEST_NAME))
+        return answer["Body"].read(), answer["ETag"]
     except ClientError as error:
         if error_code(error) == "NoSuchKey":
             return None
         raise
+
+
+def parse_manifest(text: bytes, location: Location) -> Manifest:
+    """Raises: DirectoryError: it is not the text of a manifest."""
     try:
-        return Manifest.model_validate_json(content)
+        return Manifest.model_validate_json(text)
     except ValidationError as error:
         fault = error.errors()[0]
         place = ".".join(str(part) for part in fault["loc"]) or "its text"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from stored_objects import delete_object, object_uri
 
 from gift.config import RunConfig, load_profile
 from gift.errors import GiftError
@@ -115,6 +116,34 @@ def test_two_identical_runs_at_once_end_with_one_output(config: RunConfig, paren
     uri, other = (run.result() for run in runs)
     assert uri == other
     assert len({path.partition("/")[0] for path in list_paths(uri)} - {"manifest.json"}) == 1, "one attempt is left"
+
+
+@pytest.mark.parametrize("gone", ["manifest.json", "text.txt", "text.txt manifest.json"])
+def test_an_output_that_somebody_emptied_is_made_anew(
+    config: RunConfig, parent: str, gone: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    uri = _run(make_text, config, parent, text="a", label="first")
+    for path in gone.split():
+        delete_object(object_uri(uri, path))
+    assert _run(make_text, config, parent, text="a", label="again") == uri
+    assert "reused" not in capsys.readouterr().out
+    assert _run(make_text, config, parent, text="a", label="third") == uri
+    assert "reused" in capsys.readouterr().out
+
+
+def test_a_stage_names_its_output_before_it_looks_for_it(config: RunConfig, parent: str) -> None:
+    """So that `gift gc` leaves alone what this stage finds there."""
+    named: list[str | None] = []
+
+    def look(stage: Stage) -> str:
+        def make(folder: Path) -> dict[str, str]:
+            named.append(stage_records(parent)["look"].output)
+            (folder / "text.txt").write_text("made")
+            return {}
+
+        return stage.make_once(_output({"text": "looked for"}), make)
+
+    assert [_run(look, config, parent)] == named
 
 
 def test_an_input_that_is_not_complete_is_refused(config: RunConfig, parent: str, capsys) -> None:
