@@ -23,6 +23,8 @@ from gift.storage import Manifest, read_manifest
 OutputKind = Literal["data", "base-models", "checkpoints", "models", "evaluations", "normalization"]
 OUTPUT_KINDS: tuple[OutputKind, ...] = get_args(OutputKind)
 """What `gift gc` looks through, beside what belongs to one run."""
+REMOVAL_LOCK = "locks/gc"
+"""Below the storage URI; `gift.retention.collect` holds it while it makes sure that nobody uses an output."""
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,11 @@ from typing import NoReturn
 from gift.config import RunConfig, parse_config
 from gift.errors import GiftError, printable
 from gift.execution.outbox import made_or_waiting
-from gift.execution.output import Output, address, content_digest
+from gift.execution.output import REMOVAL_LOCK, Output, address, content_digest
 from gift.full_disk import DISK_FULL, full_disk_named
 from gift.patience import ServicePatience
 from gift.progress import print_banner
-from gift.storage import compose_directory, download_directory, upload_directory, whole_manifest
+from gift.storage import compose_directory, download_directory, upload_directory, wait_for_lock, whole_manifest
 from gift.tracking import StageRun, stage_run
 from gift.tracking.records import OUTPUT_DIGEST_TAG, OUTPUT_TAG, REUSED_TAG
 
@@ -79,7 +79,7 @@ class Stage:
     def _write_once(self, output: Output, write: Callable[[str, Mapping[str, str]], None]) -> str:
         decisions = self.patiently(output.decisions)
         uri = address(self.config.storage.uri, output.kind, decisions)
-        self.tracking.set_tags({OUTPUT_TAG: uri})  # before the look: what a run names while it runs, `gift gc` leaves
+        self._keep(uri)
         reused = self.patiently(lambda: whole_manifest(uri)) is not None
         if reused:
             print(f"  unchanged, reused from {uri}", flush=True)
@@ -88,6 +88,11 @@ class Stage:
             print(f"  wrote {uri}", flush=True)
         self._tag_output(uri, {REUSED_TAG: "true"} if reused else {})
         return uri
+
+    def _keep(self, uri: str) -> None:
+        """From now on nobody removes what is found at `uri`: see `gift.retention.collect`."""
+        self.tracking.set_tags({OUTPUT_TAG: uri})
+        self.patiently(lambda: wait_for_lock(f"{self.config.storage.uri}/{REMOVAL_LOCK}"))
 
     def _tag_output(self, uri: str, tags: Mapping[str, str]) -> None:
         digest = self.patiently(lambda: content_digest(uri))

@@ -10,13 +10,14 @@ Left out on purpose: empty folders and file modes, as what the stages exchange a
 """
 
 from gift.storage.client import DirectoryError, check_storage, put_object
-from gift.storage.composition import compose_directory, delete_directory
+from gift.storage.composition import compose_directory, delete_directory, delete_paths
 from gift.storage.listing import Listing, StoredObject, list_objects, list_paths, whole_manifest
-from gift.storage.lock import locked
-from gift.storage.manifest import Manifest, ManifestFile, read_manifest
+from gift.storage.lock import locked, wait_for_lock
+from gift.storage.manifest import MANIFEST_NAME, Manifest, ManifestFile, manifest_parents, read_manifest
 from gift.storage.transfer import download_directory, download_into, upload_directory
 
 __all__ = [
+    "MANIFEST_NAME",
     "DirectoryError",
     "Listing",
     "Manifest",
@@ -25,13 +26,16 @@ __all__ = [
     "check_storage",
     "compose_directory",
     "delete_directory",
+    "delete_paths",
     "download_directory",
     "download_into",
     "list_objects",
     "list_paths",
     "locked",
+    "manifest_parents",
     "put_object",
     "read_manifest",
     "upload_directory",
+    "wait_for_lock",
     "whole_manifest",
 ]

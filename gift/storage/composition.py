@@ -79,6 +79,18 @@ def delete_directory(uri: str) -> None:
         delete_keys(client, location.bucket, sorted(keys - manifests))
 
 
+def delete_paths(uri: str, paths: Iterable[str]) -> None:
+    """Remove the objects at `paths`, relative to `uri`; those that are gone already are gone.
+
+    Raises:
+        GiftError: S3 failed.
+    """
+    location = parse_uri(uri)
+    client = connect()
+    with storage_faults(client, location.bucket):
+        delete_keys(client, location.bucket, sorted(location.key(path) for path in paths))
+
+
 def _sources(parts: Sequence[str]) -> list[tuple[ManifestFile, Location]]:
     sources: dict[str, tuple[ManifestFile, Location]] = {}
     for part in parts:

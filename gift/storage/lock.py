@@ -26,6 +26,7 @@ from gift.storage.client import Location, connect, error_code, is_taken, parse_u
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
 
 LEASE_SECONDS = 120.0
 PAUSE_SECONDS = 0.2
@@ -63,6 +64,36 @@ def locked(uri: str) -> Iterator[Lease]:
                 client.delete_object(Bucket=place.bucket, Key=place.prefix)
 
 
+def wait_for_lock(uri: str) -> None:
+    """Wait until whoever holds the lock now has let it go, or its lease is over; who takes it next is not waited for.
+
+    Raises:
+        GiftError: S3 failed.
+    """
+    place, client = parse_uri(uri), connect()
+    with storage_faults(client, place.bucket):
+        first = holder = _holder(client, place)
+        while holder is not None and holder == first:
+            time.sleep(PAUSE_SECONDS)
+            holder = _holder(client, place)
+
+
+def _holder(client: "S3Client", place: Location) -> str | None:
+    """The ETag of the lease that somebody has now."""
+    try:
+        there = client.get_object(Bucket=place.bucket, Key=place.prefix)
+    except ClientError as error:
+        if error_code(error) != "NoSuchKey":
+            raise
+        return None
+    return None if _is_over(there) else there["ETag"]
+
+
+def _is_over(lease: "GetObjectOutputTypeDef") -> bool:
+    now = parsedate_to_datetime(lease["ResponseMetadata"]["HTTPHeaders"]["date"])
+    return (now - lease["LastModified"]).total_seconds() > LEASE_SECONDS
+
+
 def _take(client: "S3Client", place: Location) -> float:
     """Wait for the lock; returns when its lease ends."""
     # Unique, so that the ETag of one lease is never that of another.
@@ -85,10 +116,9 @@ def _write(client: "S3Client", place: Location, note: bytes) -> bool:
         return True
     try:
         there = client.get_object(Bucket=place.bucket, Key=place.prefix)
-        now = parsedate_to_datetime(there["ResponseMetadata"]["HTTPHeaders"]["date"])
         if there["Body"].read() == note:  # the answer to our first request was lost
             return True
-        if (now - there["LastModified"]).total_seconds() <= LEASE_SECONDS:
+        if not _is_over(there):
             return False
         client.put_object(Bucket=place.bucket, Key=place.prefix, Body=note, IfMatch=there["ETag"])
     except ClientError as error:

@@ -88,6 +88,26 @@ def read_manifest(uri: str) -> Manifest | None:
         return stored_manifest(client, location)
 
 
+def manifest_parents(uri: str) -> tuple[str, ...]:
+    """The URIs of what the directory was made from; none where it has no manifest. One of an older form will do, too.
+
+    Raises:
+        DirectoryError: the manifest is damaged.
+        GiftError: S3 cannot be read.
+    """
+    location = parse_uri(uri)
+    client = connect()
+    with storage_faults(client, location.bucket):
+        stored = stored_text(client, location)
+    if stored is None:
+        return ()
+    try:
+        parents = json.loads(stored[0])["parents"]
+        return tuple(str(parent) for parent in parents)
+    except (ValueError, LookupError, TypeError) as error:
+        raise DirectoryError(f"{uri}/{MANIFEST_NAME} is damaged, so nobody knows what it was made from") from error
+
+
 def stored_manifest(client: "S3Client", location: Location) -> Manifest | None:
     """The same, with boto3's own exceptions."""
     stored = stored_text(client, location)

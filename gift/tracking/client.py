@@ -48,6 +48,11 @@ class MlflowClient:
             return None
         return MlflowExperiment(answer["experiment_id"], answer["lifecycle_stage"])
 
+    def search_experiments(self) -> list[str]:
+        """The ids of all that are not deleted."""
+        pages = _pages(lambda token: self.rest.post("experiments/search", max_results=RUNS_PER_PAGE, **token))
+        return [experiment["experiment_id"] for page in pages for experiment in page.get("experiments", [])]
+
     def create_experiment(self, name: str) -> None:
         self.rest.post("experiments/create", name=name)
 

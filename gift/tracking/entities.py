@@ -31,6 +31,8 @@ class Run:
     """RUNNING, SCHEDULED, FINISHED, FAILED or KILLED"""
     start_time: int
     """Milliseconds since 1970."""
+    end_time: int | None
+    """The same; of the last time that it ended, also while it goes on again."""
     artifact_uri: str
     params: dict[str, str]
     metrics: dict[str, float]
@@ -66,6 +68,7 @@ def read_run(answer: dict[str, Any]) -> Run:
         experiment_id=info["experiment_id"],
         status=info["status"],
         start_time=int(info.get("start_time", 0)),
+        end_time=int(info["end_time"]) if info.get("end_time") else None,
         artifact_uri=info.get("artifact_uri", ""),
         params=read_pairs(data.get("params", [])),
         metrics={entry["key"]: float(entry["value"]) for entry in data.get("metrics", [])},

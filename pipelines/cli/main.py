@@ -18,6 +18,7 @@ from pipelines.cli.doctor import doctor_command
 from pipelines.cli.dry_run import dry_run as dry_run_of
 from pipelines.cli.experiment import app as experiment_app
 from pipelines.cli.explain import explain_command
+from pipelines.cli.gc import gc_command
 from pipelines.cli.images import app as images_app
 from pipelines.cli.kfp_options import EXPERIMENT, KfpExperiment, KfpHost, KfpNamespace
 from pipelines.cli.mirror import app as mirror_app
@@ -55,6 +56,7 @@ app.command("compile")(compile_command)
 app.command("lint")(lint_command)
 app.command("doctor")(doctor_command)
 app.command("explain")(explain_command)
+app.command("gc")(gc_command)
 app.add_typer(images_app, name="images")
 app.add_typer(mirror_app, name="mirror")
 app.add_typer(schedule_app, name="schedule")
