@@ -3,6 +3,7 @@
 # make test   install into .venv, then lint, type-check and run every test
 # make cluster-test IMAGE=registry/name@sha256:… [SETTINGS="key=value …"]
 #             test the cluster that KUBECONFIG and KF_PIPELINES_ENDPOINT name, with tiny runs (tests/cluster/conftest.py)
+# make audit  print the licences of what is installed, and what of it no lock file pins, or was withdrawn
 # make lock   resolve requirements/*.in into the pinned requirements/*.txt
 
 PYTHON ?= python3.11
@@ -13,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest
 # as files with few tests are the long ones, which must not come last.
 IN_PROCESSES := --dist loadfile --no-loadscope-reorder
 
-.PHONY: run check test cluster-test lint install lock clean
+.PHONY: run check test cluster-test lint audit install lock clean
 
 # Every process would compile this project's modules anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -37,6 +38,9 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+audit: install
+	$(BIN)/python -m pipelines.install.audit
 
 install: $(INSTALLED)
 
