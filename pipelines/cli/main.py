@@ -18,12 +18,12 @@ from pipelines.cli.doctor import doctor_command
 from pipelines.cli.dry_run import dry_run as dry_run_of
 from pipelines.cli.experiment import app as experiment_app
 from pipelines.cli.explain import explain_command
-from pipelines.cli.gc import gc_command
 from pipelines.cli.images import app as images_app
 from pipelines.cli.kfp_options import EXPERIMENT, KfpExperiment, KfpHost, KfpNamespace
 from pipelines.cli.mirror import app as mirror_app
 from pipelines.cli.outcome import print_report
 from pipelines.cli.runs import app as runs_app
+from pipelines.cli.runs import gc_command
 from pipelines.cli.schedule import app as schedule_app
 from pipelines.cli.session import (
     MlflowPort,

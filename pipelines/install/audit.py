@@ -33,7 +33,7 @@ def main() -> None:
     for licence, names in sorted(by_licence(found.values()).items(), key=lambda item: -len(item[1])):
         print(f"  {licence} ({len(names)}): {', '.join(names)}")
     print("audit")
-    strangers = unpinned({name: package.version for name, package in found.items()}, pins(REQUIREMENTS))
+    strangers = unpinned({name: package.version for name, package in found.items()}, pinned_versions(REQUIREMENTS))
     print(f"  installed, and not as a lock file pins it: {', '.join(strangers) or 'nothing'}")
     without = [name for name, line in _requirements(REQUIREMENTS) if "--hash=" not in line]
     print(f"  pinned without a hash: {', '.join(without) or 'nothing'}")
@@ -69,7 +69,7 @@ def unpinned(installed: Mapping[str, str], pinned: Mapping[str, set[str]]) -> li
     ]
 
 
-def pins(folder: Path) -> dict[str, set[str]]:
+def pinned_versions(folder: Path) -> dict[str, set[str]]:
     """Name → the versions that the lock files in a folder pin."""
     found: dict[str, set[str]] = defaultdict(set)
     for name, line in _requirements(folder):

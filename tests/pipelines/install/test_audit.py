@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tiny_wheels import simple_index
 
-from pipelines.install.audit import licence_of, pins, unpinned, yanked
+from pipelines.install.audit import licence_of, pinned_versions, unpinned, yanked
 
 REQUIREMENTS = Path(__file__).resolve().parents[3] / "requirements"
 
@@ -30,7 +30,7 @@ def test_the_licence_is_what_the_package_says(entries: dict[str, str], licence: 
 
 
 def test_what_no_lock_file_pins_is_named() -> None:
-    pinned = pins(REQUIREMENTS)
+    pinned = pinned_versions(REQUIREMENTS)
     assert {"torch", "deepspeed", "mypy", "uv"} <= pinned.keys()
     (torch,) = pinned["torch"]
     assert unpinned({"torch": f"{torch}+cpu", "pip": "1", "gift-kubeflow": "0"}, pinned) == []

@@ -11,7 +11,7 @@ from gift.config import load_profile
 from gift.retention.needed import RetentionRule
 from gift.storage import list_paths
 from gift.tracking import finish_parent_run, start_parent_run
-from pipelines.cli import gc
+from pipelines.cli import runs
 from pipelines.cli.main import app
 
 
@@ -32,7 +32,7 @@ def gift_gc(storage: str, *options: str) -> list[str]:
 
 def test_it_shows_first_and_removes_when_it_is_told_to(storage: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert gift_gc(storage, "--delete") == ["kept        1 (too young)", "in all      0 things, 0.00 GiB"]
-    monkeypatch.setattr(gc, "RetentionRule", functools.partial(RetentionRule, grace_seconds=-10))
+    monkeypatch.setattr(runs, "RetentionRule", functools.partial(RetentionRule, grace_seconds=-10))
     there = list_paths(storage)
     leftover = f"{storage}/models/0123456789abcdef  0.00 GiB, 0 days old, needed by nobody"
     assert gift_gc(storage) == [
