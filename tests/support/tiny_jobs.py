@@ -113,8 +113,8 @@ class Job:
                 )
                 for node in range(compute.nodes)
             ]
-        for node in reversed(launched):  # the last rank is the one that tests kill
-            node.result()
+        for training in reversed(launched):  # the last rank is the one that tests kill
+            training.result()
         for node in range(compute.nodes):
             shutil.copytree(folder / f"node-{node}" / "checkpoint", folder / "checkpoint", dirs_exist_ok=True)
 

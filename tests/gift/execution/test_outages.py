@@ -90,7 +90,7 @@ def test_a_store_that_fails_for_seconds_costs_seconds(store: FaultyProxy, run: d
         store.fault_of = FirstRequests(fault, 4)
 
     uri = run_stage(stage_that(end), **run)
-    assert len(store.faults) == (5 if fault == "slow" else 8)
+    assert len(store.faults) == (6 if fault == "slow" else 8)
     assert read_manifest(uri) is not None
     assert stage_records(run["parent_run_id"])["write-text"].status == "FINISHED"
 

@@ -54,14 +54,14 @@ def delete_experiment(run_id: str) -> None:
     client.delete_experiment(client.get_run(run_id).info.experiment_id)
 
 
-def when_opened(config: RunConfig, stage: str, do: Callable[[str], None]) -> threading.Thread:
-    """`do` something to the MLflow run of a stage as soon as it is there."""
+def when_at_work(config: RunConfig, stage: str, do: Callable[[str], None]) -> threading.Thread:
+    """`do` something to the MLflow run of a stage as soon as it has named its output."""
 
     def wait() -> None:
         client = MlflowClient()
         experiment = client.get_experiment_by_name(config.experiment)
         assert experiment is not None
-        condition = f"tags.`gift.stage` = '{stage}'"
+        condition = f"tags.`gift.stage` = '{stage}' and tags.`gift.output` LIKE 's3://%'"
         while not (runs := client.search_runs([experiment.experiment_id], condition)):
             time.sleep(0.05)
         do(runs[0].info.run_id)
@@ -83,7 +83,7 @@ def test_a_refusal_while_it_trains_costs_no_checkpoint(
     data = run_stage(prepare_data, **run)
     inputs = {"data": data, "model": run_stage(prepare_model, **run, data=data)}
     capfd.readouterr()
-    when_opened(config, stage.__name__.replace("_", "-"), delete)
+    when_at_work(config, stage.__name__.replace("_", "-"), delete)
     with pytest.raises(SystemExit) as end:
         run_stage(stage, **run, **inputs)
     assert end.value.code == 1

@@ -223,7 +223,7 @@ def test_all_pages_of_an_answer_are_read(stand_in: StandIn) -> None:
 
 
 def a_run(artifact_uri: str) -> Run:
-    return Run("r", "0", "RUNNING", 0, artifact_uri, {}, {}, {})
+    return Run("r", "0", "RUNNING", 0, None, artifact_uri, {}, {}, {})
 
 
 def test_artifacts_go_through_the_server_below_its_own_path(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
