@@ -6,8 +6,8 @@
 Every attempt starts with an empty disk, so that it has what the store has. The training is a tiny one with real ranks,
 ZeRO and rollouts; on a processor in fp32 it comes out the same each time, which is why equality can be asked for.
 
-Left out: another number of ranks after a kill. An address of checkpoints holds the number of ranks, as sums over other
-ranks are rounded otherwise; DeepSpeed's ZeRO checkpoints can't be read by another number, either.
+Left out: another number of ranks after a kill. Sums over them are rounded otherwise, so that their checkpoints have
+another address (`gift.execution.train_once`), and `gift.training.resume` leaves one of another number aside.
 """
 
 import os

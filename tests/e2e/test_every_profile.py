@@ -59,7 +59,7 @@ def test_a_profile_runs_from_its_data_to_its_report(
     assert {label: set(scores) for label, scores in report.models.items()} == dict.fromkeys(
         ("base", "sft", "candidate"), tasks
     )
-    assert report.registry.source == report.artifacts["convert-candidate"].uri
+    assert report.registry.source.startswith(report.artifacts["convert-candidate"].uri)
     assert len(stages["train-sft"].curves.get("loss", ())) == config.sft.steps
     learned = stages["train-policy"].curves
     assert [value > 0 for _, value in learned["grad_norm"]] == [True] * config.rl.steps, (

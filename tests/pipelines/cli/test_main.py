@@ -180,8 +180,9 @@ def test_down_without_up_says_so(gift) -> None:
     assert gift("down") == (0, "nothing was running\n")
 
 
-def test_a_mistake_in_what_is_to_be_checked_starts_nothing(gift, tmp_path: Path) -> None:
-    status, output = gift("check", "normalization", "--profile", "local", "--set", "rollout.group_size=1")
+@pytest.mark.parametrize("check", [("normalization", "--profile", "local"), ("resume", "--kills", "2")])
+def test_a_mistake_in_what_is_to_be_checked_starts_nothing(gift, tmp_path: Path, check: tuple[str, ...]) -> None:
+    status, output = gift("check", *check, "--set", "rollout.group_size=1")
     assert status == 1
     assert output.startswith("error: ")
     assert "rollout.group_size: input should be greater" in output
