@@ -37,7 +37,7 @@ class Attempt(Section):
     """Of the training (`gift.launch.rank_job`)."""
     kill: Kill | None
     note: Path
-    """Where the ranks say in which step they kill, just before they do."""
+    """Where the first rank says in which step it kills, just before it does."""
 
 
 def random_kills(seed: int, count: int, ranks: int) -> list[Kill]:

@@ -42,25 +42,25 @@ def main() -> None:
 
 
 def _watch(kill: Kill, note: Path) -> None:
-    step = 0
+    where = "before its first step"
 
     def remember(_sampler: Sampler, _groups: int, current: int) -> None:
-        nonlocal step
-        step = current
+        nonlocal where
+        where = f"in step {current + 1}"
 
-    _before(Sampler, "batch", remember)
     beginnings = itertools.count(1)
 
     def kill_in_time(*arguments: Any, **_named: Any) -> None:
         if _is_moment(kill.moment, arguments) and next(beginnings) == kill.occurrence:
             victim = _victim(kill)
-            note.write_text(f"step {step + 1}", encoding="utf-8")
+            note.write_text(where, encoding="utf-8")
             if kill.moment == "commit":
                 _kill(victim)
                 time.sleep(60)  # it may be another process that dies, and we with it
             threading.Timer(kill.delay_seconds, _kill, [victim]).start()
 
     _before(*FUNCTIONS[kill.moment], kill_in_time)
+    _before(Sampler, "batch", remember)  # last, so that it is called first
 
 
 def _before(owner: Any, name: str, action: Callable[..., None]) -> None:

@@ -113,15 +113,15 @@ def _train_with_kills(
 ) -> dict[str, StoredTensor]:
     try:
         for number, kill in enumerate(kills, start=1):
-            step = _attempt_killed(training, f"kill-{number}", kill)
-            tell(f"kill {number} of {len(kills)}: {_words(kill)}, in {step}")
+            where = _attempt_killed(training, f"kill-{number}", kill)
+            tell(f"kill {number} of {len(kills)}: {_words(kill)}, {where}")
         return _train_to_the_end(training, "killed")
     finally:
         delete_directory(training.resume)
 
 
 def _attempt_killed(training: _Training, name: str, kill: Kill) -> str:
-    """The step that the kill came in."""
+    """Where in the training the kill came."""
     exit_code, attempt, log = _run(training, name, kill)
     if exit_code == 0 or not attempt.note.exists():
         _refuse(f"the training ended before it was killed ({_words(kill)})", log)
