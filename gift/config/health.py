@@ -11,12 +11,13 @@ class HealthConfig(Section):
     """Limits of a healthy training; see `gift.health`. null switches a limit off."""
 
     sick_update: Literal["skip", "rewind", "stop"] = "skip"
-    """An update whose gradient is not finite, or far larger than those before, is left out. Then training goes on with
-    the next batch (skip), goes on with it from the newest checkpoint (rewind), or stops."""
+    """An update whose gradient is not finite, or too large, is left out. Then training goes on with the next batch
+    (skip), goes on with it from the newest checkpoint (rewind), or stops."""
     sick_updates: PositiveInt = 5
     """So many in a row stop training, whatever `sick_update` says."""
-    gradient_norm_factor: Annotated[float, Field(gt=1, allow_inf_nan=False)] | None = 100.0
-    """A gradient is far larger when its norm is more than so many times the median of the last 50."""
+    gradient_norm_factor: Annotated[float, Field(gt=1, allow_inf_nan=False)] | None = None
+    """A gradient is too large when its norm is more than so many times the median of the last 50. No limit by itself:
+    `gradient_clipping` bounds the update, and those of GIFT's forms without a floor differ by orders of magnitude."""
     patience: PositiveInt = 20
     """Steps in a row that one of the following lasts before training stops: all rewards equal in every group, a reward
     that can judge no response, and what is beyond the limits below."""

@@ -54,9 +54,9 @@ class DockerNodes:
     def _start(self, job: dict[str, Any], node: int) -> Container:
         name, trainer = job["metadata"]["name"], job["spec"]["trainer"]
         environment = {
-            entry["name"]: entry.get("value", self._secrets.get(entry["name"]))
+            entry["name"]: value
             for entry in trainer["env"]
-            if "value" in entry or entry["name"] in self._secrets
+            if (value := entry.get("value", self._secrets.get(_secret_key(entry)))) is not None
         }
         host = f"{name}-node-0-{node}"
         environment |= {
@@ -135,3 +135,8 @@ def address_of(error: str) -> str:
     found = re.search(r"node \d of \d \(([\d.]+)\)", error)
     assert found, error
     return found[1]
+
+
+def _secret_key(entry: dict[str, Any]) -> str | None:
+    """The key of a Secret that a variable comes from."""
+    return entry.get("valueFrom", {}).get("secretKeyRef", {}).get("key")

@@ -24,6 +24,7 @@ from gift.report.schema import load_report
 from pipelines.images.describe import Image
 from pipelines.local.container_traces import LABEL
 from pipelines.local.docker_runner import PROCESSES, container_settings, containers, local_network
+from pipelines.local.runner import OUTBOX
 from pipelines.local.services import Services, start_services, stop_services
 from pipelines.machine.docker_engine import docker_engine
 from pipelines.machine.processes import free_ports
@@ -142,7 +143,8 @@ def test_every_stage_ran_in_a_hardened_container(finished: Finished, gift_image:
         assert host["PidsLimit"] == PROCESSES
         assert container["Config"]["Image"] == f"gift:{finished.folder.name}", "a name that no other build takes away"
         writable = {mount["Destination"] for mount in container["Mounts"] if mount["RW"]}
-        assert writable == {"/work", str(finished.folder / "kfp"), "/kfp-workspace"}  # the last is kfp's own, unused
+        ours = {"/work", str(finished.folder / "kfp"), str(finished.folder.parent / OUTBOX)}
+        assert writable == {*ours, "/kfp-workspace"}  # which is kfp's own, unused
     assert left_behind(finished.folder.name) == []
 
 

@@ -67,7 +67,7 @@ def new_learner(case: dict, template: Path) -> Learner:
         "local",
         (
             *("compute.ranks=2", "compute.device=cpu", f"rl.prompts_per_step={2 * GROUPS}", "rl.micro_batch_groups=2"),
-            *(f"rollout.group_size={SIZE}", *case["overrides"]),
+            *(f"rollout.group_size={SIZE}", "health.gradient_norm_factor=100", *case["overrides"]),
             "rl.optimizer={learning_rate: 0.01, weight_decay: 0.1, schedule: linear, final_fraction: 0.0}",
         ),
     )
