@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM
 
+from gift.config.surroundings import VLLM_WEIGHTS
 from gift.errors import GiftError
 from gift.rollout import vllm_process
 from gift.rollout.choose import open_engine
@@ -39,8 +41,21 @@ class Running:
     tied: bool
 
 
+@pytest.fixture(scope="module")
+def shared_memory() -> Iterator[Path]:
+    """A part of it that no other test puts weights into."""
+    with (
+        tempfile.TemporaryDirectory(prefix="gift-test-", dir="/dev/shm") as folder,
+        pytest.MonkeyPatch.context() as environment,
+    ):
+        environment.setenv(VLLM_WEIGHTS, folder)
+        yield Path(folder)
+
+
 @pytest.fixture(scope="module", params=["tied", "untied"])
-def opened(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def opened(
+    request: pytest.FixtureRequest, shared_memory: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Running]:
     tied = request.param == "tied"
     folder = tmp_path_factory.mktemp(request.param)
     model = write_model(folder, tied=tied)
@@ -155,12 +170,8 @@ def test_no_prompts_give_no_responses(running: Running) -> None:
     assert rollouts.prompt_ids.shape == rollouts.response_mask.shape == (0, 0)
 
 
-def test_no_weights_are_left_in_shared_memory(running: Running) -> None:
-    assert left_weights() == []
-
-
-def left_weights() -> list[Path]:
-    return list(Path("/dev/shm").glob("gift-weights-*"))
+def test_no_weights_are_left_in_shared_memory(running: Running, shared_memory: Path) -> None:
+    assert list(shared_memory.iterdir()) == []
 
 
 def reason(error: pytest.ExceptionInfo[GiftError]) -> str:
@@ -243,7 +254,7 @@ def test_the_last_error_of_a_log_is_its_reason(log: str, error: str) -> None:
     assert error_in(log) == error
 
 
-def test_a_killed_vllm_gives_its_reason(running: Running) -> None:
+def test_a_killed_vllm_gives_its_reason(running: Running, shared_memory: Path) -> None:
     """The last test of each engine."""
     (worker,) = workers()
     worker.kill()
@@ -251,4 +262,4 @@ def test_a_killed_vllm_gives_its_reason(running: Running) -> None:
         running.engine.refresh(running.model)
     killed = "vLLM ended while loading weights: it was killed by SIGKILL; the machine may be out of memory"
     assert reason(error) == killed
-    assert left_weights() == []
+    assert list(shared_memory.iterdir()) == []
