@@ -38,7 +38,8 @@ class Judge:
             self._begin(pair)
         tickets, self._begun = self._begun, {}
         outcomes = dict(zip(tickets, self._pool.outcomes(list(tickets.values())), strict=True))
-        for pair in [pair for pair, outcome in outcomes.items() if outcome.lost]:
+        lost = [pair for pair, outcome in outcomes.items() if outcome.lost]
+        for pair in lost if len(outcomes) > 1 else ():  # the only one was alone
             outcomes[pair] = self._pool.run([pair])[0]
         return [_verdict(pair, outcomes.get(pair)) for pair in pairs]
 

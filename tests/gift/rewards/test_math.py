@@ -88,6 +88,21 @@ def test_a_hostile_expression_is_tried_twice_and_is_an_error(
 
 
 @pytest.mark.slow
+def test_a_hostile_response_that_was_alone_is_tried_once(reward: Reward, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[str] = []
+    send = pool.Worker.send
+
+    def record(worker: pool.Worker, task: int, arguments: Sequence[str]) -> None:
+        sent.append(arguments[0])
+        send(worker, task, arguments)
+
+    monkeypatch.setattr(pool.Worker, "send", record)
+    bomb = r"\binom{10^{8}}{10^{7}}"
+    assert reward.values([boxed(bomb, "3")]) == [UNJUDGED]
+    assert sent == [bomb]
+
+
+@pytest.mark.slow
 def test_a_busy_machine_changes_no_verdict() -> None:
     """The limit is one of processor time; beside so many busy processes all takes three times as long."""
     busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2 * (os.cpu_count() or 1))]
