@@ -21,6 +21,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 
 import pytest
+from faulty_proxy import FaultyProxy, faulty_proxy
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
@@ -131,3 +132,11 @@ def _skip_or_fail(reason: str) -> NoReturn:
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@pytest.fixture
+def faulty_store(services: Services, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyProxy]:
+    """S3 with faults on order, as this process sees it; MLflow's own way to its files has none."""
+    with faulty_proxy(services.s3_port) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{proxy.port}")
+        yield proxy

@@ -4,10 +4,11 @@ import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
+from loopback import served
 
 from gift import webhook
 from gift.webhook import RunEnd, post_run_end
@@ -44,19 +45,13 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Webhook]:
 
         def log_message(self, *_arguments: Any) -> None: ...
 
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    http.daemon_threads = True
-    state.url = f"http://127.0.0.1:{http.server_port}{SECRET_PATH}"
-    thread = threading.Thread(target=http.serve_forever)
-    thread.start()
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setenv("GIFT_WEBHOOK_URL", state.url)
-    yield state
-    if state.delay is not None:
-        state.delay.set()
-    http.shutdown()
-    http.server_close()
-    thread.join()
+    with served(Handler) as port:
+        state.url = f"http://127.0.0.1:{port}{SECRET_PATH}"
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        monkeypatch.setenv("GIFT_WEBHOOK_URL", state.url)
+        yield state
+        if state.delay is not None:
+            state.delay.set()
 
 
 def test_the_webhook_is_told_how_the_run_ended(server: Webhook, capsys: pytest.CaptureFixture[str]) -> None:

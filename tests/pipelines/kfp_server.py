@@ -19,12 +19,13 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import kfp_server_api as models
 from kfp_handlers import MODELS, ROUTES, Call, Refused
+from loopback import served
 
 HANGS_SECONDS = 1.0
 """Longer than the time-out that tests give the client."""
@@ -190,13 +191,6 @@ def running_server() -> Iterator[KfpServer]:
         def log_message(self, format: str, *arguments: Any) -> None:
             pass
 
-    listener = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    server.address = f"http://127.0.0.1:{listener.server_address[1]}"
-    try:
+    with served(Handler) as port:
+        server.address = f"http://127.0.0.1:{port}"
         yield server
-    finally:
-        listener.shutdown()
-        thread.join()
-        listener.server_close()

@@ -4,13 +4,14 @@ It passes everything on as it is, also the header Host, so that signatures hold.
 """
 
 import http.client
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Literal
+
+from loopback import served
 
 Fault = Literal["away", "500", "503", "403", "slow", "truncated", "lost answer", "claims success"] | None
 """`away` closes the connection; `truncated` sends half of the body; `lost answer` does what is asked and closes it;
@@ -35,17 +36,8 @@ class FaultyProxy:
 def faulty_proxy(upstream: int) -> Iterator[FaultyProxy]:
     """Listens on a port of its own until the end."""
     proxy = FaultyProxy(upstream)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"settings": proxy}))
-    server.daemon_threads = True
-    proxy.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
+    with served(type("Handler", (_Handler,), {"settings": proxy})) as proxy.port:
         yield proxy
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 class _Handler(BaseHTTPRequestHandler):

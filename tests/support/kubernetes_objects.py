@@ -8,14 +8,15 @@ Left out: writes, watches and field selectors.
 """
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from loopback import served
 
 Json = dict[str, Any]
 REVIEWS = "/apis/authorization.k8s.io/v1/"
@@ -134,14 +135,6 @@ def object_server() -> Iterator[ObjectServer]:
         def log_message(self, format: str, *arguments: Any) -> None:
             pass
 
-    listener = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    listener.daemon_threads = True
-    thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    server.address = f"http://127.0.0.1:{listener.server_address[1]}"
-    try:
+    with served(Handler) as port:
+        server.address = f"http://127.0.0.1:{port}"
         yield server
-    finally:
-        listener.shutdown()
-        thread.join()
-        listener.server_close()

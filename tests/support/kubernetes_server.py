@@ -10,10 +10,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from loopback import served
 
 JOBS = "/apis/trainer.kubeflow.org/v1alpha1/namespaces/gift/trainjobs"
 PODS = "/api/v1/namespaces/gift/pods"
@@ -99,16 +101,9 @@ def kubernetes_cluster() -> Iterator[Cluster]:
     class Handler(_Handler):
         pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    cluster = Handler.cluster = Cluster(server.server_address[1])
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield cluster
-    finally:
-        server.shutdown()
-        server.server_close()
+    with served(Handler) as port:
+        Handler.cluster = Cluster(port)
+        yield Handler.cluster
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -26,14 +26,6 @@ from pipelines.local.services import Services
 
 
 @pytest.fixture
-def store(services: Services, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyProxy]:
-    """S3, as the stages see it; MLflow keeps its files in the same one and is not in the way of the faults."""
-    with faulty_proxy(services.s3_port) as proxy:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{proxy.port}")
-        yield proxy
-
-
-@pytest.fixture
 def tracker(services: Services, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyProxy]:
     with faulty_proxy(services.mlflow_port) as proxy:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{proxy.port}")
@@ -82,15 +74,17 @@ def stage_that(meanwhile: Callable[[], None]) -> Callable[..., str]:
 
 
 @pytest.mark.parametrize("fault", ["away", "500", "503", "truncated", "slow"])
-def test_a_store_that_fails_for_seconds_costs_seconds(store: FaultyProxy, run: dict[str, str], fault: Fault) -> None:
+def test_a_store_that_fails_for_seconds_costs_seconds(
+    faulty_store: FaultyProxy, run: dict[str, str], fault: Fault
+) -> None:
     """At the start, when the stage looks for its output, and at the end, when it stores it; four requests at most."""
-    store.fault_of = FirstRequests(fault, 4)
+    faulty_store.fault_of = FirstRequests(fault, 4)
 
     def end() -> None:
-        store.fault_of = FirstRequests(fault, 4)
+        faulty_store.fault_of = FirstRequests(fault, 4)
 
     uri = run_stage(stage_that(end), **run)
-    assert len(store.faults) == (6 if fault == "slow" else 8)
+    assert len(faulty_store.faults) == (6 if fault == "slow" else 8)
     assert read_manifest(uri) is not None
     assert stage_records(run["parent_run_id"])["write-text"].status == "FINISHED"
 
@@ -113,21 +107,21 @@ def test_a_tracker_that_fails_for_seconds_costs_seconds(
 
 @pytest.mark.parametrize("fault", ["away", "500", "403"])
 def test_what_the_store_does_not_take_is_stored_by_the_next_start(
-    store: FaultyProxy, run: dict[str, str], outbox: Path, fault: Fault, capsys: pytest.CaptureFixture[str]
+    faulty_store: FaultyProxy, run: dict[str, str], outbox: Path, fault: Fault, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def end() -> None:
-        store.fault_of = lambda method, _path: fault if method == "PUT" else None
+        faulty_store.fault_of = lambda method, _path: fault if method == "PUT" else None
 
     with pytest.raises(SystemExit):
         run_stage(stage_that(end), **run)
     (error,) = capsys.readouterr().err.splitlines()
     assert error.startswith("error: ")
-    assert f"S3 at 127.0.0.1:{store.port}" in error
+    assert f"S3 at 127.0.0.1:{faulty_store.port}" in error
     assert "MLflow" not in error
     assert f"what this stage has made waits in {outbox}/" in error
     assert stage_records(run["parent_run_id"])["write-text"].status == "FAILED"
 
-    store.fault_of = lambda _method, _path: None
+    faulty_store.fault_of = lambda _method, _path: None
     uri = run_stage(stage_that(lambda: pytest.fail("made again")), **run)
     manifest = read_manifest(uri)
     assert manifest is not None
@@ -161,7 +155,7 @@ def test_what_was_half_made_is_made_again(run: dict[str, str], outbox: Path) -> 
 
 
 def test_a_training_that_is_done_when_the_store_goes_away_is_not_done_again(
-    store: FaultyProxy,
+    faulty_store: FaultyProxy,
     run: dict[str, str],
     outbox: Path,
     capfd: pytest.CaptureFixture[str],
@@ -169,16 +163,16 @@ def test_a_training_that_is_done_when_the_store_goes_away_is_not_done_again(
 ) -> None:
     data = run_stage(prepare_data, **run)
     inputs = {"data": data, "model": run_stage(prepare_model, **run, data=data)}
-    store.fault_of = lambda method, path: "away" if method != "GET" and "/checkpoints/" in path else None
+    faulty_store.fault_of = lambda method, path: "away" if method != "GET" and "/checkpoints/" in path else None
     capfd.readouterr()
     with pytest.raises(SystemExit):
         run_stage(train_sft, **run, **inputs)
     printed = capfd.readouterr()
     assert "waiting, for" in printed.out
-    assert printed.err.splitlines()[-1].startswith(f"error: cannot reach S3 at 127.0.0.1:{store.port}")
+    assert printed.err.splitlines()[-1].startswith(f"error: cannot reach S3 at 127.0.0.1:{faulty_store.port}")
     assert stage_records(run["parent_run_id"])["train-sft"].status == "FAILED"
 
-    store.fault_of = lambda _method, _path: None
+    faulty_store.fault_of = lambda _method, _path: None
     monkeypatch.setattr(train_once, "launch_ranks", lambda *_: pytest.fail("trained again"))
     uri = run_stage(train_sft, **run, **inputs)
     assert read_manifest(uri) is not None

@@ -6,11 +6,12 @@ Left out: everything but listing and downloading the files of one commit.
 
 import hashlib
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+
+from loopback import served
 
 
 @contextmanager
@@ -49,13 +50,8 @@ def hub_with(name: str, revision: str, folder: Path) -> Iterator[str]:
         def log_message(self, *_arguments: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with served(Handler) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def _etag(content: bytes) -> str:

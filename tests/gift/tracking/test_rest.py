@@ -5,12 +5,12 @@ The server is a stand-in that writes down what it is asked; the real one is in t
 
 import base64
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
+from loopback import served
 
 from gift.errors import GiftError
 from gift.tracking import credentials
@@ -45,20 +45,19 @@ class StandIn:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.address = f"127.0.0.1:{self.server.server_port}"
+        self.handler = Handler
+        self.address = ""
 
 
 @pytest.fixture
 def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[StandIn]:
     stand_in = StandIn()
-    threading.Thread(target=stand_in.server.serve_forever, args=(0.05,), daemon=True).start()
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://{stand_in.address}")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
     monkeypatch.setenv("HOME", str(tmp_path))
-    yield stand_in
-    stand_in.server.shutdown()
-    stand_in.server.server_close()
+    with served(stand_in.handler) as port:
+        stand_in.address = f"127.0.0.1:{port}"
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://{stand_in.address}")
+        yield stand_in
 
 
 def basic(login: str) -> str:

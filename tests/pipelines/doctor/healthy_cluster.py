@@ -1,4 +1,4 @@
-"""A cluster that lacks nothing for the profile `local`, as Kubernetes' API shows it."""
+"""A cluster that lacks nothing for the profile `local`, as Kubernetes' API shows it, and calls of `gift doctor`."""
 
 import base64
 from typing import Any
@@ -7,6 +7,12 @@ import yaml
 from kubernetes_objects import ObjectServer
 
 NAMESPACE = "/api/v1/namespaces/kubeflow"
+QUOTA = f"{NAMESPACE}/resourcequotas/gift"
+DIGEST = f"sha256:{'b' * 64}"
+IMAGE = f"127.0.0.1:9/gift@{DIGEST}"
+DOCTOR = ("doctor", "--profile", "local", "--image", IMAGE)
+GPU = ("doctor", "--profile", "qwen2.5-7b-gsm8k", "--image", IMAGE)
+SEVERAL = ("doctor", "--profile", "qwen2.5-32b-dapo", "--image", IMAGE)
 S3 = {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s", "AWS_ENDPOINT_URL_S3": "http://seaweedfs:8333"}
 DEFAULTS = {"type": "Container", "defaultRequest": {"cpu": "50m", "memory": "64Mi"}, "default": {"cpu": "1"}}
 
@@ -52,3 +58,9 @@ def _pod_with(variables: list[dict[str, Any]]) -> dict[str, Any]:
 def _put_secret(cluster: ObjectServer, inside: str, name: str, data: dict[str, str]) -> None:
     encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
     cluster.put(f"{inside}/secrets", name, data=encoded)
+
+
+def line(output: str, subject: str, state: str) -> str:
+    """The only line of `subject` that has the state."""
+    (found,) = [text for text in output.splitlines() if text.split()[0] == state and text[7:].startswith(subject)]
+    return found

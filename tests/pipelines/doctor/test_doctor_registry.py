@@ -2,14 +2,14 @@
 
 import base64
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from loopback import served
 
 from pipelines.doctor.registry import check_image
 
@@ -62,12 +62,9 @@ def registry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Regist
         def log_message(self, format: str, *arguments: object) -> None:
             pass
 
-    listener = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-    registry.host = f"127.0.0.1:{listener.server_address[1]}"
-    yield registry
-    listener.shutdown()
-    listener.server_close()
+    with served(Handler) as port:
+        registry.host = f"127.0.0.1:{port}"
+        yield registry
 
 
 @pytest.mark.parametrize("wants", ["", "token"])
