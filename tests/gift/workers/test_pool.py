@@ -53,8 +53,10 @@ def gone(pid: int, seconds: float = 10) -> bool:
     return False
 
 
-def wait_for(file: Path) -> list[int]:
+def wait_for(file: Path, seconds: float = 60) -> list[int]:
+    deadline = time.monotonic() + seconds
     while not (file.is_file() and len(file.read_text().split()) == 2):
+        assert time.monotonic() < deadline, f"nobody has written {file.name}"
         time.sleep(0.05)
     return [int(pid) for pid in file.read_text().split()]
 
