@@ -5,14 +5,18 @@ Left out on purpose: restarting a process that died; whoever owns the record dec
 """
 
 import os
+import random
 import socket
 import subprocess
 from collections.abc import Iterable
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 import psutil
 from pydantic import BaseModel
+
+from gift.errors import GiftError
 
 STOP_SECONDS = 15.0
 # The kernel's boot time may be rounded differently between two reads; pids are not reused within a second.
@@ -113,12 +117,23 @@ def port_fault(host: str, port: int) -> str | None:
 
 
 def free_ports(host: str, count: int) -> list[int]:
-    """`count` different ports that were free a moment ago."""
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind((host, 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
+    """`count` different ports that were free a moment ago, none of which the system gives to a client's connection.
+
+    A port of the system's own choice (`bind` to 0) is one of those: before a server that takes a second to start
+    listens on it, some connection may have it. Two processes that ask at once meet with a chance of one in thousands.
+
+    Raises:
+        GiftError: fewer are free.
+    """
+    free = list(islice((port for port in _ports_of_servers() if port_fault(host, port) is None), count))
+    if len(free) < count:
+        raise GiftError(f"{host} has {len(free)} free ports, and {count} are needed: end what listens on the others")
+    return free
+
+
+def _ports_of_servers() -> list[int]:
+    """The ports below the clients' range, in random order; all unprivileged ones where that range leaves too few."""
+    first_of_clients = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    ports = range(10_000, first_of_clients) if first_of_clients >= 12_000 else range(1_024, 65_536)
+    # the system's randomness, as processes with one seed would all begin with the same port
+    return random.SystemRandom().sample(ports, len(ports))
