@@ -26,7 +26,7 @@ from pipelines.machine.processes import free_ports
 TINY = (
     *("model.hidden_size=32", "model.intermediate_size=64", "model.layers=1", "model.attention_heads=2"),
     *("data.sft=400", "data.train=100", "data.heldout=24", "sft.steps=4", "sft.optimizer.warmup_steps=1"),
-    *("rl.steps=2", "rl.prompts_per_step=2", "rl.micro_batch_groups=1", "rollout.group_size=4"),
+    *("rl.steps=2", "rl.prompts_per_step=2", "rollout.group_size=4"),
     *("rollout.max_new_tokens=8", "evaluation.benchmarks.0.max_new_tokens=8"),
     "evaluation.benchmarks.1.max_new_tokens=8",
 )

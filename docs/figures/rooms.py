@@ -32,6 +32,7 @@ ROOMS = (
     "gift.execution",
     "gift.fault_injection",
     "gift.training",
+    "gift.policy",
     "gift.conversion",
     "gift.report",
     "gift.evaluation",

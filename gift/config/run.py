@@ -110,17 +110,19 @@ class RunConfig(Section):
     @model_validator(mode="after")
     def batches_divide(self) -> Self:
         ranks = self.compute.ranks
-        if self.sft.batch_size % (self.sft.micro_batch_size * ranks):
-            raise ValueError(
-                f"sft.batch_size ({self.sft.batch_size}) must be a multiple of sft.micro_batch_size x compute.ranks "
-                f"({self.sft.micro_batch_size} x {ranks})"
-            )
-        divisor = self.rl.mini_batches * self.rl.micro_batch_groups * ranks
+        if self.sft.batch_size % ranks:
+            raise ValueError(f"sft.batch_size ({self.sft.batch_size}) must be a multiple of compute.ranks ({ranks})")
+        divisor = self.rl.mini_batches * ranks
         if self.rl.prompts_per_step % divisor:
             raise ValueError(
                 f"rl.prompts_per_step ({self.rl.prompts_per_step}) must be a multiple of rl.mini_batches x "
-                f"rl.micro_batch_groups x compute.ranks "
-                f"({self.rl.mini_batches} x {self.rl.micro_batch_groups} x {ranks})"
+                f"compute.ranks ({self.rl.mini_batches} x {ranks})"
+            )
+        longest = self.rollout.max_prompt_tokens + self.rollout.max_new_tokens
+        if self.compute.tokens_per_micro_batch < longest:
+            raise ValueError(
+                f"compute.tokens_per_micro_batch ({self.compute.tokens_per_micro_batch}) must hold a prompt and a "
+                f"response, rollout.max_prompt_tokens + rollout.max_new_tokens ({longest})"
             )
         return self
 

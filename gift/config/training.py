@@ -34,8 +34,13 @@ class ComputeConfig(Section):
     zero_stage: Annotated[Literal[1, 2, 3], BeforeValidator(_whole_number)] = 2
     offload: Literal["none", "cpu"] = "none"
     precision: Literal["fp32", "bf16"] = "fp32"
+    tokens_per_micro_batch: PositiveInt = 4096
+    """Tokens that one forward and backward pass of a rank takes, a group's prompt counted once; at least a prompt and a
+    response of full length. Groups may be larger. Decides memory and speed only."""
     activation_checkpointing: bool = False
     """Keep only each layer's input for the backward pass and compute the rest again."""
+    fp32_head: bool = False
+    """Compute the logits of policy and reference in float32, where the rest is bf16; costs time on the vocabulary."""
     gpu: GpuConfig | None = None
     """The GPUs that the profile asks for; a dry run compares its estimate of memory with them."""
 
@@ -64,7 +69,6 @@ class SftConfig(Section):
 
     steps: Count
     batch_size: PositiveInt
-    micro_batch_size: PositiveInt
     checkpoint_every: Count = 100
     """Steps between two checkpoints to go on from after an interruption; 0 for none. Decides nothing else."""
     optimizer: OptimizerConfig
@@ -76,8 +80,6 @@ class RlConfig(Section):
     steps: PositiveInt
     """Batches."""
     prompts_per_step: PositiveInt
-    micro_batch_groups: PositiveInt = 1
-    """Groups that one forward and backward pass takes; a group is never split."""
     mini_batches: PositiveInt = 1
     """Updates per batch, each on its own part of it."""
     groups: Literal["on-policy", "sft-policy", "dataset"] | None = None

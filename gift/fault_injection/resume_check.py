@@ -35,7 +35,7 @@ from gift.tracking import finish_parent_run, start_parent_run
 TINY = (
     *("model.hidden_size=32", "model.intermediate_size=64", "model.layers=1", "model.attention_heads=2"),
     *("data.sft=64", "data.train=32", "data.heldout=8", "sft.steps=0", "rollout.group_size=4"),
-    *("rollout.max_new_tokens=12", "rl.prompts_per_step=4", "rl.micro_batch_groups=1", "rl.checkpoint_every=1"),
+    *("rollout.max_new_tokens=12", "rl.prompts_per_step=4", "rl.checkpoint_every=1"),
     *("rl.optimizer={learning_rate: 1.0e-2, warmup_steps: 2, schedule: linear}", "compute.device=cpu"),
     "rewards=[{kind: function, function: 'gift.fault_injection.resume_check:even_share'}]",
 )

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from gift.errors import GiftError
-from gift.models.architecture import FAMILIES
-from gift.models.attention import GROUPED_ATTENTION
+from gift.models.attention import fitting_attention
 from gift.models.reading import read_config, read_language_model, read_tokenizer
 
 # Bars of a second or less would drown the stage's own lines.
@@ -36,18 +35,9 @@ def load_model(folder: Path, weights: torch.dtype, computes_in: torch.dtype, dev
         GiftError: the folder does not hold exactly the weights of a causal language model.
     """
     grouped = device.type == "cpu" and computes_in is torch.bfloat16  # where it is the fastest
-    return read_language_model(folder, dtype=weights, attn_implementation=_attention(read_config(folder), grouped))
-
-
-def _attention(config: PretrainedConfig, grouped: bool) -> str | None:
-    """The implementation for a model; None is the fastest that transformers has for its family."""
-    text = config.get_text_config()
-    if getattr(text, "attn_logit_softcapping", None):
-        return "eager"  # the others leave it out
-    windows = set(getattr(text, "layer_types", None) or ()) - {"full_attention"} or getattr(
-        text, "sliding_window", None
+    return read_language_model(
+        folder, dtype=weights, attn_implementation=fitting_attention(read_config(folder), grouped=grouped)
     )
-    return GROUPED_ATTENTION if grouped and text.model_type in FAMILIES and not windows else None
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:

@@ -2,8 +2,8 @@
 
     configuration + architecture ──> bytes per part, in each phase: warm-up, sampling, update, evaluation
 
-Every count follows what this project's code does, and is the worst case: prompts and responses of full length, and
-demonstrations as long as both.
+Every count follows what this project's code does for models that read packed rollouts (`gift.policy`), and is the worst
+case: prompts and responses of full length, and demonstrations as long as both.
 
     weights, gradients, optimizer   DeepSpeed as `gift.training.engine` configures it (ZeRO, arXiv 1910.02054)
     activations                     counted tensor by tensor, as Korthikanti et al. 2022 (arXiv 2205.05198) do for GPT
@@ -85,28 +85,62 @@ def estimate_memory(
     )
 
 
-def activation_bytes(shape: ModelShape, rows: int, length: int, element: int, *, checkpointing: bool) -> float:
-    """What the forward pass keeps for the backward pass, for `rows` padded sequences of `length` tokens.
+@dataclass(frozen=True)
+class Packing:
+    """What a micro-batch holds: prompts of `prompt` tokens, and responses of `response` to them (`gift.policy`)."""
 
-    Per token and layer: 8h elements and 8h bytes (the inputs of the projections, the norms, rotary embedding and
-    attention, where each query head has keys and values of its own, with float32 copies in the norms), 4i elements of
-    the gated MLP, 4 bytes a head (attention's log-sum-exp) and a row of the attention mask. A test counts them.
+    prompts: int
+    prompt: int
+    responses: int
+    response: int
+
+    @property
+    def tokens(self) -> int:
+        """In the row; the last token of a response is not in it."""
+        return self.prompts * self.prompt + self.responses * (self.response - 1)
+
+
+def fullest_packing(budget: int, groups: int, size: int, prompt: int, response: int) -> Packing:
+    """The largest micro-batch of a rank's `groups` of `size` responses; one response may exceed the budget."""
+    fitting = budget // (prompt + size * (response - 1))
+    if fitting:
+        whole = min(groups, fitting)
+        return Packing(whole, prompt, whole * size, response)
+    return Packing(1, prompt, max(1, (budget - prompt) // (response - 1)), response)
+
+
+def activation_bytes(shape: ModelShape, packing: Packing, element: int, *, checkpointing: bool, gpu: bool) -> float:
+    """What the forward pass of a micro-batch keeps for the backward pass.
+
+    Per token and layer: 7h elements and 8h bytes (the inputs of the projections, the norms, rotary embedding and
+    attention, with float32 copies in the norms), 4i elements of the gated MLP, and 4 bytes a head (attention's
+    log-sum-exp). Each response has a copy of its prompt's keys and values beside its own, for every query head on a
+    GPU, and a mask over both. A test counts them.
 
     Args:
         element: bytes of a number (2 for bf16).
         checkpointing: keep each layer's input only, and one whole layer while its backward pass runs.
     """
     hidden = shape.hidden_size
-    layer = (8 * element + 8) * hidden + 4 * element * shape.intermediate_size
-    layer += 4 * shape.attention_heads + 8 + element * length
-    ends = 8 * hidden  # embedding, last norm
-    per_token = shape.layers * element * hidden + layer if checkpointing else shape.layers * layer
-    return float(rows * length * (per_token + ends))
+    layer = float((7 * element + 8) * hidden + 4 * element * shape.intermediate_size + 4 * shape.attention_heads + 8)
+    layer *= packing.tokens
+    inputs = packing.response - 1
+    keys = packing.responses * (packing.prompt + inputs) + packing.prompts * packing.prompt
+    heads = shape.attention_heads if gpu else shape.key_value_heads
+    layer += 2 * element * heads * shape.head_size * keys
+    layer += element * packing.responses * inputs * (packing.prompt + inputs)
+    ends = 8 * hidden * packing.tokens  # embedding, last norm
+    kept = shape.layers * element * hidden * packing.tokens + layer if checkpointing else shape.layers * layer
+    return kept + ends
 
 
-def logit_bytes(shape: ModelShape, rows: int, length: int, element: int) -> float:
-    """Logits and their gradient, (rows, length, V) each, and three float32 copies of one row at a time."""
-    return float(shape.vocabulary_size * length * (2 * rows * element + 12))
+def logit_bytes(shape: ModelShape, element: int, *, gpu: bool) -> float:
+    """Three copies of a chunk's logits, two of them float32, and the head's gradient before it is cast.
+
+    See `gift.policy.head`, whose chunks these are.
+    """
+    chunk = 1024 if gpu else 128
+    return float(shape.vocabulary_size * (chunk * (8 + element) + 4 * shape.hidden_size))
 
 
 def _training_state(config: RunConfig, parameters: int) -> Parts:
@@ -125,15 +159,20 @@ def _training_state(config: RunConfig, parameters: int) -> Parts:
 
 
 def _warm_up(config: RunConfig, shape: ModelShape) -> Parts:
-    rows, element = config.sft.micro_batch_size, _element(config)
-    length = config.rollout.max_prompt_tokens + config.rollout.max_new_tokens
-    tokens = rows * length
+    rollout = config.rollout
+    mine = config.sft.batch_size // config.compute.ranks
+    return _forward_backward(config, shape, groups=mine, size=1, prompt=rollout.max_prompt_tokens)
+
+
+def _forward_backward(config: RunConfig, shape: ModelShape, groups: int, size: int, prompt: int) -> Parts:
+    compute, element, gpu = config.compute, _element(config), on_gpu(config)
+    packing = fullest_packing(compute.tokens_per_micro_batch, groups, size, prompt, config.rollout.max_new_tokens)
     return {
         "activations": activation_bytes(
-            shape, rows, length, element, checkpointing=config.compute.activation_checkpointing
+            shape, packing, element, checkpointing=compute.activation_checkpointing, gpu=gpu
         ),
-        # All positions, then those of the completions; both with gradient, and three float32 copies of the latter.
-        "logits": float(shape.vocabulary_size * tokens * (4 * element + 12)),
+        "logits": logit_bytes(shape, 4 if compute.fp32_head else element, gpu=gpu)
+        + (4.0 * shape.vocabulary_size * shape.hidden_size if compute.fp32_head else 0.0),
     }
 
 
@@ -166,14 +205,9 @@ def _vllm_bytes(config: RunConfig, parameters: int) -> float:
 
 
 def _update(config: RunConfig, shape: ModelShape) -> Parts:
-    rows, element = config.rl.micro_batch_groups * config.rollout.group_size, _element(config)
-    length = config.rollout.max_prompt_tokens + config.rollout.max_new_tokens
-    return {
-        "activations": activation_bytes(
-            shape, rows, length, element, checkpointing=config.compute.activation_checkpointing
-        ),
-        "logits": logit_bytes(shape, rows, config.rollout.max_new_tokens, element),
-    }
+    rl, rollout = config.rl, config.rollout
+    mine = rl.prompts_per_step // config.compute.ranks // rl.mini_batches
+    return _forward_backward(config, shape, groups=mine, size=rollout.group_size, prompt=rollout.max_prompt_tokens)
 
 
 def _evaluation(config: RunConfig, shape: ModelShape, parameters: int) -> Parts:

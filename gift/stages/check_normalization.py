@@ -28,12 +28,12 @@ from gift.hub.mirror import with_reward_models
 from gift.models.device import choose_device
 from gift.models.ends import load_tokenizer_and_ends
 from gift.models.loading import load_model
+from gift.policy.log_probabilities import read_packed, response_log_probabilities
 from gift.report.files import load_document
 from gift.rewards import open_scorer
 from gift.rollout.transformers import TransformersEngine
 from gift.training.groups import GroupBatch, score
 from gift.training.order import derived_seed
-from gift.training.policy import response_log_probabilities
 
 PROMPTS = 32
 """The first problems of the training split."""
@@ -59,7 +59,7 @@ def check_normalization(stage: Stage, data: str, policy: str, reference: str) ->
         "rollout": config.rollout,
         "rewards": [reward.model_dump(mode="json") for reward in config.rewards],
         "prompt": config.prompt_format,
-        "rl.micro_batch_groups": config.rl.micro_batch_groups,
+        "compute.tokens_per_micro_batch": config.compute.tokens_per_micro_batch,
         "seed": config.seed,
         "compute.device": config.compute.device,
     }
@@ -115,8 +115,9 @@ def _sample_batches(
     engine.refresh(model)
     batches = []
     with open_scorer(config.rewards, prompt=config.prompt_format, device=device) as scorer:
-        for start in range(0, len(problems), config.rl.micro_batch_groups):
-            part = slice(start, start + config.rl.micro_batch_groups)
+        groups = _groups_at_a_time(config)
+        for start in range(0, len(problems), groups):
+            part = slice(start, start + groups)
             seed = derived_seed(config.seed, "check-normalization", start)
             rollouts = engine.sample(prompts[part], config.rollout.group_size, seed)
             batches.append(score(scorer, tokenizer, rollouts, problems[part], ends))
@@ -124,14 +125,20 @@ def _sample_batches(
     return batches
 
 
+def _groups_at_a_time(config: RunConfig) -> int:
+    """As many as the micro-batches of the training hold at full length, or one."""
+    longest = config.rollout.max_prompt_tokens + config.rollout.group_size * config.rollout.max_new_tokens
+    return max(1, config.compute.tokens_per_micro_batch // longest)
+
+
 def _load(folder: Path, device: torch.device) -> nn.Module:
-    model: nn.Module = load_model(folder, torch.float32, torch.float32, device).to(device).eval()
-    return model
+    return read_packed(load_model(folder, torch.float32, torch.float32, device).to(device).eval())
 
 
 def _log_probabilities(model: nn.Module, batches: Sequence[GroupBatch], config: RunConfig) -> list[Tensor]:
     """(B, R) float32 of each batch, at the temperature of the sampling."""
-    return [response_log_probabilities(model, batch.rollouts, config.rollout.temperature) for batch in batches]
+    temperature = config.rollout.temperature
+    return [response_log_probabilities(model, batch.rollouts, temperature, batch.group_size) for batch in batches]
 
 
 def _by_group(values: Tensor, batch: GroupBatch) -> Tensor:

@@ -1,7 +1,7 @@
 """The metrics of one step, from sums over ranks; the names are TRL's where TRL has them.
 
-`kl` is the k3 estimator per token against the SFT model and `entropy` the mean of −log π over the sampled tokens, both
-in nats. `num_tokens` counts prompts and responses since training began; `completions/group_std_length` is the standard
+`kl` is the k3 estimator per token against the SFT model and `entropy` that of π itself at the sampled tokens, both in
+nats. `num_tokens` counts prompts and responses since training began; `completions/group_std_length` is the standard
 deviation of the lengths within a group; `scoring_time` is the part of `sampling_time` that the rewards took after the
 last response was there; `updates` is how many of the step's updates were taken (none where no group
 counts). What an objective itself reports (for GIFT the correlation of both rewards, the spread of the implicit one, the

@@ -2,9 +2,12 @@
 
 The same calls run on CPU over gloo and on GPUs over NCCL.
 
-One step of the schedule is one update, taken or not (`skip_update`). An update is `accumulation_steps` calls of
-`engine.backward(loss); engine.step()`. DeepSpeed divides each loss by `accumulation_steps` and averages gradients over
-ranks: an update follows the mean of its losses.
+One step of the schedule is one update, taken or not (`skip_update`). An update is any number of micro-batches, on
+every rank the same (ZeRO's collectives run in each), for each of which
+
+    with micro_batch(engine, last=…): forward pass; engine.backward(loss)
+
+DeepSpeed sums their gradients and averages the sums over ranks; the last one takes the update.
 
 Left out: NVMe offload, pipeline and tensor parallelism, fp16 (bf16 needs no loss scale), and building a model larger
 than one rank's memory (every rank holds the whole model until `build_engine` shards it).
@@ -35,18 +38,16 @@ COLLECTIVE_TIMEOUT = timedelta(minutes=30)
 """How long a rank waits for the slowest one; generation may differ by minutes between ranks."""
 
 
-def deepspeed_config(
-    compute: ComputeConfig, optimizer: OptimizerConfig, micro_batch_size: int, accumulation_steps: int
-) -> dict[str, Any]:
-    """DeepSpeed's configuration; the batch size over all ranks follows from the world size."""
+def deepspeed_config(compute: ComputeConfig, optimizer: OptimizerConfig) -> dict[str, Any]:
+    """DeepSpeed's configuration. It takes micro-batches to be one row each, and uses that for nothing."""
     zero: dict[str, Any] = {"stage": compute.zero_stage}
     if compute.offload == "cpu":
         zero["offload_optimizer"] = {"device": "cpu"}
         if compute.zero_stage == 3:
             zero["offload_param"] = {"device": "cpu"}
     return {
-        "train_micro_batch_size_per_gpu": micro_batch_size,
-        "gradient_accumulation_steps": accumulation_steps,
+        "train_micro_batch_size_per_gpu": 1,
+        "gradient_accumulation_steps": 1,  # `micro_batch` says where an update ends
         "gradient_clipping": optimizer.gradient_clipping,
         "bf16": {"enabled": compute.precision == "bf16"},
         "data_types": {"grad_accum_dtype": "fp32"},  # summing many small bf16 gradients in bf16 loses them
@@ -87,8 +88,6 @@ def build_engine(
     compute: ComputeConfig,
     optimizer: OptimizerConfig,
     total_steps: int,
-    micro_batch_size: int,
-    accumulation_steps: int,
 ) -> deepspeed.DeepSpeedEngine:
     """Shard `model` (the same weights on every rank, fp32) with AdamW and its learning-rate schedule. All ranks."""
     adamw = AdamW(
@@ -101,7 +100,7 @@ def build_engine(
         model=model,
         optimizer=adamw,
         lr_scheduler=schedule,
-        config=deepspeed_config(compute, optimizer, micro_batch_size, accumulation_steps),
+        config=deepspeed_config(compute, optimizer),
     )
     return engine
 
@@ -123,6 +122,14 @@ def learning_rate_factor(optimizer: OptimizerConfig, step: int, total_steps: int
         case "cosine":
             remaining = (1.0 + math.cos(math.pi * progress)) / 2
     return optimizer.final_fraction + (1.0 - optimizer.final_fraction) * remaining
+
+
+@contextmanager
+def micro_batch(engine: deepspeed.DeepSpeedEngine, *, last: bool) -> Iterator[None]:
+    """One forward and backward pass of an update, which is taken after the `last`. All ranks."""
+    engine.set_gradient_accumulation_boundary(last)
+    yield
+    engine.step()
 
 
 @contextmanager

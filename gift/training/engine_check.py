@@ -15,9 +15,9 @@ from torch import nn
 
 from gift.config import RolloutConfig
 from gift.errors import GiftError
+from gift.policy.log_probabilities import response_log_probabilities
 from gift.rollout.engine import RolloutEngine
 from gift.rollout.rollouts import Rollouts
-from gift.training.policy import response_log_probabilities
 from gift.training.shards import scale_weights
 
 RESPONSES = 4

@@ -11,6 +11,13 @@ def sum_over_ranks(values: dict[str, float], device: torch.device) -> dict[str, 
     return dict(zip(values, totals.tolist(), strict=True))
 
 
+def largest_over_ranks(number: int) -> int:
+    """The largest of the ranks' numbers, on every rank."""
+    largest = torch.tensor(number, device=_device())
+    dist.all_reduce(largest, op=dist.ReduceOp.MAX)
+    return int(largest)
+
+
 def said_by_first_rank(number: int) -> int:
     """The number of rank 0, on every rank."""
     said = torch.tensor(number, device=_device())

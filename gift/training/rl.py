@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from gift.algorithms import load_objective
 from gift.config import RunConfig
@@ -27,7 +27,7 @@ from gift.data.tokens import tokenize_prompts
 from gift.health import Health
 from gift.launch.rank_job import TrainingJob, read_job
 from gift.models.ends import load_tokenizer_and_ends
-from gift.models.loading import load_model, torch_dtype
+from gift.policy.log_probabilities import PADDED_READING, reads_packed, reference_model, trainable_model
 from gift.rewards import open_scorer
 from gift.rollout.choose import open_engine
 from gift.training.checkpoint import save_checkpoint
@@ -37,7 +37,6 @@ from gift.training.engine_check import check_engine
 from gift.training.groups import GroupBatch
 from gift.training.heldout import Heldout, due, heldout_metrics
 from gift.training.order import derived_seed, example_stream
-from gift.training.policy import trainable_model
 from gift.training.reports import step_reports
 from gift.training.resume import TrainingState, open_checkpoints
 from gift.training.shards import sharded_weights
@@ -116,31 +115,23 @@ def train(job: TrainingJob) -> None:
 
 def _learner(job: TrainingJob, device: torch.device, health: Health) -> Learner:
     config = job.config
-    groups_per_update = config.rl.prompts_per_step // config.rl.mini_batches
     engine = build_engine(
         trainable_model(job.model, config.compute, device),
         config.compute,
         config.rl.optimizer,
         total_steps=config.rl.steps * config.rl.mini_batches,
-        micro_batch_size=config.rl.micro_batch_groups * config.rollout.group_size,
-        accumulation_steps=groups_per_update // (config.rl.micro_batch_groups * config.compute.ranks),
     )
     guard_updates(engine, health.refuses)
+    if dist.get_rank() == 0 and not reads_packed(engine):
+        print(f"  {PADDED_READING}", flush=True)
     return Learner(
         config=config,
         engine=engine,
-        reference=_reference(job, device) if config.needs_reference else None,
+        reference=reference_model(job.model, config.compute, device) if config.needs_reference else None,
         objective=load_objective(config),
         device=device,
         health=health,
     )
-
-
-def _reference(job: TrainingJob, device: torch.device) -> PreTrainedModel:
-    # The same number format as the policy: at the first step the implicit rewards are exactly 0.
-    precision = torch_dtype(job.config.compute.precision)
-    model = load_model(job.model, precision, precision, device)
-    return model.to(device).eval().requires_grad_(False)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
     demonstrations → tokens → global batch (same on every rank) → my share → micro-batches → DeepSpeed → checkpoint
 
-Left out: packing and early stopping.
+Every `ranks`-th demonstration is a rank's own, so that all get the same mix of lengths. Left out: early stopping.
 """
 
 import sys
@@ -14,21 +14,23 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 from deepspeed import DeepSpeedEngine
-from torch import Tensor
 
 from gift.config import RunConfig
 from gift.data.problems import read_problems
-from gift.data.tokens import Demonstration, pad_right, tokenize_demonstrations
+from gift.data.tokens import Demonstration, pad_left, pad_right, tokenize_demonstrations
 from gift.health import Health
 from gift.launch.rank_job import TrainingJob, read_job
 from gift.models.ends import load_tokenizer_and_ends
+from gift.policy.log_probabilities import PADDED_READING, reads_packed, score_responses, trainable_model
+from gift.policy.micro_batches import Lengths
+from gift.rollout.rollouts import Rollouts
 from gift.training.checkpoint import save_checkpoint
-from gift.training.engine import build_engine, end_update, guard_updates, initialize_ranks, largest_weight
+from gift.training.engine import build_engine, end_update, guard_updates, initialize_ranks, largest_weight, micro_batch
 from gift.training.order import batch_indices, derived_seed
-from gift.training.policy import token_log_probabilities, trainable_model
 from gift.training.reduce import sum_over_ranks
 from gift.training.reports import step_reports
 from gift.training.resume import TrainingState, open_checkpoints
+from gift.training.update import common_plan
 
 SHOWN = {"loss": "loss {:.3f}", "tokens_per_second": "{:,.0f} tok/s"}
 
@@ -44,15 +46,14 @@ def train(job: TrainingJob) -> None:
     tokenizer, _ = load_tokenizer_and_ends(job.model, config.prompt_format)
     problems = read_problems(job.data / "sft.jsonl")
     demonstrations = tokenize_demonstrations(tokenizer, problems, config.prompt_format, config.model.context_length)
-    accumulation = config.sft.batch_size // (config.sft.micro_batch_size * config.compute.ranks)
     engine = build_engine(
         trainable_model(job.model, config.compute, device),
         config.compute,
         config.sft.optimizer,
         total_steps=config.sft.steps,
-        micro_batch_size=config.sft.micro_batch_size,
-        accumulation_steps=accumulation,
     )
+    if dist.get_rank() == 0 and not reads_packed(engine):
+        print(f"  {PADDED_READING}", flush=True)
     with (
         open_checkpoints(job, steps=config.sft.steps, every=config.sft.checkpoint_every) as checkpoints,
         step_reports(job, "sft", checkpoints.remaining, SHOWN) as reports,
@@ -83,14 +84,19 @@ def _train_step(
     started = time.monotonic()
     learning_rate = engine.get_lr()[0]
     batch_tokens = sum(len(demonstration.completion) for demonstration in batch)
-    micro_batches = _my_micro_batches(batch, config)
-    # DeepSpeed averages over ranks and micro-batches; the loss is a mean over the tokens of the whole batch.
-    scale = config.compute.ranks * len(micro_batches) / batch_tokens
+    mine = _rollouts(batch[dist.get_rank() :: config.compute.ranks], pad, device)
+    lengths = Lengths(mine, 1, packed=reads_packed(engine))
+    micro_batches, _ = common_plan(lengths, config.compute.tokens_per_micro_batch)
+    # DeepSpeed averages over ranks; the loss is a mean over the tokens of the whole batch.
+    scale = config.compute.ranks / batch_tokens
     negative_log_likelihood = 0.0
-    for micro_batch in micro_batches:
-        loss = _completion_loss(engine, micro_batch, pad, device)
-        engine.backward(loss * scale)
-        engine.step()
+    for index, rows in enumerate(micro_batches, start=1):
+        with micro_batch(engine, last=index == len(micro_batches)):
+            completions = mine.rows(rows.start, rows.stop)
+            counts = 0.0 if rows.repeated else 1.0
+            scores = score_responses(engine, completions, rows.group_sizes, temperature=1.0)
+            loss = -scores.log_probabilities.sum() * counts
+            engine.backward(loss * scale)
         negative_log_likelihood += loss.item()
     total = sum_over_ranks({"negative_log_likelihood": negative_log_likelihood}, device)["negative_log_likelihood"]
     seconds = time.monotonic() - started
@@ -114,26 +120,11 @@ def _record(batch: list[Demonstration]) -> dict[str, object]:
     return {"demonstrations": [asdict(demonstration) for demonstration in batch]}
 
 
-def _my_micro_batches(batch: list[Demonstration], config: RunConfig) -> list[list[Demonstration]]:
-    """Every `ranks`-th demonstration is mine: all ranks get the same mix of lengths."""
-    mine = batch[dist.get_rank() :: config.compute.ranks]
-    size = config.sft.micro_batch_size
-    return [mine[start : start + size] for start in range(0, len(mine), size)]
-
-
-def _completion_loss(
-    model: torch.nn.Module, demonstrations: list[Demonstration], pad: int, device: torch.device
-) -> Tensor:
-    """Negative log-likelihood of the completions in nats, summed over their tokens; a scalar with gradient."""
-    ids, mask = pad_right([d.prompt + d.completion for d in demonstrations], pad)  # (B, T)
-    in_completion = torch.zeros_like(mask)
-    for row, demonstration in enumerate(demonstrations):
-        in_completion[row, len(demonstration.prompt) : len(demonstration)] = True
-    ids, mask, in_completion = ids.to(device), mask.to(device), in_completion.to(device)
-    logits = model(input_ids=ids, attention_mask=mask.long(), use_cache=False).logits[:, :-1]  # (B, T - 1, V)
-    # Only completion positions go through the soft-max: most of a vocabulary-sized tensor would be thrown away.
-    chosen = in_completion[:, 1:]
-    return -token_log_probabilities(logits[chosen][None], ids[:, 1:][chosen][None]).sum()
+def _rollouts(demonstrations: list[Demonstration], pad: int, device: torch.device) -> Rollouts:
+    """The completions as if they had been sampled."""
+    prompts = pad_left([demonstration.prompt for demonstration in demonstrations], pad)
+    completions = pad_right([demonstration.completion for demonstration in demonstrations], pad)
+    return Rollouts(*(part.to(device) for part in (*prompts, *completions)))
 
 
 if __name__ == "__main__":

@@ -4,12 +4,16 @@
 
 The loss of an update is the mean over the groups that count, on all ranks and in all micro-batches. Where none counts
 there is nothing to learn, and no update is taken: with a gradient of 0, AdamW's momentum and weight decay would still
-move the weights. A micro-batch holds whole groups, so that the statistics of a group are exact.
+move the weights.
+
+The statistics of a group need its responses together. A micro-batch that holds whole groups has them. Groups that are
+larger than a micro-batch go through the model twice: first without gradient, then the objective gives the weight
+∂L/∂ log π_t of every token, and last any part of a group adds its Σ_t weight_t · log π_t. The gradient is the same.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from deepspeed import DeepSpeedEngine
@@ -19,10 +23,13 @@ from gift.algorithms import GroupLosses, ScoredGroups
 from gift.algorithms.objective import active_groups
 from gift.config import RunConfig
 from gift.health import Health
-from gift.training.engine import end_update, skip_update
+from gift.policy.log_probabilities import TokenScores, reads_packed, score_responses
+from gift.policy.micro_batches import Lengths, MicroBatch, at_least, plan_micro_batches
+from gift.training.engine import end_update, micro_batch, skip_update
 from gift.training.groups import GroupBatch
-from gift.training.policy import response_log_probabilities
-from gift.training.reduce import sum_over_ranks
+from gift.training.reduce import largest_over_ranks, sum_over_ranks
+
+Sums = defaultdict[str, float]
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,23 @@ class Learner:
     health: Health
 
 
+@dataclass(frozen=True)
+class Part:
+    """What one update learns from, and how it goes through the models."""
+
+    batch: GroupBatch
+    micro_batches: Sequence[MicroBatch]
+    """As many on every rank."""
+    whole_groups: bool
+    """On every rank, no micro-batch cuts a group."""
+    rollout: Tensor | None
+    """(B, R) log-probabilities of the policy that sampled; None: they are the policy's own."""
+    counts: Tensor
+    """(G,) bool: groups that enter the loss."""
+    total: float
+    """How many do, on all ranks."""
+
+
 def update(learner: Learner, batch: GroupBatch) -> dict[str, float]:
     """Take `rl.mini_batches` updates, or fewer, from this rank's part of the batch. All ranks.
 
@@ -45,18 +69,14 @@ def update(learner: Learner, batch: GroupBatch) -> dict[str, float]:
         This rank's sums over its responses, groups and tokens, for `gift.training.diagnostics`; and `updates`, how many
         were taken. Those that the learner's health refuses are left out.
     """
-    config = learner.config
-    groups = len(batch.names) // config.rl.mini_batches
-    parts = [batch.groups(start, start + groups) for start in range(0, len(batch.names), groups)]
-    # The policy that sampled: before the first update its log-probabilities are the policy's own.
-    rollout = [_without_gradient(learner.engine, part, config) for part in parts] if len(parts) > 1 else [None]
-    sums: defaultdict[str, float] = defaultdict(float)
-    for part, rollout_log_probabilities in zip(parts, rollout, strict=True):
-        counts = counted(part.rewards, config)
-        total = sum_over_ranks({"counted": float(counts.sum())}, learner.device)["counted"]
-        with torch.set_grad_enabled(total > 0):
-            _update_once(learner, part, rollout_log_probabilities, counts, total, sums)
-        sums["updates"] += float(total > 0 and learner.health.note_update(end_update(learner.engine)))
+    sums: Sums = defaultdict(float)
+    for part in _parts(learner, batch):
+        take = _update_by_groups if part.whole_groups else _update_by_tokens
+        with torch.set_grad_enabled(part.total > 0):
+            take(learner, part, sums)
+        if not part.total:
+            skip_update(learner.engine)
+        sums["updates"] += float(part.total > 0 and learner.health.note_update(end_update(learner.engine)))
     return dict(sums)
 
 
@@ -67,70 +87,144 @@ def counted(rewards: Tensor, config: RunConfig) -> Tensor:
     return active_groups(rewards)
 
 
-def _update_once(
-    learner: Learner,
-    batch: GroupBatch,
-    rollout: list[Tensor] | None,
-    counts: Tensor,
-    total: float,
-    sums: defaultdict[str, float],
-) -> None:
-    """Back-propagate every micro-batch and take the step; `total` groups count on all ranks. If 0, only measure."""
-    config, size = learner.config, batch.group_size
-    micro_batches = list(_micro_batches(batch, config))
-    # DeepSpeed averages over ranks and micro-batches; the loss is a mean over the groups that count in all of them.
-    scale = config.compute.ranks * len(micro_batches) / max(total, 1.0)
-    for index, micro_batch in enumerate(micro_batches):
-        first = index * config.rl.micro_batch_groups
-        counts_here = counts[first : first + len(micro_batch.names)]
-        rows, temperature = micro_batch.rollouts, config.rollout.temperature
-        policy = response_log_probabilities(learner.engine, rows, temperature)  # (B, R)
-        before = policy.detach() if rollout is None else rollout[index]
-        reference = before
+def common_plan(lengths: Lengths, budget: int) -> tuple[list[MicroBatch], bool]:
+    """This rank's micro-batches, as many as every other rank has, and whether all hold whole groups. All ranks.
+
+    Args:
+        budget: tokens of a micro-batch.
+    """
+    whole_groups = largest_over_ranks(lengths.largest_group()) <= budget
+    plan = plan_micro_batches(lengths, budget, whole_groups=whole_groups)
+    return at_least(plan, largest_over_ranks(len(plan)), lengths, whole_groups=whole_groups), whole_groups
+
+
+def _parts(learner: Learner, batch: GroupBatch) -> list[Part]:
+    """One for each update. What the policy that sampled says is asked before the first one changes it."""
+    config = learner.config
+    groups = len(batch.names) // config.rl.mini_batches
+    parts = []
+    for start in range(0, len(batch.names), groups):
+        mine = batch.groups(start, start + groups)
+        lengths = Lengths(mine.rollouts, mine.group_size, packed=reads_packed(learner.engine))
+        plan, whole_groups = common_plan(lengths, config.compute.tokens_per_micro_batch)
+        counts = counted(mine.rewards, config)
+        total = sum_over_ranks({"counted": float(counts.sum())}, learner.device)["counted"]
+        several = config.rl.mini_batches > 1
+        rollout = _without_gradient(learner, learner.engine, mine, plan).log_probabilities if several else None
+        parts.append(Part(mine, plan, whole_groups, rollout, counts, total))
+    return parts
+
+
+def _update_by_groups(learner: Learner, part: Part, sums: Sums) -> None:
+    """Each micro-batch has its groups whole: the objective's own gradient flows through the model."""
+    size = part.batch.group_size
+
+    def loss_of(rows: MicroBatch) -> Tensor:
+        groups = slice(rows.start // size, rows.stop // size)
+        mine = part.batch.groups(groups.start, groups.stop)
+        policy = _scores(learner, learner.engine, part.batch, rows)
+        reference = None
         if learner.reference is not None:
             with torch.no_grad():
-                reference = response_log_probabilities(learner.reference, rows, temperature)
-        outcome = learner.objective(
-            ScoredGroups(
-                policy=policy.view(-1, size, policy.shape[1]),
-                reference=reference.view(-1, size, policy.shape[1]),
-                rollout=before.view(-1, size, policy.shape[1]),
-                mask=rows.response_mask.view(-1, size, policy.shape[1]),
-                rewards=micro_batch.rewards,
-                names=micro_batch.names,
-            )
+                reference = _scores(learner, learner.reference, part.batch, rows).log_probabilities
+        rollout = None if part.rollout is None else part.rollout[rows.start : rows.stop]
+        measured: Sums = defaultdict(float) if rows.repeated else sums
+        return _loss(learner, mine, policy, reference, rollout, part.counts[groups], measured) * _scale(learner, part)
+
+    _back_propagate(learner, part, loss_of)
+
+
+def _update_by_tokens(learner: Learner, part: Part, sums: Sums) -> None:
+    """The objective's gradient first, with respect to the log-probabilities of whole groups, then the model's."""
+    policy = _without_gradient(learner, learner.engine, part.batch, part.micro_batches)
+    reference = None
+    if learner.reference is not None:
+        reference = _without_gradient(learner, learner.reference, part.batch, part.micro_batches).log_probabilities
+    leaf = policy.log_probabilities.requires_grad_(part.total > 0)
+    loss = _loss(
+        learner, part.batch, replace(policy, log_probabilities=leaf), reference, part.rollout, part.counts, sums
+    )
+    if part.total:
+        (weights,) = torch.autograd.grad(loss * _scale(learner, part), leaf)  # (B, R)
+
+        def loss_of(rows: MicroBatch) -> Tensor:
+            scores = _scores(learner, learner.engine, part.batch, rows)
+            return (scores.log_probabilities * weights[rows.start : rows.stop]).sum()
+
+        _back_propagate(learner, part, loss_of)
+
+
+def _back_propagate(learner: Learner, part: Part, loss_of: Callable[[MicroBatch], Tensor]) -> None:
+    """The gradient of all losses, and the update. Where no group counts, the losses are only computed."""
+    for index, rows in enumerate(part.micro_batches, start=1):
+        if part.total:
+            with micro_batch(learner.engine, last=index == len(part.micro_batches)):
+                # Multiplied rather than left out: every rank needs a graph.
+                learner.engine.backward(loss_of(rows) * (0.0 if rows.repeated else 1.0))
+        else:
+            loss_of(rows)
+
+
+def _scale(learner: Learner, part: Part) -> float:
+    """DeepSpeed averages over ranks; the loss is a mean over the groups that count on all of them."""
+    return learner.config.compute.ranks / max(part.total, 1.0)
+
+
+def _loss(
+    learner: Learner,
+    batch: GroupBatch,
+    policy: TokenScores,
+    reference: Tensor | None,
+    rollout: Tensor | None,
+    counts: Tensor,
+    sums: Sums,
+) -> Tensor:
+    """The loss summed over the groups that count, a scalar, and everything worth measuring added to `sums`."""
+    rows, size = batch.rollouts, batch.group_size
+    fixed = policy.log_probabilities.detach()  # (B, R)
+    before = fixed if rollout is None else rollout
+
+    def grouped(values: Tensor) -> Tensor:
+        return values.view(-1, size, values.shape[1])
+
+    outcome = learner.objective(
+        ScoredGroups(
+            policy=grouped(policy.log_probabilities),
+            reference=grouped(before if reference is None else reference),
+            rollout=grouped(before),
+            mask=grouped(rows.response_mask),
+            rewards=batch.rewards,
+            names=batch.names,
         )
-        # Multiplied rather than selected: every rank needs a graph, whatever its groups.
-        loss = (outcome.losses * counts_here).sum()
-        if total:
-            learner.engine.backward(loss * scale)
-            learner.engine.step()
-        sums["loss"] += loss.item()
-        sums["counted"] += float(counts_here.sum())
-        for name, values in outcome.metrics.items():
-            sums[f"objective/{name}"] += float((values * counts_here).sum())
-        sums["entropy"] -= float(policy.detach().sum())
-        if learner.reference is not None:
-            log_ratio = reference - policy.detach()
-            sums["kl"] += float((log_ratio.exp() - log_ratio - 1).sum())  # the k3 estimator, 0 where masked
-        if rows.engine_log_probabilities is not None:
-            gap = torch.where(rows.response_mask, before - rows.engine_log_probabilities, 0.0)
-            sums["engine_gap"] += float(gap.abs().sum())
-            sums["engine_ratio"] += float(torch.where(rows.response_mask, gap.exp(), 0.0).sum())
-    if not total:
-        skip_update(learner.engine)
+    )
+    loss: Tensor = (outcome.losses * counts).sum()
+    sums["loss"] += loss.item()
+    sums["counted"] += float(counts.sum())
+    for name, values in outcome.metrics.items():
+        sums[f"objective/{name}"] += float((values * counts).sum())
+    sums["entropy"] += float(policy.entropies.sum())
+    if reference is not None:
+        log_ratio = reference - fixed
+        sums["kl"] += float((log_ratio.exp() - log_ratio - 1).sum())  # the k3 estimator, 0 where masked
+    if rows.engine_log_probabilities is not None:
+        gap = torch.where(rows.response_mask, before - rows.engine_log_probabilities, 0.0)
+        sums["engine_gap"] += float(gap.abs().sum())
+        sums["engine_ratio"] += float(torch.where(rows.response_mask, gap.exp(), 0.0).sum())
+    return loss
 
 
-def _micro_batches(batch: GroupBatch, config: RunConfig) -> Iterator[GroupBatch]:
-    step = config.rl.micro_batch_groups
-    for start in range(0, len(batch.names), step):
-        yield batch.groups(start, start + step)
+def _scores(learner: Learner, model: nn.Module, batch: GroupBatch, rows: MicroBatch) -> TokenScores:
+    rollouts = batch.rollouts.rows(rows.start, rows.stop)
+    return score_responses(model, rollouts, rows.group_sizes, learner.config.rollout.temperature)
 
 
 @torch.no_grad()
-def _without_gradient(engine: DeepSpeedEngine, batch: GroupBatch, config: RunConfig) -> list[Tensor]:
-    """The policy's log-probabilities of each micro-batch, (B, R)."""
-    return [
-        response_log_probabilities(engine, micro_batch.rollouts, config.rollout.temperature)
-        for micro_batch in _micro_batches(batch, config)
-    ]
+def _without_gradient(
+    learner: Learner, model: nn.Module, batch: GroupBatch, micro_batches: Sequence[MicroBatch]
+) -> TokenScores:
+    """The scores of the whole batch."""
+    parts = [(_scores(learner, model, batch, rows), rows) for rows in micro_batches]
+    kept = [scores for scores, rows in parts if not rows.repeated]
+    return TokenScores(
+        torch.cat([scores.log_probabilities for scores in kept]), torch.cat([scores.entropies for scores in kept])
+    )

@@ -33,10 +33,8 @@ REMEDIES = {
     "gathered weights": "set compute.zero_stage to 2, or take larger GPUs",
     "vLLM": "lower rollout.vllm.gpu_memory_share, or set rollout.vllm.placement to server",
     "key-value cache": "set rollout.engine to vllm, or lower rl.prompts_per_step or evaluation.batch_size",
-    "activations": "set compute.activation_checkpointing, or lower rl.micro_batch_groups, rollout.group_size or the "
-    "token limits",
-    "logits": "lower rl.micro_batch_groups, rollout.group_size or rollout.max_new_tokens (sft.micro_batch_size in the "
-    "warm-up)",
+    "activations": "set compute.activation_checkpointing, or lower compute.tokens_per_micro_batch",
+    "logits": "take larger GPUs",
     "runtime": "take larger GPUs",
 }
 

@@ -49,7 +49,7 @@ def mean_floor(base: RunConfig) -> str:
 
 
 def _batch(base: RunConfig, size: int, budget: Budget) -> tuple[str, ...]:
-    """Prompts per step, and groups per micro-batch such that a micro-batch holds as many responses as before."""
+    """Prompts per step."""
     prompts = base.rl.prompts_per_step
     if budget is Budget.responses:
         prompts = base.rl.prompts_per_step * base.rollout.group_size // size
@@ -59,6 +59,4 @@ def _batch(base: RunConfig, size: int, budget: Budget) -> tuple[str, ...]:
             f"--budget responses leaves {prompts} prompts per step for groups of {size}, which {base.compute.ranks} "
             f"ranks and {base.rl.mini_batches} mini-batches cannot share; raise rl.prompts_per_step"
         )
-    fitting = max(1, base.rl.micro_batch_groups * base.rollout.group_size // size)
-    groups = next(count for count in range(min(share, fitting), 0, -1) if share % count == 0)
-    return (f"rl.prompts_per_step={prompts}", f"rl.micro_batch_groups={groups}")
+    return (f"rl.prompts_per_step={prompts}",)

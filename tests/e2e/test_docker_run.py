@@ -42,7 +42,6 @@ TINY = (
     "sft.optimizer.warmup_steps=1",
     "rl.steps=1",
     "rl.prompts_per_step=2",
-    "rl.micro_batch_groups=1",
     "rollout.group_size=4",
     "rollout.max_new_tokens=8",
     "evaluation.benchmarks.0.max_new_tokens=8",

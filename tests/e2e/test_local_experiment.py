@@ -25,7 +25,6 @@ TINY = (
     "sft.optimizer.warmup_steps=1",
     "rl.steps=2",
     "rl.prompts_per_step=2",
-    "rl.micro_batch_groups=1",
     "rl.heldout_problems=4",
     "rollout.group_size=2",
     "rollout.max_new_tokens=4",

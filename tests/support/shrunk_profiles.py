@@ -11,9 +11,9 @@ from gift.config import ModelShape, RunConfig, parse_config
 RANKS = 2
 LARGEST = {
     **{"data.sft": 16, "data.train": 16, "data.heldout": 2},
-    **{"sft.steps": 2, "sft.micro_batch_size": 1, "sft.checkpoint_every": 1, "sft.optimizer.warmup_steps": 1},
+    **{"sft.steps": 2, "sft.checkpoint_every": 1, "sft.optimizer.warmup_steps": 1},
     **{"rollout.group_size": 4, "rollout.max_new_tokens": 8},
-    **{"rl.steps": 2, "rl.micro_batch_groups": 1, "rl.checkpoint_every": 1, "rl.optimizer.warmup_steps": 1},
+    **{"rl.steps": 2, "rl.checkpoint_every": 1, "rl.optimizer.warmup_steps": 1},
     **{"rl.heldout_every": 1, "rl.heldout_problems": 2},
     **{"evaluation.batch_size": 4, "evaluation.threads": 1},
 }
@@ -32,8 +32,8 @@ def shrunk(config: RunConfig, storage: str) -> RunConfig:
         section[key] = min(section[key], largest)
     values["storage"] = {"uri": storage}
     values["compute"] |= {"nodes": 1, "ranks": RANKS, "threads_per_rank": 1, "device": "cpu", "gpu": None}
-    values["sft"]["batch_size"] = 2 * RANKS * values["sft"]["micro_batch_size"]  # two micro-batches
-    values["rl"]["prompts_per_step"] = values["rl"]["mini_batches"] * values["rl"]["micro_batch_groups"] * RANKS
+    values["sft"]["batch_size"] = 2 * RANKS
+    values["rl"]["prompts_per_step"] = values["rl"]["mini_batches"] * RANKS
     _shrink_models(values)
     values["rollout"] |= {"engine": "transformers", "vllm": {}}
     values["cluster"] |= {"vllm_secret": None, "vllm_weights_claim": None}  # of a server that nobody asks

@@ -1,7 +1,8 @@
 """A random Llama of a few tokens, for what needs a policy and not what it says."""
 
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from torch import nn
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 
 def small_policy(*, seed: int = 0, **settings: object) -> LlamaForCausalLM:
@@ -17,3 +18,14 @@ def small_policy(*, seed: int = 0, **settings: object) -> LlamaForCausalLM:
         "initializer_range": 0.5,
     }
     return LlamaForCausalLM(LlamaConfig(**shape | settings))
+
+
+def with_exact_norms(model: PreTrainedModel) -> PreTrainedModel:
+    """The model with torch's own RMS norms: transformers' compute in float32, whatever the model's number format."""
+    for module in list(model.modules()):
+        for name, child in list(module.named_children()):
+            if type(child).__name__.endswith("RMSNorm") and not isinstance(child, nn.RMSNorm):
+                exact = nn.RMSNorm(child.weight.shape, eps=child.variance_epsilon)
+                exact.weight = child.weight
+                setattr(module, name, exact)
+    return model

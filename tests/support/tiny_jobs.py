@@ -31,12 +31,10 @@ TINY = (
     "data.heldout=8",
     "sft.steps=3",
     "sft.batch_size=8",
-    "sft.micro_batch_size=4",
     "sft.optimizer.warmup_steps=0",
     "rollout.group_size=8",
     "rollout.max_new_tokens=12",
     "rl.prompts_per_step=4",
-    "rl.micro_batch_groups=1",
     "rl.optimizer={learning_rate: 1.0e-2}",
 )
 OWN_REWARD = """

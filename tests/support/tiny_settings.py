@@ -14,6 +14,5 @@ TINY_WARM_UP = (
     "compute.ranks=1",
     "sft.steps=4",
     "sft.batch_size=8",
-    "sft.micro_batch_size=4",
     "sft.checkpoint_every=2",
 )

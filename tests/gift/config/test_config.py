@@ -26,8 +26,8 @@ def test_every_profile_is_valid() -> None:
         ("evaluation.benchmarks.0.limit=0", "evaluation.benchmarks.0.limit: input should be greater than 0"),
         ("evaluation.benchmarks.0.samples=4", "samples is only for the task heldout_sampled"),
         ("gate.benchmark=gsm8k", "must be one of evaluation.benchmarks"),
-        ("sft.batch_size=7", "must be a multiple of sft.micro_batch_size x compute.ranks"),
-        ("rl.prompts_per_step=3", "must be a multiple of rl.mini_batches x rl.micro_batch_groups x compute.ranks"),
+        ("sft.batch_size=7", "must be a multiple of compute.ranks"),
+        ("rl.prompts_per_step=3", "must be a multiple of rl.mini_batches x compute.ranks"),
         ("rollout.max_new_tokens=100000", "must not exceed model.context_length"),
         (
             "rollout={engine: vllm, max_prompt_tokens: 96, max_new_tokens: 56, vllm: {tensor_parallel: 3}}",

@@ -8,15 +8,27 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from gift.config import ModelReward, ModelShape, RunConfig, load_profile
 from gift.models.architecture import model_shape, parameter_count
-from gift.preflight.memory import GIB, MemoryEstimate, activation_bytes, estimate_memory, key_value_bytes
-from gift.training.policy import token_log_probabilities
+from gift.models.attention import PLAIN_ATTENTION
+from gift.policy.head import CHUNK
+from gift.policy.log_probabilities import read_packed, score_responses
+from gift.preflight.memory import (
+    GIB,
+    MemoryEstimate,
+    Packing,
+    activation_bytes,
+    estimate_memory,
+    fullest_packing,
+    key_value_bytes,
+    logit_bytes,
+)
+from gift.rollout.rollouts import Rollouts
 
 SHAPE = ModelShape(
     layers=3, hidden_size=128, intermediate_size=256, attention_heads=8, key_value_heads=2, vocabulary_size=512
 )
 
 
-def _kept_for_backward(rows: int, length: int, dtype: torch.dtype, checkpointing: bool) -> int:
+def _kept_for_backward(packing: Packing, dtype: torch.dtype, checkpointing: bool) -> int:
     """Bytes of all tensors that a forward pass of the real model keeps, parameters apart."""
     torch.manual_seed(0)
     model = LlamaForCausalLM(
@@ -27,6 +39,7 @@ def _kept_for_backward(rows: int, length: int, dtype: torch.dtype, checkpointing
             num_hidden_layers=SHAPE.layers,
             num_attention_heads=SHAPE.attention_heads,
             num_key_value_heads=SHAPE.key_value_heads,
+            attn_implementation=PLAIN_ATTENTION,
         )
     ).to(dtype)
     if checkpointing:
@@ -34,54 +47,54 @@ def _kept_for_backward(rows: int, length: int, dtype: torch.dtype, checkpointing
     own = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
     kept: dict[int, torch.UntypedStorage] = {}
 
-    def pack(tensor: torch.Tensor) -> torch.Tensor:
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in own:
             kept[storage.data_ptr()] = storage  # held, so that no address is used twice
         return tensor
 
-    ids = torch.zeros(rows, length, dtype=torch.long)
-    mask = torch.ones_like(ids)
-    mask[0, : length // 4] = 0  # padded on the left, as rollouts are
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        model(input_ids=ids, attention_mask=mask, logits_to_keep=1, use_cache=False)
+    size = packing.responses // packing.prompts
+    prompts = torch.zeros(packing.responses, packing.prompt, dtype=torch.long)
+    responses = torch.zeros(packing.responses, packing.response, dtype=torch.long)
+    rollouts = Rollouts(prompts, torch.ones_like(prompts).bool(), responses, torch.ones_like(responses).bool())
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        score_responses(read_packed(model), rollouts, [size] * packing.prompts, 1.0)
     return sum(storage.nbytes() for storage in kept.values())
 
 
+PACKINGS = [Packing(1, 64, 4, 33), Packing(2, 40, 16, 60), Packing(4, 100, 4, 50)]
+
+
 @pytest.mark.parametrize(("dtype", "element"), [(torch.bfloat16, 2), (torch.float32, 4)])
-@pytest.mark.parametrize(("rows", "length"), [(2, 64), (4, 160)])
-def test_activations_are_those_that_torch_keeps(dtype: torch.dtype, element: int, rows: int, length: int) -> None:
-    counted = _kept_for_backward(rows, length, dtype, checkpointing=False)
-    assert activation_bytes(SHAPE, rows, length, element, checkpointing=False) == pytest.approx(counted, rel=0.05)
+@pytest.mark.parametrize("packing", PACKINGS, ids=str)
+def test_activations_are_those_that_torch_keeps(dtype: torch.dtype, element: int, packing: Packing) -> None:
+    counted = _kept_for_backward(packing, dtype, checkpointing=False)
+    estimated = activation_bytes(SHAPE, packing, element, checkpointing=False, gpu=False)
+    assert estimated == pytest.approx(counted, rel=0.05)
 
 
 def test_checkpointing_keeps_the_input_of_each_layer_and_one_layer_whole() -> None:
-    rows, length = 4, 160
-    counted = _kept_for_backward(rows, length, torch.bfloat16, checkpointing=True)
+    packing = PACKINGS[1]
+    counted = _kept_for_backward(packing, torch.bfloat16, checkpointing=True)
     two, one = (
-        activation_bytes(SHAPE.model_copy(update={"layers": n}), rows, length, 2, checkpointing=False) for n in (2, 1)
+        activation_bytes(SHAPE.model_copy(update={"layers": n}), packing, 2, checkpointing=False, gpu=False)
+        for n in (2, 1)
     )
-    estimated = activation_bytes(SHAPE, rows, length, 2, checkpointing=True)
+    estimated = activation_bytes(SHAPE, packing, 2, checkpointing=True, gpu=False)
     assert estimated == pytest.approx(counted + two - one, rel=0.05)
 
 
-def test_the_logits_of_all_rows_live_twice_and_one_row_in_float32() -> None:
-    """The estimate's premise: the backward pass of the log-probabilities keeps nothing in float32 but small tensors."""
-    logits = torch.randn(4, 32, 512, dtype=torch.bfloat16, requires_grad=True)
-    largest = 0
+def test_the_fullest_packing_holds_whole_groups_or_a_part_of_one() -> None:
+    assert fullest_packing(1000, 8, size=4, prompt=100, response=51) == Packing(3, 100, 12, 51)
+    assert fullest_packing(1000, 2, size=4, prompt=100, response=51) == Packing(2, 100, 8, 51)
+    assert fullest_packing(250, 8, size=4, prompt=100, response=51) == Packing(1, 100, 3, 51)
+    assert fullest_packing(151, 8, size=4, prompt=100, response=51).tokens == 150
 
-    def pack(tensor: torch.Tensor) -> torch.Tensor:
-        nonlocal largest
-        if tensor.dtype == torch.float32:
-            largest = max(largest, tensor.untyped_storage().nbytes())
-        return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        loss = token_log_probabilities(logits, torch.zeros(4, 32, dtype=torch.long)).sum()
-    loss.backward()
-    assert logits.grad is not None
-    assert logits.grad.dtype == torch.bfloat16
-    assert largest < 4 * 32 * 512
+def test_the_estimate_takes_the_chunks_of_the_head() -> None:
+    shape = SHAPE.model_copy(update={"hidden_size": 0})
+    for device, gpu in (("cpu", False), ("cuda", True)):
+        assert logit_bytes(shape, 2, gpu=gpu) == SHAPE.vocabulary_size * CHUNK[device] * 10
 
 
 def _estimate(*overrides: str, profile: str = "qwen2.5-7b-gsm8k") -> MemoryEstimate:
@@ -124,12 +137,11 @@ def test_zero_3_gathers_the_whole_policy_only_for_an_engine_that_samples_from_it
     [
         (["compute.offload=cpu"], "update", "optimizer"),
         (["gift.reference=rollout"], "update", "reference"),
-        (["rollout.max_new_tokens=256"], "update", "logits"),
-        (["rollout.group_size=8"], "update", "activations"),
+        (["compute.tokens_per_micro_batch=8192"], "update", "activations"),
         (["rollout.vllm.gpu_memory_share=0.2"], "sampling", "vLLM"),
         (["rollout.vllm.placement=server"], "sampling", "vLLM"),
         (["evaluation.batch_size=1"], "evaluation", "key-value cache"),
-        (["sft.micro_batch_size=1"], "warm-up", "logits"),
+        (["compute.tokens_per_micro_batch=8192"], "warm-up", "activations"),
     ],
 )
 def test_each_remedy_shrinks_its_part(overrides: list[str], phase: Any, part: str) -> None:
@@ -167,3 +179,7 @@ def test_the_key_value_cache_of_a_known_model() -> None:
     config = load_profile("qwen2.5-7b-gsm8k")
     assert key_value_bytes(_shape(config), 1, 2) == 28 * 2 * 4 * 128 * 2  # layers, K and V, heads, head size, bytes
     assert parameter_count(_shape(config)) == _estimate().parameters
+
+
+def test_the_update_of_32b_parameters_fits_gpus_of_80_gb() -> None:
+    assert _estimate(profile="qwen2.5-32b-dapo").total("update") < 74 * GIB

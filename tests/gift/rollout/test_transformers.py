@@ -7,9 +7,9 @@ from transformers import LlamaForCausalLM
 
 from gift.config import RolloutConfig
 from gift.data.tokens import response_mask
+from gift.policy.log_probabilities import response_log_probabilities
 from gift.rollout.rollouts import Rollouts
 from gift.rollout.transformers import TransformersEngine
-from gift.training.policy import response_log_probabilities
 
 EOS, PAD = 1, 0
 

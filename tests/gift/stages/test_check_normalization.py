@@ -33,7 +33,7 @@ TINY = (
     "rollout.max_new_tokens=8",
     "rollout.temperature=0.9",
     "rl.prompts_per_step=10",
-    "rl.micro_batch_groups=5",
+    "compute.tokens_per_micro_batch=2200",
     "rewards=[{kind: function, function: own_reward:digits}]",
 )
 OWN_REWARD = """

@@ -26,7 +26,6 @@ TINY = (
     *TINY_WARM_UP,
     "rl.steps=2",
     "rl.prompts_per_step=2",
-    "rl.micro_batch_groups=1",
     "rollout.group_size=4",
     "rollout.max_new_tokens=8",
 )

@@ -36,7 +36,7 @@ def a_config(**changes: Any) -> RunConfig:
         "registered_model": "tiny",
         "model": {"source": "scratch"},
         "data": {"source": "arithmetic"},
-        "sft": {"steps": 3, "batch_size": 4, "micro_batch_size": 2, "optimizer": optimizer},
+        "sft": {"steps": 3, "batch_size": 4, "optimizer": optimizer},
         "rollout": {"max_prompt_tokens": 64, "max_new_tokens": 32},
         "rl": {"steps": 5, "prompts_per_step": 2, "optimizer": optimizer},
         "evaluation": {"benchmarks": [{"task": "heldout"}]},

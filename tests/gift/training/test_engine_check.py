@@ -11,10 +11,10 @@ from transformers import LlamaForCausalLM
 
 from gift.config import RolloutConfig
 from gift.errors import GiftError
+from gift.policy.log_probabilities import response_log_probabilities
 from gift.rollout.rollouts import Rollouts
 from gift.rollout.transformers import TransformersEngine
 from gift.training.engine_check import check_engine
-from gift.training.policy import response_log_probabilities
 
 CONFIG = RolloutConfig(group_size=4, max_prompt_tokens=8, max_new_tokens=16)
 PROMPTS = [[5, 6, 7], [8]]

@@ -27,8 +27,8 @@ def _dataset(inputs: Path) -> tuple[str, str]:
     return f"data={{source: jsonl, {files}}}", "rl.groups=dataset"
 
 
-def _update_from_dataset(inputs: Path, micro_batch_groups: int) -> tuple[str, ...]:
-    size = ("rollout.group_size=3", f"rl.micro_batch_groups={micro_batch_groups}", "rl.steps=2")
+def _update_from_dataset(inputs: Path, tokens: int) -> tuple[str, ...]:
+    size = ("rollout.group_size=3", f"compute.tokens_per_micro_batch={tokens}", "rl.steps=2")
     return (RL, *_dataset(inputs), *size, "rl.optimizer={learning_rate: 1.0e-3}")
 
 
@@ -42,8 +42,8 @@ def one_rank(services: Services, inputs: Path, tmp_path_factory: pytest.TempPath
     """All trainings that one rank can do."""
     cases = {name: (RL, SOME_DIGIT, "rl.steps=20", *settings) for name, settings in OBJECTIVES.items()}
     cases |= {
-        "sft": (SFT, "sft.micro_batch_size=8"),
-        "dataset": _update_from_dataset(inputs, micro_batch_groups=4),
+        "sft": (SFT,),
+        "dataset": _update_from_dataset(inputs, tokens=4096),
         "dpo, once": (RL, SOME_DIGIT, "rl.steps=20", "algorithm=dpo", "dpo.beta=1.0", "rl.heldout_every=19"),
     }
     for choice in ("drop", "refill"):
@@ -56,8 +56,8 @@ def one_rank(services: Services, inputs: Path, tmp_path_factory: pytest.TempPath
 def two_ranks(services: Services, inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Training]:
     """All trainings that two ranks do together."""
     cases = {
-        "sft": (SFT, "sft.micro_batch_size=2"),
-        "dataset": _update_from_dataset(inputs, micro_batch_groups=1),
+        "sft": (SFT, "compute.tokens_per_micro_batch=110"),
+        "dataset": _update_from_dataset(inputs, tokens=110),
         "gift, zero 2": (RL, OWN, *LONG, "compute.zero_stage=2"),
         "gift, zero 3": (RL, OWN, *LONG, "compute.zero_stage=3"),
     }

@@ -1,8 +1,10 @@
-"""The gradient of an update does not depend on how its groups are spread over micro-batches and ranks.
+"""The gradient of an update does not depend on how its responses are spread over micro-batches and ranks.
+
+Nor on whether a group's prompt is read once or with each response, and its responses together or in several parts.
 
 DeepSpeed keeps its gradients in float32, so that equality to 1e-9 is shown with a stand-in that does what DeepSpeed
-promises (each loss divided by the number of micro-batches, gradients averaged over ranks) in float64, on real gloo
-ranks. That DeepSpeed keeps the promise is shown in float32 by `test_loops.py`.
+promises (gradients summed over micro-batches and averaged over ranks) in float64, on real gloo ranks. That DeepSpeed
+keeps the promise is shown in float32 by `test_loops.py`.
 """
 
 import socket
@@ -13,13 +15,15 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
-from small_policy import small_policy
+from small_policy import small_policy, with_exact_norms
 from torch import Tensor, nn
 from transformers import LlamaForCausalLM
 
 from gift.algorithms import load_objective
 from gift.config import RunConfig, load_profile
 from gift.health import Health, HealthState
+from gift.models.attention import PLAIN_ATTENTION
+from gift.policy.log_probabilities import read_packed
 from gift.rollout.rollouts import Rollouts
 from gift.training.groups import GroupBatch
 from gift.training.update import Learner, update
@@ -30,31 +34,49 @@ GROUPS, SIZE, PROMPT, RESPONSE, VOCABULARY = 4, 4, 3, 6, 11
 FORMS = {
     "gift": (),
     "gift, statistics attached, mean": ("gift.statistics=attached", "gift.reduction=mean", "gift.std_floor=0.001"),
-    "gift, author": ("gift=author", "rl.mini_batches=1"),
+    "gift, author": ("gift=author",),
     "grpo": ("algorithm=grpo", "grpo.kl_coefficient=0.1"),
     "gvpo": ("algorithm=gvpo",),
     "dpo": ("algorithm=dpo",),
     "una": ("algorithm=una",),
 }
+Spread = tuple[int, int, bool]
+"""Ranks, tokens of a micro-batch, and whether prompts are read once per group."""
+PADDED: Spread = (1, 1000, False)
+SPREADS: tuple[Spread, ...] = (
+    PADDED,
+    (1, 1000, True),
+    (1, 30, True),
+    (1, 9, True),
+    (1, 9, False),
+    (2, 1000, True),
+    (2, 30, True),
+    (2, 9, True),
+    (2, 9, False),
+)
+Gradients = dict[tuple[str, Spread], tuple[Tensor, float, int]]
 
 
 class AveragingEngine(nn.Module):
     """DeepSpeed's contract without its number format; the optimizer does nothing, so that gradients can be compared."""
 
-    def __init__(self, model: nn.Module, accumulation_steps: int) -> None:
+    def __init__(self, model: nn.Module) -> None:
         super().__init__()
-        self.module, self.accumulation_steps, self.calls = model, accumulation_steps, 0
+        self.module, self.micro_batches, self.last = model, 0, False
         self.optimizer = SimpleNamespace(overflow=False)
 
     def forward(self, **inputs: Tensor) -> object:
         return self.module(**inputs)
 
+    def set_gradient_accumulation_boundary(self, last: bool) -> None:
+        self.last = last
+
     def backward(self, loss: Tensor) -> None:
-        (loss / self.accumulation_steps).backward()
-        self.calls += 1
+        loss.backward()
+        self.micro_batches += 1
 
     def step(self) -> None:
-        if self.calls % self.accumulation_steps == 0:
+        if self.last:
             for parameter in self.module.parameters():
                 dist.all_reduce(parameter.grad)
                 parameter.grad /= dist.get_world_size()
@@ -63,13 +85,14 @@ class AveragingEngine(nn.Module):
         return 1.0
 
 
-def _model(seed: int) -> LlamaForCausalLM:
-    settings = {"vocab_size": VOCABULARY, "num_hidden_layers": 2, "attn_implementation": "sdpa"}
-    return small_policy(seed=seed, **settings).double()
+def _model(seed: int, packed: bool) -> LlamaForCausalLM:
+    attention = PLAIN_ATTENTION if packed else "sdpa"
+    settings = {"vocab_size": VOCABULARY, "num_hidden_layers": 2, "attn_implementation": attention}
+    return read_packed(with_exact_norms(small_policy(seed=seed, **settings).double()))
 
 
 def _batch() -> GroupBatch:
-    """Four groups; the rewards of the third are all equal, and the responses differ in length."""
+    """Four groups; the rewards of the third are all equal, and prompts and responses differ in length."""
     generator = torch.Generator().manual_seed(0)
     rows = GROUPS * SIZE
     lengths = torch.randint(1, RESPONSE + 1, (rows,), generator=generator)
@@ -77,8 +100,8 @@ def _batch() -> GroupBatch:
     rewards[2] = 0.5
     return GroupBatch(
         rollouts=Rollouts(
-            torch.randint(VOCABULARY, (rows, PROMPT), generator=generator),
-            torch.ones(rows, PROMPT, dtype=torch.bool),
+            torch.randint(VOCABULARY, (GROUPS, PROMPT), generator=generator).repeat_interleave(SIZE, 0),
+            (torch.arange(PROMPT)[None] >= torch.tensor([[0], [2], [1], [2]])).repeat_interleave(SIZE, 0),
             torch.randint(VOCABULARY, (rows, RESPONSE), generator=generator),
             torch.arange(RESPONSE)[None] < lengths[:, None],
         ),
@@ -92,40 +115,41 @@ def _mine(batch: GroupBatch, rank: int, ranks: int) -> GroupBatch:
     return batch.groups(rank * share, (rank + 1) * share)
 
 
-def _config(ranks: int, micro_batch_groups: int, overrides: tuple[str, ...]) -> RunConfig:
+def _config(ranks: int, tokens: int, overrides: tuple[str, ...]) -> RunConfig:
     return load_profile(
         "local",
         (
             f"compute.ranks={ranks}",
-            f"rl.micro_batch_groups={micro_batch_groups}",
+            f"compute.tokens_per_micro_batch={tokens}",
             f"rl.prompts_per_step={GROUPS}",
-            f"rollout.group_size={SIZE}",
+            f"rollout={{group_size: {SIZE}, max_prompt_tokens: {PROMPT}, max_new_tokens: {RESPONSE}}}",
             *overrides,
         ),
     )
 
 
-def _gradient(rank: int, ranks: int, micro_batch_groups: int, overrides: tuple[str, ...]) -> tuple[Tensor, float]:
-    """The whole gradient of one update, flattened, and the loss summed over ranks."""
-    config = _config(ranks, micro_batch_groups, overrides)
-    engine = AveragingEngine(_model(0), GROUPS // (ranks * micro_batch_groups))
+def _gradient(rank: int, spread: Spread, overrides: tuple[str, ...]) -> tuple[Tensor, float, int]:
+    """The whole gradient of an update, flattened, the loss summed over ranks, and how many micro-batches it took."""
+    ranks, tokens, packed = spread
+    config = _config(ranks, tokens, overrides)
+    engine = AveragingEngine(_model(0, packed))
     health = Health(config, HealthState())
-    learner = Learner(config, engine, _model(1), load_objective(config), torch.device("cpu"), health)
+    learner = Learner(config, engine, _model(1, packed), load_objective(config), torch.device("cpu"), health)
     sums = update(learner, _mine(_batch(), rank, ranks))
     loss = torch.tensor(sums["loss"], dtype=torch.float64)
     dist.all_reduce(loss)
     gradient = torch.cat([parameter.grad.flatten() for parameter in engine.module.parameters()])
-    return gradient, float(loss)
+    return gradient, float(loss), engine.micro_batches
 
 
 def _rank(rank: int, ranks: int, port: int, folder: Path) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=ranks)
-    spreads = (4, 2, 1) if ranks == 1 else (2, 1)
     found = {
-        (form, micro_batch_groups): _gradient(rank, ranks, micro_batch_groups, overrides)
+        (form, spread): _gradient(rank, spread, overrides)
         for form, overrides in FORMS.items()
-        for micro_batch_groups in spreads
+        for spread in SPREADS
+        if spread[0] == ranks
     }
     if rank == 0:
         torch.save(found, folder / f"{ranks}.pt")
@@ -133,32 +157,36 @@ def _rank(rank: int, ranks: int, port: int, folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def gradients(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[tuple[str, int], tuple[Tensor, float]]]:
-    """Ranks → (form, groups per micro-batch) → gradient and loss."""
+def gradients(tmp_path_factory: pytest.TempPathFactory) -> Gradients:
     folder = tmp_path_factory.mktemp("gradients")
+    found = {}
     for ranks in (1, 2):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         multiprocessing.spawn(_rank, args=(ranks, port, folder), nprocs=ranks)
-    return {ranks: torch.load(folder / f"{ranks}.pt", weights_only=True) for ranks in (1, 2)}
+        found |= torch.load(folder / f"{ranks}.pt", weights_only=True)
+    return found
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_micro_batches_and_ranks_give_the_same_gradient(
-    gradients: dict[int, dict[tuple[str, int], tuple[Tensor, float]]], form: str
-) -> None:
-    expected, expected_loss = gradients[1][form, 4]
+def test_micro_batches_and_ranks_give_the_same_gradient(gradients: Gradients, form: str) -> None:
+    expected, expected_loss, _ = gradients[form, PADDED]
     assert expected.abs().max() > 1e-6
-    for ranks, micro_batch_groups in ((1, 2), (1, 1), (2, 2), (2, 1)):
-        found, loss = gradients[ranks][form, micro_batch_groups]
-        torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+    for spread in SPREADS:
+        found, loss, _ = gradients[form, spread]
+        torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9, msg=str(spread))
         assert loss == pytest.approx(expected_loss, rel=1e-9)
 
 
-def test_objectives_differ(gradients: dict[int, dict[tuple[str, int], tuple[Tensor, float]]]) -> None:
+def test_the_budget_decides_how_many_micro_batches_there_are(gradients: Gradients) -> None:
+    """One for everything, several of whole groups, and so many that groups were cut."""
+    assert [gradients["gift", spread][2] for spread in SPREADS if spread[0] == 1] == [1, 1, 2, 7, 15]
+
+
+def test_objectives_differ(gradients: Gradients) -> None:
     """So that the equality above is not one of zeros, or of one objective under seven names."""
-    found = [gradients[1][form, 4][0] for form in FORMS]
+    found = [gradients[form, PADDED][0] for form in FORMS]
     for index, one in enumerate(found):
         for other in found[:index]:
             assert not torch.allclose(one, other, rtol=1e-3)

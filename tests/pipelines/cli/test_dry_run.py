@@ -79,7 +79,7 @@ def test_without_gpus_this_machines_memory_counts(dry_run) -> None:
     status, output = dry_run("local")
     assert status == 0
     assert "(this machine's memory)" in output
-    status, output = dry_run("local", "rl.micro_batch_groups=8", "rollout.group_size=100000")
+    status, output = dry_run("local", "compute.tokens_per_micro_batch=10000000", "rollout.group_size=100000")
     assert status == 1
     assert "DOES NOT FIT" in output
 

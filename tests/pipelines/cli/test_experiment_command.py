@@ -46,7 +46,7 @@ def test_a_mistake_is_one_line_and_starts_nothing(
 def test_a_mistake_of_one_variant_is_found_before_the_first_stage(gift, tmp_path: Path) -> None:
     status, output = gift(
         *("rollout-ablation", "--profile", "local", "--budget", "responses"),
-        *("--set", "rl.prompts_per_step=4", "--set", "rl.micro_batch_groups=1"),
+        *("--set", "rl.prompts_per_step=4"),
     )
     assert status == 1
     assert "leaves 1 prompts per step for groups of 32" in output

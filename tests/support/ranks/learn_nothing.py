@@ -66,17 +66,14 @@ def new_learner(case: dict, template: Path) -> Learner:
     config = load_profile(
         "local",
         (
-            *("compute.ranks=2", "compute.device=cpu", f"rl.prompts_per_step={2 * GROUPS}", "rl.micro_batch_groups=2"),
+            *("compute.ranks=2", "compute.device=cpu", f"rl.prompts_per_step={2 * GROUPS}"),
             *(f"rollout.group_size={SIZE}", "health.gradient_norm_factor=100", *case["overrides"]),
             "rl.optimizer={learning_rate: 0.01, weight_decay: 0.1, schedule: linear, final_fraction: 0.0}",
         ),
     )
     device = initialize_ranks(config.compute)
     policy, reference = (AutoModelForCausalLM.from_pretrained(template, dtype=torch.float32) for _ in range(2))
-    accumulation = GROUPS // config.rl.micro_batch_groups // config.rl.mini_batches
-    engine = build_engine(
-        policy, config.compute, config.rl.optimizer, 4 * config.rl.mini_batches, 2 * SIZE, accumulation
-    )
+    engine = build_engine(policy, config.compute, config.rl.optimizer, 4 * config.rl.mini_batches)
     precision = torch.bfloat16 if config.compute.precision == "bf16" else torch.float32
     health = Health(config, HealthState())
     guard_updates(engine, health.refuses)

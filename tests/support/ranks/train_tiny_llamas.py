@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from deepspeed import DeepSpeedEngine
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM
 
@@ -16,6 +17,7 @@ from gift.training.engine import (
     gathered_parameters,
     gradient_norm,
     initialize_ranks,
+    micro_batch,
 )
 
 
@@ -27,24 +29,23 @@ def main(job: dict) -> None:
 def run_case(template: Path, output: Path, compute: ComputeConfig, job: dict) -> None:
     device = initialize_ranks(compute)
     batches = torch.tensor(job["batches"], device=device)  # (update, accumulation, rank, B, T)
-    updates, accumulation, _, batch_size, _ = batches.shape
+    updates = len(batches)
     optimizer = OptimizerConfig(**job["optimizer"])
     model = AutoModelForCausalLM.from_pretrained(template, dtype=torch.float32)
     shapes = [parameter.shape for parameter in model.parameters()]
-    engine = build_engine(model, compute, optimizer, updates, batch_size, accumulation)
+    engine = build_engine(model, compute, optimizer, updates)
     norms, whole = [], True
     for step, update in enumerate(batches):
         if step == 1:
             save_checkpoint(engine, output / "early", step=1)
-        for micro_batch in update:
-            ids = micro_batch[dist.get_rank()]
-            engine.backward(engine(input_ids=ids, labels=ids).loss)
-            engine.step()
+        take_update(engine, update)
         norms.append(gradient_norm(engine))
         with gathered_parameters(engine):
             whole &= [parameter.shape for parameter in engine.module.parameters()] == shapes
             # Each rank stops after another number of tokens: a collective per token would hang here.
-            engine.module.generate(ids[:1], max_new_tokens=2 + 3 * dist.get_rank(), do_sample=False, pad_token_id=0)
+            engine.module.generate(
+                update[-1, dist.get_rank(), :1], max_new_tokens=2 + 3 * dist.get_rank(), do_sample=False, pad_token_id=0
+            )
     save_checkpoint(engine, output, step=updates)
     engine.eval()
     with torch.no_grad():
@@ -56,19 +57,24 @@ def run_case(template: Path, output: Path, compute: ComputeConfig, job: dict) ->
     resume_case(template, output, compute, optimizer, batches)
 
 
+def take_update(engine: DeepSpeedEngine, update: torch.Tensor) -> None:
+    """On the mean of the micro-batches' losses; (accumulation, rank, B, T) token ids."""
+    for index, ids_of_ranks in enumerate(update, start=1):
+        ids = ids_of_ranks[dist.get_rank()]
+        with micro_batch(engine, last=index == len(update)):
+            engine.backward(engine(input_ids=ids, labels=ids).loss / len(update))
+
+
 def resume_case(
     template: Path, output: Path, compute: ComputeConfig, optimizer: OptimizerConfig, batches: torch.Tensor
 ) -> None:
     """Train all updates but the first from the early checkpoint, with a new engine."""
-    updates, accumulation, _, batch_size, _ = batches.shape
+    updates = len(batches)
     model = AutoModelForCausalLM.from_pretrained(template, dtype=torch.float32)
-    engine = build_engine(model, compute, optimizer, updates, batch_size, accumulation)
+    engine = build_engine(model, compute, optimizer, updates)
     load_checkpoint(engine, output / "early", step=1)
     for update in batches[1:]:
-        for micro_batch in update:
-            ids = micro_batch[dist.get_rank()]
-            engine.backward(engine(input_ids=ids, labels=ids).loss)
-            engine.step()
+        take_update(engine, update)
     save_checkpoint(engine, output / "resumed", step=updates)
     engine.destroy()
 
