@@ -118,12 +118,6 @@ class RunConfig(Section):
                 f"rl.prompts_per_step ({self.rl.prompts_per_step}) must be a multiple of rl.mini_batches x "
                 f"compute.ranks ({self.rl.mini_batches} x {ranks})"
             )
-        longest = self.rollout.max_prompt_tokens + self.rollout.max_new_tokens
-        if self.compute.tokens_per_micro_batch < longest:
-            raise ValueError(
-                f"compute.tokens_per_micro_batch ({self.compute.tokens_per_micro_batch}) must hold a prompt and a "
-                f"response, rollout.max_prompt_tokens + rollout.max_new_tokens ({longest})"
-            )
         return self
 
     @model_validator(mode="after")
@@ -140,6 +134,12 @@ class RunConfig(Section):
             raise ValueError(
                 f"rollout.max_prompt_tokens + rollout.max_new_tokens ({longest}) must not exceed "
                 f"model.context_length ({self.model.context_length})"
+            )
+        longest = self.rollout.max_prompt_tokens + self.rollout.max_new_tokens
+        if self.compute.tokens_per_micro_batch < longest:
+            raise ValueError(
+                f"compute.tokens_per_micro_batch ({self.compute.tokens_per_micro_batch}) must hold a prompt and a "
+                f"response, rollout.max_prompt_tokens + rollout.max_new_tokens ({longest})"
             )
         return self
 
