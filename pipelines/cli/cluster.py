@@ -8,8 +8,7 @@ import typer
 from gift.config import RunConfig
 from gift.errors import GiftError
 from pipelines.cli.kfp_options import KfpHost, KfpNamespace, connect_to
-from pipelines.cli.outcome import print_report
-from pipelines.cli.session import Runs, console, escape, new_run_id, one_line_errors
+from pipelines.cli.session import Runs, console, escape, new_run_id, one_line_errors, print_report
 
 if TYPE_CHECKING:
     from pipelines.kubeflow.kfp_api import KfpApi

@@ -21,7 +21,6 @@ from pipelines.cli.explain import explain_command
 from pipelines.cli.images import app as images_app
 from pipelines.cli.kfp_options import EXPERIMENT, KfpExperiment, KfpHost, KfpNamespace
 from pipelines.cli.mirror import app as mirror_app
-from pipelines.cli.outcome import print_report
 from pipelines.cli.runs import app as runs_app
 from pipelines.cli.runs import gc_command
 from pipelines.cli.schedule import app as schedule_app
@@ -39,6 +38,7 @@ from pipelines.cli.session import (
     local_disks,
     new_run_id,
     one_line_errors,
+    print_report,
     session_services,
 )
 from pipelines.local.services import start_services, stop_services

@@ -1,4 +1,4 @@
-"""What commands share: the options of a run, the services around it, and faults in one line.
+"""What commands share: the options of a run, the services around it, what is printed at its end, and faults in one line.
 
 Left out: the commands themselves.
 """
@@ -18,6 +18,9 @@ from rich import markup
 from rich.console import Console
 
 from gift.errors import GiftError, printable
+from gift.report.schema import load_report
+from gift.report.table import results_table
+from gift.report.wording import alias_label
 from pipelines.local.run_log import StageFailedError
 from pipelines.local.servers import HOST
 from pipelines.local.services import shared_services
@@ -91,6 +94,22 @@ def one_line_errors(interrupted: str = "interrupted; every stage was stopped") -
         _fail(": ".join(str(part) for part in (error.filename, error.strerror or error) if part), status=1)
     except KeyboardInterrupt:
         _fail(interrupted, status=130)
+
+
+def print_report(folder: Path) -> None:
+    """Print what `folder/report.json` says of a run: the table, the verdict, and the registered version.
+
+    Raises:
+        GiftError: it can't be read.
+    """
+    report = load_report(folder / "report.json")
+    console.print()
+    console.print(results_table(report))
+    for reason in report.verdict.reasons:
+        console.print(escape(reason), soft_wrap=True)
+    registered = report.registry
+    console.print(f"registered  {registered.model} version {registered.version} ({alias_label(report)})")
+    console.print(f"report      {folder / 'report.html'}", soft_wrap=True)
 
 
 def escape(text: str) -> str:
