@@ -4,6 +4,8 @@
 # make cluster-test IMAGE=registry/name@sha256:… [SETTINGS="key=value …"]
 #             test the cluster that KUBECONFIG and KF_PIPELINES_ENDPOINT name, with tiny runs (tests/cluster/conftest.py)
 # make audit  print the licences of what is installed, and what of it no lock file pins, or was withdrawn
+# make bench-install
+#             install TRL beside it, which `gift bench step` measures against
 # make lock   resolve requirements/*.in into the pinned requirements/*.txt
 
 PYTHON ?= python3.11
@@ -14,7 +16,7 @@ PYTEST := $(BIN)/python -m pytest
 # as files with few tests are the long ones, which must not come last.
 IN_PROCESSES := --dist loadfile --no-loadscope-reorder
 
-.PHONY: run check test cluster-test lint audit install lock clean
+.PHONY: run check test cluster-test lint audit install bench-install lock clean
 
 # Every process would compile this project's modules anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -61,6 +63,10 @@ $(INSTALLED): $(TOOLS) $(LOCKS) requirements/torch.txt requirements/gpu.txt pypr
 	$(INSTALL) --no-deps --no-build-isolation --editable .
 	touch $@
 
+# What it needs is installed already, at the versions of cpu.txt.
+bench-install: install
+	$(INSTALL) --no-deps --require-hashes --no-build -r requirements/bench.txt
+
 # torch is left out of cpu.txt: its build differs by machine (see torch.txt). A GPU image has one build, so gpu.txt pins it.
 LOCK := $(UV) pip compile --python-version 3.11 --generate-hashes --no-header --no-annotate
 lock: install
@@ -68,6 +74,7 @@ lock: install
 	$(LOCK) --excludes .venv/excluded.txt requirements/cpu.in --output-file requirements/cpu.txt
 	$(LOCK) requirements/gpu.in --output-file requirements/gpu.txt
 	$(LOCK) --constraint requirements/cpu.txt requirements/development.in --output-file requirements/development.txt
+	$(LOCK) --no-deps requirements/bench.in --output-file requirements/bench.txt
 	$(LOCK) requirements/sbom.in --output-file requirements/sbom.txt
 	$(LOCK) requirements/build.in --output-file requirements/build.txt
 	$(LOCK) requirements/uv.in --output-file requirements/uv.txt

@@ -31,6 +31,7 @@ ROOMS = (
     "gift.retention",
     "gift.execution",
     "gift.fault_injection",
+    "gift.bench",
     "gift.training",
     "gift.policy",
     "gift.conversion",

@@ -10,6 +10,7 @@ from rich.table import Table
 from gift.config import load_profile, profile_names
 from gift.errors import GiftError
 from gift.preflight.inputs import check_run
+from pipelines.cli.bench import app as bench_app
 from pipelines.cli.check import app as check_app
 from pipelines.cli.cluster import app as cluster_app
 from pipelines.cli.cluster import run_on_cluster
@@ -51,6 +52,7 @@ app = typer.Typer(
 )
 app.add_typer(experiment_app, name="experiment")
 app.add_typer(check_app, name="check")
+app.add_typer(bench_app, name="bench")
 app.add_typer(cluster_app, name="cluster")
 app.command("compile")(compile_command)
 app.command("lint")(lint_command)

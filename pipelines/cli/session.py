@@ -1,4 +1,4 @@
-"""What commands share: the options of a run, the services around it, what is printed at its end, and faults in one line.
+"""What commands share: the options of a run, the services around it, what is printed of it, and faults in one line.
 
 Left out: the commands themselves.
 """
