@@ -16,10 +16,9 @@ from gift.bench.objective import ADAM_BETA1, ADAM_BETA2, CLIPPING, KL_COEFFICIEN
 from gift.bench.turns import Turns
 from gift.config import RunConfig, load_profile
 from gift.health import Health, HealthState
-from gift.models.loading import load_model
+from gift.policy.log_probabilities import reference_model, trainable_model
 from gift.training.engine import build_engine, guard_updates, initialize_ranks
 from gift.training.groups import GroupBatch
-from gift.training.policy import trainable_model
 from gift.training.update import Learner, update
 
 STEPS = 1000
@@ -57,7 +56,6 @@ def our_config(case: StepCase) -> RunConfig:
             f"grpo={{kl_coefficient: {KL_COEFFICIENT}, normalise_std: false}}",
             f"rl.steps={STEPS}",
             f"rl.prompts_per_step={case.prompts}",
-            "rl.micro_batch_groups=1",
             f"rl.optimizer={{learning_rate: {LEARNING_RATE}, beta1: {ADAM_BETA1}, beta2: {ADAM_BETA2}, "
             f"gradient_clipping: {CLIPPING}}}",
         ),
@@ -73,11 +71,9 @@ def our_update(models: Path, batch: GroupBatch, config: RunConfig) -> OurUpdate:
         config.compute,
         config.rl.optimizer,
         total_steps=STEPS,
-        micro_batch_size=config.rl.micro_batch_groups * config.rollout.group_size,
-        accumulation_steps=config.rl.prompts_per_step // config.rl.micro_batch_groups,
     )
     health = Health(config, HealthState())
     guard_updates(engine, health.refuses)
-    reference = load_model(models / REFERENCE, torch.float32, torch.float32, device).eval().requires_grad_(False)
+    reference = reference_model(models / REFERENCE, config.compute, device)
     learner = Learner(config, engine, reference, load_objective(config), device, health)
     return OurUpdate(step=lambda: update(learner, batch), gradient=GradientSum(engine.module).take)
