@@ -20,8 +20,9 @@ class VllmConfig(Section):
     threads: PositiveInt = 1
     """CPU threads per engine."""
     max_difference: PositiveFloat = 0.1
-    """Largest mean absolute difference, in nats per token, of the engine's and the trainer's log-probabilities at
-    start-up. In bf16, logits of 16 and more are rounded to eighths, and 0.04 is normal; in fp32, 1e-5 is."""
+    """Largest mean absolute difference, in nats per token, of the engine's and the trainer's log-probabilities. In
+    bf16, logits of 16 and more are rounded to eighths, and 0.04 is normal; in fp32, 1e-5 is. After a sync of weights it
+    may also not be more than ten times what it was at start-up."""
 
     @model_validator(mode="after")
     def server_spreads_itself(self) -> Self:

@@ -23,11 +23,13 @@ from torch.nn.utils.rnn import pad_sequence
 
 from gift.config import RunConfig
 from gift.data.tokens import pad_left, pad_right
+from gift.errors import GiftError
 from gift.models.loading import torch_dtype
 from gift.rollout.engine import Finished
 from gift.rollout.ranks import Ranks
 from gift.rollout.rollouts import Rollouts, no_rollouts
-from gift.rollout.weights import Weights, shared_weights
+from gift.rollout.weight_sums import HeldWeight, Sums
+from gift.rollout.weights import Weights, shared_weights, sums_of
 
 WITHOUT_HEAD = ("gemma", "gemma2", "gemma3", "gemma3_text")
 """`model_type`s whose head is their embeddings, in transformers and in vLLM."""
@@ -46,6 +48,9 @@ class VllmClient(Protocol):
 
     def load(self, weights: Path) -> None:
         """Replace its weights by those in the folder, and forget what it computed with the old ones."""
+
+    def held(self) -> Sequence[HeldWeight]:
+        """What it computes with now, as far as it can say; none where it can't."""
 
     def complete(
         self, prompts: Sequence[Sequence[int]], seeds: Sequence[int], responses: int, max_new_tokens: int
@@ -90,12 +95,30 @@ class VllmEngine:
         self._loads = loads
         self._sharers = sharers
         self._weights_of = weights_of
+        self._comparable: frozenset[str] | None = None  # parameters that vLLM holds as they were sent
 
     def refresh(self, policy: nn.Module) -> None:
-        """See `RolloutEngine.refresh`."""
+        """See `RolloutEngine.refresh`.
+
+        Raises:
+            GiftError: vLLM does not hold what it was sent; the text names the parameters.
+        """
         with shared_weights(_with_vllms_names(policy, self._weights_of(policy)), self._dtype, self._sharers) as weights:
             if self._loads and self._client is not None:
                 self._client.load(weights)
+                self._compare(self._client.held(), sums_of(weights))
+
+    def _compare(self, held: Sequence[HeldWeight], sent: Sums) -> None:
+        same = frozenset(weight.name for weight in held if weight.is_what(sent))
+        if self._comparable is None:
+            self._comparable = same
+        stale = sorted(self._comparable - same)
+        if stale:
+            raise GiftError(
+                f"stale weights: after a sync vLLM does not hold the trainer's values of {', '.join(stale[:3])} "
+                f"({len(stale)} of {len(self._comparable)} parameters that can be compared); "
+                "use rollout.engine: transformers, or another version of vLLM"
+            )
 
     def sample(
         self,

@@ -26,6 +26,7 @@ from gift.config import Section
 from gift.end_with_parent import end_with_parent
 from gift.errors import GiftError
 from gift.rollout.vllm import Completion
+from gift.rollout.weight_sums import HeldWeight, WeightSum
 
 LONGEST_SECONDS = 30 * 60
 """How long vLLM may take to start or to answer; the ranks that share it wait longer (`gift.rollout.ranks`)."""
@@ -76,6 +77,14 @@ class VllmProcess:
     def load(self, weights: Path) -> None:
         self._send("loading weights", {"call": "load", "weights": str(weights)})
         self._receive("loading weights")
+
+    def held(self) -> list[HeldWeight]:
+        doing = "summing its weights"
+        self._send(doing, {"call": "held"})
+        return [
+            HeldWeight(name, tuple(made_of), WeightSum(*sums), copies)
+            for name, made_of, sums, copies in self._receive(doing)
+        ]
 
     def complete(
         self, prompts: Sequence[Sequence[int]], seeds: Sequence[int], responses: int, max_new_tokens: int

@@ -23,6 +23,7 @@ import requests
 from gift.config.surroundings import VLLM_SERVER
 from gift.errors import GiftError
 from gift.rollout.vllm import Completion
+from gift.rollout.weight_sums import HeldWeight
 
 LONGEST_SECONDS = 30 * 60
 REQUESTS_AT_ONCE = 64
@@ -46,6 +47,10 @@ class VllmServer:
                 f"the vLLM server at {self._address} still computes with old weights: somebody else uses it; "
                 "give this run a server of its own"
             )
+
+    def held(self) -> list[HeldWeight]:
+        """Nothing: its interface calls only what vLLM's workers have themselves. The log-probabilities must tell."""
+        return []
 
     def complete(
         self, prompts: Sequence[Sequence[int]], seeds: Sequence[int], responses: int, max_new_tokens: int

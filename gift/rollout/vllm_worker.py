@@ -16,6 +16,7 @@ from typing import Any
 from vllm import LLM, SamplingParams
 
 from gift.rollout.vllm_process import WorkerSettings
+from gift.rollout.weight_sums import HeldWeight, held_weights, over_workers
 
 PREFIX_BLOCK_TOKENS = 32
 """Prompts are shared in blocks of this many tokens on CPU, where vLLM's own default is 128: longer than many."""
@@ -56,6 +57,11 @@ class VllmWorker:
         self._wake("weights")
         self._llm.collective_rpc("reload_weights", kwargs={"weights_path": weights})
         yield None
+
+    def held(self) -> Iterator[list[HeldWeight]]:
+        """One message: all parameters that are in sight."""
+        self._wake("weights")
+        yield over_workers(self._llm.collective_rpc(held_weights))
 
     def complete(
         self, prompts: Sequence[Sequence[int]], seeds: Sequence[int], responses: int, max_new_tokens: int
@@ -111,7 +117,11 @@ def _fields(output: Any) -> dict[str, Any]:
 
 def serve(worker: VllmWorker, connection: Connection) -> None:
     """Answer requests until the connection is closed."""
-    calls: dict[str, Callable[..., Iterator[Any]]] = {"load": worker.load, "complete": worker.complete}
+    calls: dict[str, Callable[..., Iterator[Any]]] = {
+        "load": worker.load,
+        "held": worker.held,
+        "complete": worker.complete,
+    }
     while True:
         try:
             request = json.loads(connection.recv_bytes())

@@ -6,6 +6,7 @@ Left out: passing GPU memory itself between processes, which needs pickled handl
 other names in memory than in their files (mixtures of experts in transformers 5).
 """
 
+import json
 import os
 import shutil
 import tempfile
@@ -21,9 +22,12 @@ from torch import Tensor, nn
 from gift.config.surroundings import VLLM_WEIGHTS
 from gift.errors import GiftError
 from gift.rollout.ranks import Ranks
+from gift.rollout.weight_sums import Sums, WeightSum, weight_sum
 
 FILE_BYTES = 512 * 2**20
 """A GPU's weights pass through a rank's memory in files of this size."""
+SUMS = "sums.json"
+"""Beside the weights: what an engine that has loaded them must hold."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +88,11 @@ def _write(weights: Weights, dtype: torch.dtype, folder: Path) -> None:
     Were the head left out, vLLM would keep the old one without a word.
     """
     files, tensors, size = 0, dict[str, Tensor](), 0
+    sums: dict[str, WeightSum] = {}
     for name, tensor in weights.tensors:
-        value = tensor.detach().to("cpu", dtype if tensor.is_floating_point() else tensor.dtype).contiguous()
+        value = tensor.detach().to(dtype if tensor.is_floating_point() else tensor.dtype)
+        sums[name] = weight_sum(value)  # where it is, which may be a GPU
+        value = value.to("cpu").contiguous()
         if any(value.data_ptr() == other.data_ptr() for other in tensors.values()):
             value = value.clone()  # a file has no two names for one tensor
         tensors[name] = value
@@ -95,3 +102,9 @@ def _write(weights: Weights, dtype: torch.dtype, folder: Path) -> None:
             files, tensors, size = files + 1, {}, 0
     if tensors:
         save_file(tensors, folder / f"weights-{files:05}.safetensors")
+    (folder / SUMS).write_text(json.dumps(sums))
+
+
+def sums_of(folder: Path) -> Sums:
+    """Of the weights in a folder that `shared_weights` gave."""
+    return {name: WeightSum(*values) for name, values in json.loads((folder / SUMS).read_text()).items()}

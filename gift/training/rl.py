@@ -149,7 +149,14 @@ def _open_sampler(
         open_engine(config, job.model, device, ends=ends, pad=pad, weights_of=sharded_weights) as engine,
         open_scorer(config.rewards, prompt=config.prompt_format, device=device) as scorer,
     ):
-        sampler = Sampler(
+        prompts = tokenize_prompts(tokenizer, problems, config.prompt_format, config.rollout.max_prompt_tokens)
+        policy = learner.engine.module
+        if engine.samples_from_policy:
+            engine.refresh(policy)
+            check_sync = None
+        else:
+            check_sync = check_engine(engine, policy, prompts[:2], config.rollout).after_sync
+        yield Sampler(
             config=config,
             policy=learner.engine,
             engine=engine,
@@ -157,14 +164,10 @@ def _open_sampler(
             ends=ends,
             scorer=scorer,
             problems=problems,
-            prompts=tokenize_prompts(tokenizer, problems, config.prompt_format, config.rollout.max_prompt_tokens),
+            prompts=prompts,
             order=_order(len(problems), config, state),
+            check_sync=check_sync,
         )
-        if engine.samples_from_policy:
-            sampler.refresh()
-        else:
-            check_engine(engine, learner.engine.module, sampler.prompts[:2], config.rollout)
-        yield sampler
 
 
 def _group_source(

@@ -4,7 +4,7 @@ prompts ── rollout engine ──> N responses each ── rewards ──> Gr
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
@@ -28,7 +28,6 @@ from gift.training.groups import GroupBatch, concatenate_groups, score
 from gift.training.order import derived_seed
 from gift.training.reduce import sum_over_ranks
 
-
 @dataclass(frozen=True)
 class Sampler:
     """Samples and scores groups with the policy's newest weights."""
@@ -45,11 +44,19 @@ class Sampler:
     """Token ids of the problems' prompts."""
     order: Iterator[int]
     """This rank's problems, without end."""
+    check_sync: Callable[[], None] | None
+    """Fails where the engine has not taken over new weights; None for one that samples from the policy itself."""
 
     def refresh(self) -> float:
-        """Hand the policy's weights to the rollout engine, and return how many seconds that took. All ranks."""
+        """Hand the policy's weights to the rollout engine, and return how many seconds that took. All ranks.
+
+        Raises:
+            GiftError: the engine still has other weights.
+        """
         started = time.monotonic()
         self.engine.refresh(self.policy.module)
+        if self.check_sync is not None:
+            self.check_sync()
         return time.monotonic() - started
 
     def sampling(self) -> AbstractContextManager[None]:

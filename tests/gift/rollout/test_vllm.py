@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import LlamaForCausalLM
 
 from gift.config.surroundings import VLLM_WEIGHTS
@@ -23,7 +24,7 @@ from gift.rollout.choose import open_engine
 from gift.rollout.engine import RolloutEngine
 from gift.rollout.vllm_process import error_in, vllm_environment
 from gift.rollout.weights import Weights
-from gift.training.engine_check import check_engine, mean_difference
+from gift.training.engine_check import SyncCheck, check_engine, mean_difference
 from tests.gift.rollout.tiny_models import ENDS, PAD, vllm_config, write_model
 
 ROOT = Path(__file__).parents[3]
@@ -108,15 +109,76 @@ def test_after_an_update_log_probabilities_match_the_trainers_at_its_temperature
 
 def test_the_check_catches_a_head_that_is_not_sent(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running.engine, "_weights_of", without_head)
-    with pytest.raises(
-        GiftError, match=r"kept old weights: .* \d\.\d+ nats per token off the trainer's \(limit 0.001\)"
-    ):
+    # A head that shares the embeddings is a packed copy of them here, out of sight.
+    by_outcome = r"kept old weights: .* \d\.\d+ nats per token off the trainer's \(limit 0.001\)"
+    by_sums = r"does not hold the trainer's values of lm_head\.weight \(1 of"
+    with pytest.raises(GiftError, match=by_outcome if running.tied else by_sums):
         check_engine(running.engine, running.model, PROMPTS, CONFIG.rollout)
 
 
 def without_head(policy: LlamaForCausalLM) -> Weights:
     tensors = [(name, value) for name, value in policy.state_dict().items() if name != "lm_head.weight"]
     return Weights(sum(value.numel() for _, value in tensors), tensors)
+
+
+@pytest.mark.parametrize(
+    ("left_out", "line"),
+    [
+        ("model.norm.weight", r"vLLM does not hold the trainer's values of model\.norm\.weight \(1 of \d parameters"),
+        # vLLM on CPU packs what it multiplies by, so that no sum of it can be had
+        (
+            "model.layers.0.mlp.down_proj.weight",
+            r"log-probabilities of rank 0's rollout engine are .* nats per token off the trainer's, where 1e-05 may be",
+        ),
+    ],
+)
+def test_a_sync_that_leaves_one_parameter_as_it_was_is_noticed_after_one_small_update(
+    running: Running, monkeypatch: pytest.MonkeyPatch, left_out: str, line: str
+) -> None:
+    check = check_engine(running.engine, running.model, PROMPTS, CONFIG.rollout)
+    before = {name: value.clone() for name, value in running.model.state_dict().items()}
+    small_update(running.model)
+    running.engine.refresh(running.model)
+    check.after_sync()  # a sync that is whole
+    load = running.engine._client.load
+
+    def load_all_but_one(weights: Path) -> None:
+        (file,) = weights.glob("*.safetensors")
+        save_file(load_file(file) | {left_out: before[left_out]}, file)
+        load(weights)
+
+    monkeypatch.setattr(running.engine._client, "load", load_all_but_one)
+    with pytest.raises(GiftError, match=f"^stale weights: after a sync .*{line}"):
+        sync(running, check)
+    running.model.load_state_dict(before)
+
+
+def test_a_sync_that_does_not_take_place_is_noticed(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    check = check_engine(running.engine, running.model, PROMPTS, CONFIG.rollout)
+    before = {name: value.clone() for name, value in running.model.state_dict().items()}
+    small_update(running.model)
+    monkeypatch.setattr(running.engine._client, "load", lambda weights: None)
+    with pytest.raises(GiftError, match=r"vLLM does not hold the trainer's values of .*\((\d) of \1 parameters"):
+        sync(running, check)
+    # The second line of defence, had vLLM no sums to give.
+    monkeypatch.setattr(running.engine._client, "held", list)
+    monkeypatch.setattr(running.engine, "_comparable", None)
+    with pytest.raises(GiftError, match="rank 0's rollout engine not at all; it samples from old weights"):
+        sync(running, check)
+    running.model.load_state_dict(before)
+
+
+def small_update(model: LlamaForCausalLM) -> None:
+    """1e-4 of the weights' own size."""
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += torch.randn_like(parameter) * 3e-5
+
+
+def sync(running: Running, check: SyncCheck) -> None:
+    running.engine.refresh(running.model)
+    check.after_sync()
 
 
 def test_responses_are_the_same_for_the_same_seed_and_differ_within_a_group(running: Running) -> None:

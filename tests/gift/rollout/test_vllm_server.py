@@ -83,6 +83,23 @@ def test_a_server_takes_over_new_weights_and_samples_from_them(model: LlamaForCa
     assert set(rollouts.response_ids[ended, lengths[ended] - 1].tolist()) <= set(ENDS)
 
 
+def test_a_server_that_keeps_old_weights_is_noticed_after_one_small_update(
+    model: LlamaForCausalLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_engine(CONFIG, Path("unused"), CPU, ends=ENDS, pad=PAD) as engine:
+        check = check_engine(engine, model, PROMPTS[:1], CONFIG.rollout)
+        with torch.no_grad():
+            model.lm_head.weight[0] += 1e-3
+        engine.refresh(model)
+        check.after_sync()
+        monkeypatch.setattr(VllmServer, "load", lambda server, weights: None)
+        with torch.no_grad():
+            model.lm_head.weight[1] += 1e-3
+        engine.refresh(model)
+        with pytest.raises(GiftError, match=r"^stale weights: .*; it samples from old weights"):
+            check.after_sync()
+
+
 def test_a_refused_request_gives_the_servers_reason(model: LlamaForCausalLM) -> None:
     server = VllmServer(os.environ[VLLM_SERVER], temperature=1.0, ends=ENDS)
     with pytest.raises(
