@@ -41,6 +41,9 @@ class RolloutConfig(Section):
     max_new_tokens: PositiveInt
     refill_rounds: PositiveInt = 4
     """With `zero_variance: refill`, how often a step may sample more prompts before it goes on with what it has."""
+    timeout_minutes: PositiveFloat = 30.0
+    """For one call of the engine, with all responses of a rank, or one sync of weights; a rank that takes longer is
+    ended, and named."""
     vllm: VllmConfig = VllmConfig()
 
     @model_validator(mode="after")

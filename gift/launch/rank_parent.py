@@ -2,6 +2,7 @@
 
     imports once what every rank trains with ── fork ──> rank_program × R
     keeps the store where the ranks of all nodes meet (on node 0), waits for its own, ends the others when one fails
+    or is still at work on what it should have finished (`gift.launch.deadline`), even if it hangs in native code
 
 The store listens on one address: loopback, or that of node 0 among several nodes. It holds bytes and runs none of them.
 Forking is safe for GPUs, as nothing here touches one: whether there are any, torch and DeepSpeed ask NVML.
@@ -22,13 +23,18 @@ from pathlib import Path
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 from gift.end_with_parent import end_with_parent
+from gift.launch.deadline import RECORD, make_records, overdue, record_of
 from gift.launch.one_node import REASON_FILE
-from gift.launch.rank_program import leave_reason, run_rank
+from gift.launch.rank_program import TELL_WHERE, leave_reason, run_rank
 from gift.lean_imports import lean_imports
 from gift.models.device import choose_device
 
 TRAINS_WITH = ("transformers.generation.utils", "deepspeed")
 STOP_SECONDS = 10
+LOOK_SECONDS = 0.1
+TELL_SECONDS = 0.5
+DEADLINES = "deadlines"
+"""The file of the ranks' records."""
 
 
 def main() -> None:
@@ -41,8 +47,11 @@ def main() -> None:
     server = _listen() if os.environ["GROUP_RANK"] == "0" else None
     ranks = _fork_ranks(module, job_file, folder)
     store = _keep_store(server) if server is not None else None
-    exit_codes = _wait(ranks)
+    exit_codes, late = _wait(ranks, folder / DEADLINES)
     del store
+    if late is not None:
+        leave_reason(folder / REASON_FILE, late)
+        sys.exit(1)
     if any(exit_codes.values()):
         leave_reason(folder / REASON_FILE, _reason(module, exit_codes, folder))
         sys.exit(1)
@@ -84,32 +93,59 @@ def _fork_ranks(module: str, job_file: str, folder: Path) -> dict[int, int]:
     stay_with_us = end_with_parent(os.getpid())
     os.environ["TORCHELASTIC_USE_AGENT_STORE"] = "True"  # torch's word for: the parent of the ranks keeps the store
     ranks = {}
+    make_records(folder / DEADLINES, here)
     sys.stdout.flush()  # else each rank would print it once more
     for local_rank in range(here):
         process = os.fork()
         if process == 0:
             stay_with_us()
             os.environ |= {"RANK": str(first + local_rank), "LOCAL_RANK": str(local_rank)}
+            os.environ[RECORD] = record_of(folder / DEADLINES, local_rank)
             run_rank(module, job_file, folder / f"rank-{first + local_rank}.txt")
         ranks[process] = first + local_rank
     return ranks
 
 
-def _wait(ranks: Mapping[int, int]) -> dict[int, int]:
-    """Rank → exit code, negative for a signal. When one fails, the others are ended, as they wait for it in vain."""
+def _wait(ranks: Mapping[int, int], deadlines: Path) -> tuple[dict[int, int], str | None]:
+    """Rank → exit code, negative for a signal; and what to say if one was late.
+
+    When one fails or is late, the others are ended, as they wait for it in vain.
+    """
     running = dict(ranks)
     codes: dict[int, int] = {}
+    late = None
     try:
-        while running and not any(codes.values()):
-            process, status = os.wait()
-            codes[running.pop(process)] = os.waitstatus_to_exitcode(status)
+        while running and not any(codes.values()) and late is None:
+            process, status = os.waitpid(-1, os.WNOHANG)
+            if process:
+                codes[running.pop(process)] = os.waitstatus_to_exitcode(status)
+            else:
+                late = _late(running, min(ranks.values()), deadlines)
+                time.sleep(LOOK_SECONDS)
     finally:
         for process in running:
             os.kill(process, signal.SIGTERM)
         deadline = time.monotonic() + STOP_SECONDS
         for process, rank in running.items():
             codes[rank] = _reap(process, deadline)
-    return codes
+    return codes, late
+
+
+def _late(ranks: Mapping[int, int], first: int, deadlines: Path) -> str | None:
+    """One sentence on those of this node's ranks, the lowest of which is `first`, that missed a deadline, or None.
+
+    Each of them prints where it is.
+    """
+    missed = [(rank, process, found) for process, rank in ranks.items() if (found := overdue(deadlines, rank - first))]
+    if not missed:
+        return None
+    for _, process, _ in missed:
+        os.kill(process, TELL_WHERE)
+    time.sleep(TELL_SECONDS)
+    names = ", ".join(str(rank) for rank, _, _ in sorted(missed))
+    _, _, (what, hint, seconds) = min(missed)
+    subject = f"rank {names} is" if len(missed) == 1 else f"ranks {names} are"
+    return f"{subject} still {what} after {seconds / 60:.3g} minutes; {hint}"
 
 
 def _reap(process: int, deadline: float) -> int:

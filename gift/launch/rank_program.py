@@ -1,6 +1,7 @@
 """What every rank does, from the fork to its end: run a module as `__main__`, and leave the reason if it fails."""
 
 import atexit
+import faulthandler
 import os
 import runpy
 import signal
@@ -15,11 +16,15 @@ import torch.distributed as dist
 from gift.errors import GiftError
 from gift.full_disk import disk_is_full
 
+TELL_WHERE = signal.SIGUSR1
+"""Makes a rank print what all of its threads are at, however it hangs."""
+
 
 def run_rank(module: str, job_file: str, reason_file: Path) -> NoReturn:
     """Run `module` with `job_file` as its argument; `reason_file` is written only if it fails. Ends this process."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal; the launcher has it too, and ends the ranks in order
+    faulthandler.register(TELL_WHERE)
     np.random.seed()  # a user's reward may use it; after a fork all ranks would draw the same
     sys.argv = [module, job_file]
     status = 1

@@ -31,7 +31,7 @@ SETTLE_SECONDS = 15
 CONSEQUENCES = (
     re.compile(r"was told to stop"),  # when one node fails, Kubernetes stops the others
     re.compile(
-        r"connection (was )?(closed|reset|refused)|broken pipe|by peer|nccl(Remote|System)Error|timed? ?out", re.I
+        r"connection (was )?(closed|reset|refused)|broken pipe|by peer|nccl(Remote|System)Error|timed? ?out\b", re.I
     ),
 )
 """Reasons that follow from others, the likeliest to be the first one first."""

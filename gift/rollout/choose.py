@@ -4,6 +4,7 @@ import importlib.util
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import torch
@@ -70,13 +71,14 @@ def _engine_beside_rank(
         raise GiftError(
             f"rollout.vllm.tensor_parallel ({vllm.tensor_parallel}) must divide the ranks of a node ({here})"
         )
-    users = neighbouring_ranks(vllm.tensor_parallel)
+    longest = timedelta(minutes=config.rollout.timeout_minutes)
+    users = neighbouring_ranks(vllm.tensor_parallel, longest)
     # The engines of one node load the same file, so that its shared memory holds the weights once.
-    sharers = neighbouring_ranks(here)
+    sharers = neighbouring_ranks(here, longest)
     process = None
     if users.leads:
         environment = vllm_environment(os.environ, threads=vllm.threads, gpus=_gpus(vllm.tensor_parallel, device))
-        process = VllmProcess(_worker_settings(config, model, device, ends), environment)
+        process = VllmProcess(_worker_settings(config, model, device, ends), environment, longest.total_seconds())
     return VllmEngine(
         process, config, device, pad=pad, users=users, loads=users.leads, sharers=sharers, weights_of=weights_of
     )
@@ -118,8 +120,11 @@ def _engine_on_server(
     address = os.environ.get(VLLM_SERVER)
     if not address:
         raise GiftError(f"rollout.vllm.placement is server, but {VLLM_SERVER} does not say where it is")
-    server = VllmServer(address, temperature=config.rollout.temperature, ends=ends)
-    ranks = neighbouring_ranks(dist.get_world_size()) if dist.is_initialized() else Ranks()
+    longest = timedelta(minutes=config.rollout.timeout_minutes)
+    server = VllmServer(
+        address, temperature=config.rollout.temperature, ends=ends, answer_seconds=longest.total_seconds()
+    )
+    ranks = neighbouring_ranks(dist.get_world_size(), longest) if dist.is_initialized() else Ranks()
     return VllmEngine(
         server, config, device, pad=pad, users=Ranks(), loads=ranks.leads, sharers=ranks, weights_of=weights_of
     )

@@ -10,8 +10,8 @@ from typing import Any
 
 import torch.distributed as dist
 
-PATIENCE = timedelta(minutes=45)
-"""Longer than the first one waits for its engine, so that it is the first to say what is wrong."""
+PATIENCE = timedelta(minutes=15)
+"""Longer than the first one waits for its engine by so much, so that it is the first to say what is wrong."""
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,18 @@ class Ranks:
         return own[0]
 
 
-def neighbouring_ranks(size: int) -> Ranks:
-    """Split the job's ranks into groups of `size`, which divides their number, and return this rank's. All ranks."""
+def neighbouring_ranks(size: int, longest: timedelta) -> Ranks:
+    """Split the job's ranks into groups of `size`, which divides their number, and return this rank's. All ranks.
+
+    Args:
+        longest: what the first of a group may wait for its engine.
+    """
     if size == 1:
         return Ranks()
     rank, own = dist.get_rank(), Ranks()
     for first in range(0, dist.get_world_size(), size):
         # gloo: the messages are short and live on the CPU, whatever the gradients travel by.
-        group = dist.new_group(list(range(first, first + size)), backend="gloo", timeout=PATIENCE)
+        group = dist.new_group(list(range(first, first + size)), backend="gloo", timeout=longest + PATIENCE)
         if first <= rank < first + size:
             own = Ranks(rank == first, first, group)
     return own

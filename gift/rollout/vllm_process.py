@@ -28,8 +28,8 @@ from gift.errors import GiftError
 from gift.rollout.vllm import Completion
 from gift.rollout.weight_sums import HeldWeight, WeightSum
 
-LONGEST_SECONDS = 30 * 60
-"""How long vLLM may take to start or to answer; the ranks that share it wait longer (`gift.rollout.ranks`)."""
+START_SECONDS = 30 * 60
+"""How long vLLM may take to start."""
 GRACE_SECONDS = 30
 LOG = "vllm.log"
 RANK_VARIABLES = re.compile(r"(LOCAL_|GROUP_|ROLE_)?(RANK|WORLD_SIZE)|ROLE_NAME|(MASTER|TORCHELASTIC|TORCH_NCCL)_\w+")
@@ -54,22 +54,24 @@ class WorkerSettings(Section):
 class VllmProcess:
     """A `VllmClient` of the process that it starts."""
 
-    def __init__(self, settings: WorkerSettings, environment: Mapping[str, str]) -> None:
+    def __init__(self, settings: WorkerSettings, environment: Mapping[str, str], answer_seconds: float) -> None:
         """
         Args:
             environment: of the new process.
+            answer_seconds: how long vLLM may be silent; the ranks that share it wait longer (`gift.rollout.ranks`).
 
         Raises:
             GiftError: vLLM can't be started.
         """
         self._failed = False
+        self._answer_seconds = answer_seconds
         self._folder = Path(tempfile.mkdtemp(prefix="gift-vllm-"))
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = self._start(settings, environment, theirs)
         self._connection = Connection(ours.detach())
         try:
-            self._receive("starting")
+            self._receive("starting", START_SECONDS)
         except GiftError:
             self._end()
             raise
@@ -129,14 +131,15 @@ class VllmProcess:
         except OSError as error:
             raise self._failure(doing) from error
 
-    def _receive(self, doing: str) -> Any:
+    def _receive(self, doing: str, seconds: float | None = None) -> Any:
+        seconds = self._answer_seconds if seconds is None else seconds
         try:
-            if self._connection.poll(LONGEST_SECONDS):
+            if self._connection.poll(seconds):
                 return json.loads(self._connection.recv_bytes())
         except (EOFError, OSError) as error:
             raise self._failure(doing) from error
         self._failed = True
-        raise GiftError(f"vLLM gave no answer for {LONGEST_SECONDS} s while {doing}; its log is {self._folder / LOG}")
+        raise GiftError(f"vLLM gave no answer for {seconds:g} s while {doing}; its log is {self._folder / LOG}")
 
     def _failure(self, doing: str) -> GiftError:
         self._failed = True

@@ -25,15 +25,15 @@ from gift.errors import GiftError
 from gift.rollout.vllm import Completion
 from gift.rollout.weight_sums import HeldWeight
 
-LONGEST_SECONDS = 30 * 60
 REQUESTS_AT_ONCE = 64
 
 
 class VllmServer:
     """A `VllmClient` of the server at `address`, e.g. http://vllm:8000."""
 
-    def __init__(self, address: str, *, temperature: float, ends: Sequence[int]) -> None:
+    def __init__(self, address: str, *, temperature: float, ends: Sequence[int], answer_seconds: float) -> None:
         """Raises: GiftError: no vLLM server answers there."""
+        self._answer_seconds = answer_seconds
         self._address = address.rstrip("/")
         self._temperature = temperature
         self._ends = list(ends)
@@ -84,7 +84,7 @@ class VllmServer:
 
     def _answer(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         try:
-            response = requests.request(method, self._address + path, json=body, timeout=LONGEST_SECONDS)
+            response = requests.request(method, self._address + path, json=body, timeout=self._answer_seconds)
         except requests.RequestException as error:
             raise GiftError(
                 f"the vLLM server at {self._address} does not answer ({type(error).__name__}); "

@@ -12,12 +12,14 @@ RANKS = "gift.training.rl"
 def policy_output(config: RunConfig, run_id: str, data: str, model: str) -> Output:
     """The run is part of what decides it: a new run always trains anew, a retried task of the same run does not."""
     uses_vllm = config.rollout.engine == "vllm"
+    # How long an engine may take decides nothing, and its settings count where it is used.
+    unused_settings = {"timeout_minutes"} | (set() if uses_vllm else {"vllm"})
     settings = {
         "run": run_id,
         "algorithm": config.algorithm,
         config.algorithm: getattr(config, config.algorithm),
         "rl": config.rl.model_dump(mode="json", exclude={"checkpoint_every"}),
-        "rollout": config.rollout.model_dump(mode="json", exclude=set() if uses_vllm else {"vllm"}),
+        "rollout": config.rollout.model_dump(mode="json", exclude=unused_settings),
         "rewards": [reward.model_dump(mode="json") for reward in config.rewards],
         "prompt": config.prompt_format,
         "compute": compute_settings(config),

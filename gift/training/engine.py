@@ -35,7 +35,7 @@ from gift.config import ComputeConfig, OptimizerConfig
 from gift.errors import GiftError
 
 COLLECTIVE_TIMEOUT = timedelta(minutes=30)
-"""How long a rank waits for the slowest one; generation may differ by minutes between ranks."""
+"""How long a rank waits for the slowest one, beside what sampling may take."""
 
 
 def deepspeed_config(compute: ComputeConfig, optimizer: OptimizerConfig) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def deepspeed_config(compute: ComputeConfig, optimizer: OptimizerConfig) -> dict
     }
 
 
-def initialize_ranks(compute: ComputeConfig) -> torch.device:
+def initialize_ranks(compute: ComputeConfig, sampling_minutes: float = 0.0) -> torch.device:
     """Join this rank to the others (gloo on CPU, NCCL on CUDA) and return the device it works on.
 
     Raises:
@@ -79,7 +79,8 @@ def initialize_ranks(compute: ComputeConfig) -> torch.device:
             )
         torch.cuda.set_device(local_rank)
     _never_compile_operators()
-    deepspeed.init_distributed(auto_mpi_discovery=False, verbose=False, timeout=COLLECTIVE_TIMEOUT)
+    timeout = COLLECTIVE_TIMEOUT + timedelta(minutes=sampling_minutes)
+    deepspeed.init_distributed(auto_mpi_discovery=False, verbose=False, timeout=timeout)
     return torch.device(device_type, local_rank) if device_type == "cuda" else torch.device(device_type)
 
 

@@ -40,7 +40,7 @@ from gift.training.order import derived_seed, example_stream
 from gift.training.reports import step_reports
 from gift.training.resume import TrainingState, open_checkpoints
 from gift.training.shards import sharded_weights
-from gift.training.sources import Sampler, scored_data
+from gift.training.sources import Sampler, engine_deadline, scored_data
 from gift.training.update import Learner, update
 
 SHOWN = {
@@ -59,7 +59,7 @@ def train(job: TrainingJob) -> None:
             training is sick.
     """
     config = job.config
-    device = initialize_ranks(config.compute)
+    device = initialize_ranks(config.compute, config.rollout.timeout_minutes)
     tokenizer, ends = load_tokenizer_and_ends(job.model, config.prompt_format)
     with ExitStack() as resources:
         checkpoints = resources.enter_context(
@@ -155,7 +155,8 @@ def _open_sampler(
             engine.refresh(policy)
             check_sync = None
         else:
-            check_sync = check_engine(engine, policy, prompts[:2], config.rollout).after_sync
+            with engine_deadline(config, "checking its rollout engine"):
+                check_sync = check_engine(engine, policy, prompts[:2], config.rollout).after_sync
         yield Sampler(
             config=config,
             policy=learner.engine,

@@ -20,6 +20,7 @@ from gift.data.prompts import answer_ids
 from gift.data.scored import ScoredProblem
 from gift.data.tokens import pad_left, pad_right, response_text, tokenize_prompts
 from gift.errors import GiftError
+from gift.launch.deadline import deadline
 from gift.rewards import Response, Scorer
 from gift.rollout.engine import RolloutEngine
 from gift.rollout.rollouts import Rollouts
@@ -27,6 +28,17 @@ from gift.training.engine import gathered_parameters
 from gift.training.groups import GroupBatch, concatenate_groups, score
 from gift.training.order import derived_seed
 from gift.training.reduce import sum_over_ranks
+
+LAST_WORDS_SECONDS = 5.0
+"""For an engine that notices by itself that it is late, and knows more about it than the parent of the ranks."""
+
+
+def engine_deadline(config: RunConfig, what: str) -> AbstractContextManager[None]:
+    """Around a call of the rollout engine: the rank is ended if it takes longer than `rollout.timeout_minutes`."""
+    minutes, engine = config.rollout.timeout_minutes, config.rollout.engine
+    hint = f"rollout.engine {engine} hangs, or needs more than rollout.timeout_minutes ({minutes:g})"
+    return deadline(what, 60 * minutes + LAST_WORDS_SECONDS, hint)
+
 
 @dataclass(frozen=True)
 class Sampler:
@@ -54,9 +66,10 @@ class Sampler:
             GiftError: the engine still has other weights.
         """
         started = time.monotonic()
-        self.engine.refresh(self.policy.module)
-        if self.check_sync is not None:
-            self.check_sync()
+        with engine_deadline(self.config, "handing new weights to its rollout engine"):
+            self.engine.refresh(self.policy.module)
+            if self.check_sync is not None:
+                self.check_sync()
         return time.monotonic() - started
 
     def sampling(self) -> AbstractContextManager[None]:
@@ -108,7 +121,8 @@ class Sampler:
             text = response_text(self.tokenizer, ids, self.ends)
             self.scorer.begin(Response(text, problems[row // responses], len(ids)))
 
-        rollouts = self.engine.sample(prompts, responses, seed, finished=begin)
+        with engine_deadline(self.config, f"sampling {len(prompts)} x {responses} responses"):
+            rollouts = self.engine.sample(prompts, responses, seed, finished=begin)
         return score(self.scorer, self.tokenizer, rollouts, problems, self.ends) if problems else None
 
 

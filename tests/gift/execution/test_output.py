@@ -123,6 +123,7 @@ def _policy(*overrides: str) -> dict[str, str]:
     [
         "rl.checkpoint_every=7",
         "rollout.vllm.threads=2",
+        "rollout.timeout_minutes=7",
         "compute.gpu={name: H100, memory_gib: 79}",
         "cluster.retries=9",
     ],

@@ -95,6 +95,15 @@ def test_the_first_cause_is_told_from_its_consequences(calls: list[RollCall]) ->
     assert causes == [f"node 2 of 3: {killed}"] * 3
 
 
+def test_a_rank_that_hangs_is_the_cause_of_what_times_out_elsewhere(calls: list[RollCall]) -> None:
+    late = GiftError("rank 2 is still sampling after 30 minutes; it needs more than rollout.timeout_minutes (30)")
+    waited = GiftError("gift.training.rl: rank 0 failed (exit code 1): RuntimeError: Timed out waiting 3600000ms")
+    causes = at_once(
+        lambda: calls[0].first_cause(waited), lambda: calls[1].first_cause(CLOSED), lambda: calls[2].first_cause(late)
+    )
+    assert causes == [f"node 2 of 3: {late}"] * 3
+
+
 def test_a_lost_node_is_the_cause_of_broken_connections(calls: list[RollCall]) -> None:
     calls[1].close()
     causes = at_once(lambda: calls[0].first_cause(CLOSED), lambda: calls[2].first_cause(CLOSED))

@@ -256,7 +256,7 @@ def test_a_vllm_that_can_not_start_gives_its_reason(tmp_path: Path) -> None:
 
 def test_a_vllm_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_model(tmp_path, tied=True)
-    monkeypatch.setattr(vllm_process, "LONGEST_SECONDS", 0.1)
+    monkeypatch.setattr(vllm_process, "START_SECONDS", 0.1)
     monkeypatch.setattr(vllm_process, "GRACE_SECONDS", 0.1)
     with pytest.raises(GiftError) as error, open_engine(CONFIG, tmp_path, CPU, ends=ENDS, pad=PAD):
         pass

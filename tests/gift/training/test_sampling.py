@@ -1,11 +1,13 @@
 """Who samples, when, and with which weights: an engine is there as long as somebody samples, and all ranks call it."""
 
+import re
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from tiny_jobs import own_reward, train_together, write_inputs
+from tiny_jobs import RANKS, Job, own_reward, train_together, write_inputs
 
+from gift.errors import GiftError
 from pipelines.local.services import Services
 
 CASES = {
@@ -79,3 +81,19 @@ def test_all_ranks_sample_together_also_those_that_have_their_groups_or_no_held_
     calls: dict[str, list[str]],
 ) -> None:
     assert calls["refilled"].count("sample") > 2 * 3
+
+
+@pytest.mark.slow
+def test_an_engine_that_hangs_costs_its_deadline_and_its_rank_is_named(
+    services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = write_inputs(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", f"{inputs}:{RANKS}")
+    job = Job(inputs, own_reward("digits"), "rl.steps=3", "rollout.timeout_minutes=0.2")
+    with pytest.raises(GiftError) as error:
+        job.attempt("hang_in_sampling", tmp_path / "job")
+    assert re.fullmatch(
+        r"rank 1 is still sampling 2 x 8 responses after 0\.[23]\d* minutes; "
+        r"rollout\.engine transformers hangs, or needs more than rollout\.timeout_minutes \(0\.2\)",
+        str(error.value),
+    )
