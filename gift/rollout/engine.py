@@ -39,5 +39,8 @@ class RolloutEngine(Protocol):
         early, as far as the engine hears of it; never a row twice.
         """
 
+    def rest(self) -> None:
+        """Nobody samples before the next `refresh`: leave the accelerator's memory to the trainer until then."""
+
     def close(self) -> None:
         """Free memory and end processes; the engine is not used afterwards."""

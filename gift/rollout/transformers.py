@@ -29,6 +29,9 @@ class TransformersEngine:
     def refresh(self, policy: nn.Module) -> None:
         self._policy = policy
 
+    def rest(self) -> None:
+        """Nothing to do: what it samples with is the trainer's own."""
+
     def close(self) -> None:
         self._policy = None
 

@@ -57,6 +57,9 @@ class VllmClient(Protocol):
     ) -> Iterator[tuple[int, list[Completion]]]:
         """The place of each prompt (one or more) and its `responses` completions, in the order in which they end."""
 
+    def rest(self) -> None:
+        """Give up its memory until the next `load`, weights included."""
+
     def close(self) -> None:
         """End it, or the connection to it."""
 
@@ -147,6 +150,10 @@ class VllmEngine:
             response_mask.to(self._device),
             log_probabilities.to(self._device),
         )
+
+    def rest(self) -> None:
+        if self._client is not None:
+            self._client.rest()
 
     def close(self) -> None:
         if self._client is not None:

@@ -103,6 +103,10 @@ class VllmProcess:
             place, completions = self._receive("sampling")
             yield place, [Completion(**fields) for fields in completions]
 
+    def rest(self) -> None:
+        self._send("going to sleep", {"call": "rest"})
+        self._receive("going to sleep")
+
     def close(self) -> None:
         """The process ends by itself once the connection is closed."""
         self._connection.close()

@@ -79,6 +79,9 @@ class VllmServer:
         with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
             yield from enumerate(pool.map(ask, prompts, seeds))
 
+    def rest(self) -> None:
+        """Nothing to do: its accelerators are its own."""
+
     def close(self) -> None:
         """Nothing to do: the server belongs to somebody else."""
 

@@ -3,8 +3,11 @@
 It answers the requests of `gift.rollout.vllm_process`, JSON in and JSON out, one after the other, until the other side
 closes the connection. An exception ends the process; the other side reads its text from the log.
 
-Between sampling and the next request vLLM sleeps on a GPU (level 1: weights in the host's memory, no cache), so that
-the trainer has the memory. That part has never run here, where there is no GPU.
+On a GPU vLLM sleeps from the end of a step's sampling to the next weights, so that the trainer has the memory: level 2,
+where the old weights are dropped, as new ones come before anybody samples (level 1 would copy them to the host and
+back). Decoding replays CUDA graphs, which need neither inductor nor a compiler: one whole graph for a step of decoding,
+no graph for prompts. Sleep and sync keep the addresses that graphs know. None of this has ever run here, where there is
+no GPU.
 """
 
 import json
@@ -30,12 +33,17 @@ class VllmWorker:
         self._asleep: set[str] = set()
         self._asked = 0  # prompts so far: vLLM names requests by their number
         on_gpu = settings.device == "cuda"
-        memory = (
-            {"gpu_memory_utilization": settings.gpu_memory_share, "enable_sleep_mode": True}
+        of_device: dict[str, Any] = (
+            {
+                "gpu_memory_utilization": settings.gpu_memory_share,
+                "enable_sleep_mode": True,
+                "compilation_config": {"mode": "NONE", "cudagraph_mode": "FULL_DECODE_ONLY"},
+            }
             if on_gpu
             else {
                 "kv_cache_memory_bytes": int(settings.cpu_cache_gib * 2**30),
                 "block_size": PREFIX_BLOCK_TOKENS,
+                "enforce_eager": True,
             }
         )
         self._llm = LLM(
@@ -47,9 +55,8 @@ class VllmWorker:
             generation_config="vllm",  # none of the model's own sampling settings
             logprobs_mode="processed_logprobs",  # at the sampling temperature
             enable_prefix_caching=True,
-            enforce_eager=True,
             use_tqdm_on_load=False,
-            **memory,
+            **of_device,
         )
 
     def load(self, weights: str) -> Iterator[None]:
@@ -60,7 +67,6 @@ class VllmWorker:
 
     def held(self) -> Iterator[list[HeldWeight]]:
         """One message: all parameters that are in sight."""
-        self._wake("weights")
         yield over_workers(self._llm.collective_rpc(held_weights))
 
     def complete(
@@ -69,7 +75,9 @@ class VllmWorker:
         """A message for each prompt, as they end: its place, and its `responses` completions as the fields of
         `gift.rollout.vllm.Completion`.
         """
-        self._wake("weights", "kv_cache")
+        if "weights" in self._asleep:
+            raise RuntimeError("the weights were dropped for the trainer; load new ones before sampling")
+        self._wake("kv_cache")
         # What is cached may come from older weights, and would make a repeated call round differently.
         if not self._llm.reset_prefix_cache():
             raise RuntimeError("the prefix cache could not be reset")
@@ -78,7 +86,7 @@ class VllmWorker:
             [
                 SamplingParams(
                     n=responses,
-                    seed=seed,
+                    seed=seed,  # a GPU draws by the seeds of a whole batch at once, a CPU row by row
                     temperature=self._settings.temperature,
                     top_p=1.0,
                     top_k=0,
@@ -100,9 +108,13 @@ class VllmWorker:
             for output in engine.step():
                 if output.finished:
                     yield int(output.request_id) - first, [_fields(one) for one in output.outputs]
-        if self._settings.device == "cuda":
-            self._llm.sleep(level=1)
+
+    def rest(self) -> Iterator[None]:
+        """Drop weights and cache, on a GPU; one message when that is done."""
+        if self._settings.device == "cuda" and not self._asleep:
+            self._llm.sleep(level=2)
             self._asleep = {"weights", "kv_cache"}
+        yield None
 
     def _wake(self, *parts: str) -> None:
         asleep = self._asleep & set(parts)
@@ -121,6 +133,7 @@ def serve(worker: VllmWorker, connection: Connection) -> None:
         "load": worker.load,
         "held": worker.held,
         "complete": worker.complete,
+        "rest": worker.rest,
     }
     while True:
         try:

@@ -75,6 +75,8 @@ def train(job: TrainingJob) -> None:
         next_batch = _group_source(job, sampler, tokenizer, state, device)
         if not config.samples_while_training:
             sampling.close()
+        elif sampler:
+            sampler.rest()
         checkpoints.restore(learner.engine)
         heldout = _heldout(job, tokenizer) if config.rl.heldout_every else None
         reports = resources.enter_context(step_reports(job, config.algorithm, checkpoints.remaining, SHOWN))
@@ -82,9 +84,12 @@ def train(job: TrainingJob) -> None:
         for step in checkpoints.remaining:
             torch.manual_seed(derived_seed(config.seed, "training", step, dist.get_rank()))
             look = due(config, step)
-            sync_seconds = sampler.refresh() if sampler and (look or config.group_source == "on-policy") else 0.0
+            samples = look or config.group_source == "on-policy"
+            sync_seconds = sampler.refresh() if sampler and samples else 0.0
             batch = next_batch(step)
             looked = heldout_metrics(sampler, heldout, batch, device) if sampler and heldout and look else {}
+            if sampler and samples:
+                sampler.rest()
             learning_rate = learner.engine.get_lr()[0]
             started = time.monotonic()
             sums = batch_sums(batch, ends) | update(learner, batch)

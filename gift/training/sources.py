@@ -72,6 +72,11 @@ class Sampler:
                 self.check_sync()
         return time.monotonic() - started
 
+    def rest(self) -> None:
+        """Nobody samples before the next `refresh`. All ranks."""
+        with engine_deadline(self.config, "putting its rollout engine to sleep"):
+            self.engine.rest()
+
     def sampling(self) -> AbstractContextManager[None]:
         """Sampling belongs inside, where the policy is whole for an engine that samples from it. All ranks."""
         return gathered_parameters(self.policy) if self.engine.samples_from_policy else nullcontext()

@@ -58,8 +58,8 @@ def test_scored_data_need_no_engine_and_no_rewards(calls: dict[str, list[str]]) 
 
 
 def test_scored_data_sync_weights_only_before_a_look_at_held_out_problems(calls: dict[str, list[str]]) -> None:
-    look = ["refresh", "sample", "step"]
-    assert calls["offline, looks"] == ["open", "refresh", *look, "step", *look, *look, "close"]
+    look = ["refresh", "sample", "rest", "step"]
+    assert calls["offline, looks"] == ["open", "refresh", "rest", *look, "step", *look, *look, "close"]
 
 
 def test_the_engine_is_closed_once_the_sft_model_has_written_its_groups(calls: dict[str, list[str]]) -> None:
@@ -67,14 +67,14 @@ def test_the_engine_is_closed_once_the_sft_model_has_written_its_groups(calls: d
 
 
 def test_the_engine_stays_for_looks_at_held_out_problems(calls: dict[str, list[str]]) -> None:
-    look = ["refresh", "sample", "step"]
-    assert calls["once, looks"] == ["open", "refresh", "sample", "sample", *look, *look, "close"]
+    look = ["refresh", "sample", "rest", "step"]
+    assert calls["once, looks"] == ["open", "refresh", "sample", "sample", "rest", *look, *look, "close"]
 
 
 def test_fresh_groups_come_from_the_newest_weights_and_the_last_are_not_handed_over(
     calls: dict[str, list[str]],
 ) -> None:
-    assert calls["fresh"] == ["open", "refresh", *["refresh", "sample", "step"] * 2, "close"]
+    assert calls["fresh"] == ["open", "refresh", "rest", *["refresh", "sample", "rest", "step"] * 2, "close"]
 
 
 def test_all_ranks_sample_together_also_those_that_have_their_groups_or_no_held_out_problem(

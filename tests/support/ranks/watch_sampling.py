@@ -44,7 +44,7 @@ def all_ranks_are_here() -> None:
 def main() -> None:
     watch(TransformersEngine, "__init__", "open")
     watch(TransformersEngine, "close", "close")
-    for name in ("refresh", "sample"):
+    for name in ("refresh", "sample", "rest"):
         watch(TransformersEngine, name, name, all_ranks_are_here)
     for name in ("begin", "score"):
         watch(Scorer, name, name)
