@@ -49,7 +49,7 @@ def main() -> None:
         problems = read_problems(data / "train.jsonl", config.rl.prompts_per_step // config.compute.ranks)
         prompts = tokenize_prompts(tokenizer, problems, config.prompt_format, config.rollout.max_prompt_tokens)
         policy, device = _policy(config, folder), torch.device("cpu")
-        ends = {"eos": tokenizer.eos_token_id, "pad": tokenizer.pad_token_id}
+        ends = {"ends": [tokenizer.eos_token_id], "pad": tokenizer.pad_token_id}
         engines = {
             name: resources.enter_context(open_engine(configs[name], folder, device, **ends)) for name in ENGINES
         }
