@@ -97,3 +97,17 @@ def test_an_engine_that_hangs_costs_its_deadline_and_its_rank_is_named(
         r"rollout\.engine transformers hangs, or needs more than rollout\.timeout_minutes \(0\.2\)",
         str(error.value),
     )
+
+
+@pytest.mark.slow
+def test_an_engine_that_keeps_old_weights_ends_the_training_before_it_samples_again(
+    services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = write_inputs(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", f"{inputs}:{RANKS}")
+    job = Job(inputs, own_reward("digits"), "rl.steps=3")
+    with pytest.raises(
+        GiftError, match=r"^stale weights: .* of rank [01]'s rollout engine not at all; it samples from"
+    ):
+        job.attempt("keep_old_weights", tmp_path / "job")
+    assert [step for step, _ in job.history()["loss"]] == [0]
