@@ -22,7 +22,7 @@ from gift.execution.outbox import made_or_waiting
 from gift.execution.output import REMOVAL_LOCK, Output, address, content_digest
 from gift.full_disk import DISK_FULL, full_disk_named
 from gift.patience import ServicePatience
-from gift.progress import print_banner
+from gift.progress import start_log
 from gift.storage import compose_directory, download_directory, upload_directory, wait_for_lock, whole_manifest
 from gift.tracking import StageRun, stage_run
 from gift.tracking.records import OUTPUT_DIGEST_TAG, OUTPUT_TAG, REUSED_TAG
@@ -169,7 +169,7 @@ def run_stage(
         SystemExit: with status 1 after one line on stderr, for a fault of the input or the surroundings.
     """
     name = "-".join(part for part in (function.__name__.replace("_", "-"), label) if part)
-    print_banner(name)
+    start_log(name)
     with exit_on_fault():
         parsed = parse_config(config)
         patiently = ServicePatience.of(parsed)

@@ -29,6 +29,7 @@ from gift.launch.one_node import NodePlace, launch_ranks
 from gift.launch.rank_job import ResumeSettings, TrainingJob
 from gift.launch.roll_call import RollCall, Seat
 from gift.patience import ServicePatience
+from gift.progress import put_times_on_lines
 from gift.storage import download_directory, upload_directory
 from gift.tracking import send_late_metrics
 
@@ -146,6 +147,7 @@ def _stopped_by_signals() -> Iterator[None]:
 
 def main() -> None:
     """Exit status 1 after one line about what failed."""
+    put_times_on_lines()
     try:
         with _stopped_by_signals():
             run_node(sys.argv[1])

@@ -28,6 +28,7 @@ from gift.launch.one_node import REASON_FILE
 from gift.launch.rank_program import TELL_WHERE, leave_reason, run_rank
 from gift.lean_imports import lean_imports
 from gift.models.device import choose_device
+from gift.progress import put_times_on_lines
 
 TRAINS_WITH = ("transformers.generation.utils", "deepspeed")
 STOP_SECONDS = 10
@@ -41,6 +42,7 @@ def main() -> None:
     """Exit status 1 if a rank failed; `<folder>/reason.txt` then says why, in one line."""
     module, job_file, folder = sys.argv[1], sys.argv[2], Path(sys.argv[3])
     os.dup2(sys.stdout.fileno(), sys.stderr.fileno())
+    put_times_on_lines()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(1))
     _import_once(module)

@@ -12,7 +12,7 @@ from gift.config import RunConfig, parse_config
 from gift.errors import GiftError
 from gift.execution.stage import exit_on_fault, run_stage
 from gift.patience import ServicePatience
-from gift.progress import print_banner
+from gift.progress import start_log
 from gift.stages.champion import warn_if_not_comparable
 from gift.tracking import (
     StageRecord,
@@ -35,7 +35,7 @@ def start_run(config: str, run_id: str) -> str:
 
     What would keep the gate from comparing with the champion is a printed line now, not a surprise after the training.
     """
-    print_banner("start-run")
+    start_log("start-run")
     with exit_on_fault():
         if "{{" in run_id:
             raise GiftError(
@@ -46,6 +46,7 @@ def start_run(config: str, run_id: str) -> str:
         patiently = ServicePatience.of(parsed)
         parent_run_id = patiently(lambda: start_parent_run(parsed, run_id))
         patiently(lambda: warn_if_not_comparable(parsed))
+        print(f"  opened MLflow run {parent_run_id}", flush=True)
         return parent_run_id
 
 
@@ -76,7 +77,7 @@ def finish_run(config: str, run_id: str, state: str) -> None:
     has succeeded. The webhook in the environment, if any, is told, and what still trains on several nodes is cancelled;
     also when MLflow does not answer, which then fails the task.
     """
-    print_banner("finish-run")
+    start_log("finish-run")
     with exit_on_fault(), ExitStack() as whatever_happens:
         parsed = parse_config(config)
         if parsed.compute.nodes > 1:
@@ -112,6 +113,7 @@ def _record(config: RunConfig, end: RunEnd, *, may_be_closed: bool) -> RunEnd | 
     parent_run_id = open_parent_run(config, end.run_id)  # no files: MLflow's store may be what ended the run
     failed_stage = None if end.state == "FINISHED" else _failed_stage(stage_records(parent_run_id))
     finish_parent_run(parent_run_id, end.state, failed_stage)
+    print(f"  closed MLflow run {parent_run_id}: {end.state}{f' ({failed_stage})' if failed_stage else ''}", flush=True)
     return end.model_copy(update={"failed_stage": failed_stage, "mlflow_run": parent_run_id})
 
 

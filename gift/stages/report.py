@@ -87,6 +87,7 @@ def report(
 
     uri = stage.make_for_run(REPORT_FOLDER, [*uris.values(), verdict], make)
     stage.log_files(uri)
+    print(f"  wrote {uri}", flush=True)
     return uri
 
 

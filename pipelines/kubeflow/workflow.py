@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gift.errors import GiftError
+from gift.progress import without_time
 from pipelines.kubeflow.kfp_api import KfpApi
 
 NODE_NAME = re.compile(r"\.(?P<task>[^.]+)\.executor(\((?P<attempt>\d+)\))?$")
@@ -91,8 +92,8 @@ def read_stage_error(api: KfpApi, run_id: str, namespace: str, pod: str) -> str 
 
 
 def stage_error_in(log: str) -> str | None:
-    """The last line of a stage that failed; what KFP's launcher says after it does not count."""
-    errors = [line for line in log.splitlines() if line.startswith(ERROR)]
+    """The last line of a stage that failed, without its time; what KFP's launcher says after it does not count."""
+    errors = [line for line in map(without_time, log.splitlines()) if line.startswith(ERROR)]
     return errors[-1] if errors else None
 
 

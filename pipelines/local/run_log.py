@@ -1,7 +1,9 @@
 """What a person sees of a local run: stage banners and one live line, while `run.log` keeps every word.
 
 kfp's local runner prints a stage's output and its own log records to stdout. `RunLog` stands in for stdout while the
-pipeline runs and sorts the lines. Left out: anything a stage could say about itself; stages print, this only shows.
+pipeline runs and sorts the lines; the times of a stage's lines stay in `run.log`.
+
+Left out: anything a stage could say about itself; stages print, this only shows.
 """
 
 import io
@@ -13,7 +15,7 @@ from pathlib import Path
 from typing import TextIO
 
 from gift.errors import GiftError, printable
-from gift.progress import BANNER, MARK
+from gift.progress import BANNER, INFO, MARK, without_time
 
 LIVE_SECONDS = 10.0
 """Without a terminal, a live line is shown this often; with one, every time, in place of the last."""
@@ -63,7 +65,7 @@ class RunLog(io.TextIOBase):
         self._pending += text
         *lines, self._pending = self._pending.split("\n")
         for line in lines:
-            self._show(_INDENT.sub("", line).rstrip())
+            self._show(without_time(_INDENT.sub("", line)).rstrip())
         return len(text)
 
     def flush(self) -> None:
@@ -86,7 +88,7 @@ class RunLog(io.TextIOBase):
         logged = _LOGGED.match(line)
         if logged and logged["level"] not in ("DEBUG", "INFO"):
             line = f"  {logged['level'].lower()}: {logged['text']}"
-        elif logged or self._failed or not self._in_stage or _LIBRARY.match(line):
+        elif logged or self._failed or not self._in_stage or line.startswith(INFO) or _LIBRARY.match(line):
             return
         line = printable(line.rpartition("\r")[2])  # of a bar, its last state
         if line.startswith(MARK):

@@ -14,7 +14,6 @@ from gift.config import RunConfig, load_profile
 from gift.errors import GiftError
 from gift.execution.output import Output, content_digest
 from gift.execution.stage import Stage, run_stage
-from gift.progress import TALKATIVE
 from gift.storage import list_paths, read_manifest
 from gift.storage.client import connect
 from gift.tracking import start_parent_run
@@ -50,8 +49,6 @@ def make_text(stage: Stage, text: str, parents: str = "") -> str:
 def test_a_log_that_kfp_turns_on_has_no_word_of_the_libraries(
     config: RunConfig, parent: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for name in TALKATIVE:  # as in a new process
-        logging.getLogger(name).setLevel(logging.NOTSET)
     with caplog.at_level(logging.INFO):
         connect()
         assert "credentials" in caplog.text, "what botocore says of every client"

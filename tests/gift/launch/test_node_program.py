@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from tiny_jobs import Job, own_reward
 from tiny_nodes import ROOT, Inputs, composed_weights, start_nodes, submit_job, upload_inputs
 
+from gift.progress import without_time
 from gift.storage import read_manifest
 from gift.storage.steps import complete_steps
 from pipelines.local.services import Services
@@ -67,7 +68,7 @@ def test_a_node_that_dies_ends_the_job_and_the_next_attempt_goes_on(inputs: Inpu
     _, error = first.communicate(timeout=NOTICED_SECONDS)
     assert first.returncode == 1
     assert error.count("\n") == 1
-    assert error.startswith("error: node 1 of 2 (127.0.0.1) was lost: it ended without a word")
+    assert without_time(error).startswith("error: node 1 of 2 (127.0.0.1) was lost: it ended without a word")
     assert read_manifest(job.part(0)) is None
 
     ended = results(start_nodes(uri, nodes=2))
@@ -89,7 +90,7 @@ def test_both_nodes_tell_of_the_rank_that_was_killed(inputs: Inputs, tmp_path: P
     wait_until(lambda: complete_steps(job.resume, nodes=2))
     children = psutil.Process(nodes[1].pid).children(recursive=True)
     next(child for child in children if child.ppid() != nodes[1].pid).kill()  # a rank, and not its parent
-    ended = [(node.communicate(timeout=NOTICED_SECONDS)[1], node.returncode) for node in nodes]
+    ended = [(without_time(node.communicate(timeout=NOTICED_SECONDS)[1]), node.returncode) for node in nodes]
     killed = "rank 1 was killed by SIGKILL (exit code -9); the machine may be out of memory"
     assert ended == [(f"error: node 1 of 2: gift.training.sft: {killed}\n", 1)] * 2
 
@@ -117,7 +118,7 @@ def test_a_node_that_is_lost_in_the_middle_of_a_step_ends_the_other_within_a_min
     for process in processes:
         ends(process)
     _, error = nodes[1 - lost].communicate(timeout=60)
-    assert error.startswith(f"error: node {lost} of 2 (127.0.0.1) was lost: {told}")
+    assert without_time(error).startswith(f"error: node {lost} of 2 (127.0.0.1) was lost: {told}")
     assert nodes[1 - lost].returncode == 1
     for process in processes:
         with suppress(psutil.NoSuchProcess):

@@ -177,9 +177,9 @@ def test_a_second_attempt_between_two_looks_is_told_before_the_end(
     assert "does not start" not in output
 
 
-LOG = """▶ train-sft
-error: an earlier one, which was waited out
-error: the bucket gift does not exist; make it
+LOG = """2026-11-29T12:00:00Z ▶ train-sft
+2026-11-29T12:00:00Z error: an earlier one, which was waited out
+2026-11-29T12:00:00Z error: the bucket gift does not exist; make it
 F1129 12:00:00.000000 1 main.go:61] failed to execute component: exit status 1
 """
 

@@ -12,16 +12,16 @@ LINES = """21:16:59.342 - INFO - Executing task 'train-sft'
         {
             "inputs": {"secret": "no"}
         }
-        ▶ train-sft
+        2026-11-21T21:17:01Z ▶ train-sft
         [2026-11-21 21:17:09,085] [WARNING] [real_accelerator.py:213:get_accelerator] Setting accelerator to CPU.
-        [KFP Executor 2026-11-21 21:17:00,339 INFO]: downloaded 3 files
+        2026-11-21T21:17:10Z   info: downloaded 3 files
         [KFP Executor 2026-11-21 21:17:00,339 WARNING]: MLflow is away
-        · sft 1/2  loss 2.0
-          wrote s3://gift/x
+        2026-11-21T21:17:20Z · sft 1/2  loss 2.0
+        2026-11-21T21:17:43Z   wrote s3://gift/x
 21:17:44.026 - INFO - Task 'train-sft' finished with status SUCCESS
 21:17:44.026 - INFO - Executing task 'convert'
-        ▶ convert-sft
-        error: the checkpoint is gone
+        2026-11-21T21:17:45Z ▶ convert-sft
+        2026-11-21T21:17:45Z error: the checkpoint is gone
 21:17:44.027 - ERROR - Task 'convert' finished with status \033[91mFAILURE\033[0m
 21:17:44.026 - INFO - Executing task 'evaluate'
         ▶ evaluate-base
