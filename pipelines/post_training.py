@@ -3,6 +3,7 @@
     start run → prepare data → prepare model → train SFT → convert → train policy → convert
               → evaluate base, SFT and candidate → gate → register → report → finish run
 
+Or base and SFT are evaluated beside the trainings, as soon as their models are there: a cluster may have room for both.
 Between the stages travel only `s3://` URIs and words, never files. There is no `If`: the verdict is an input of
 `register`, so that a run which keeps the old champion shows every stage as done and says why.
 
@@ -34,13 +35,15 @@ Place = Callable[[PipelineTask, str], None]
 """Is shown each task with the name of its stage (as in MLflow), and may set the image, resources and so on."""
 
 
-def add_stages(config: Any, run_id: Any, place: Place) -> None:
+def add_stages(config: Any, run_id: Any, place: Place, *, evaluate_beside_training: bool) -> None:
     """Add the tasks to the pipeline that is being built.
 
     Args:
         config: a RunConfig as JSON.
         run_id: a name that no other run of this store has.
         place: is shown every task.
+        evaluate_beside_training: else the stages come one after the other, as kfp's local runner needs it: it goes on
+            with all that does not depend on a failed task.
     """
 
     def stage(component: BaseComponent, **inputs: Any) -> PipelineTask:
@@ -59,8 +62,10 @@ def add_stages(config: Any, run_id: Any, place: Place) -> None:
         conversion = stage(convert, **run, label="candidate", checkpoint=checkpoint, model=sft)
         candidate = conversion.output
 
-        # One after the other, because kfp's local runner goes on with all that does not depend on a failed task.
-        base_evaluation = stage(evaluate, **run, label="base", data=data, model=base).after(conversion)
+        base_evaluation = stage(evaluate, **run, label="base", data=data, model=base)
+        if not evaluate_beside_training:
+            base_evaluation.after(conversion)
+        # One evaluation after the other in any case, so that one pod at most is beside the training's.
         sft_evaluation = stage(evaluate, **run, label="sft", data=data, model=sft).after(base_evaluation)
         candidate_evaluation = stage(evaluate, **run, label="candidate", data=data, model=candidate)
         candidate_evaluation.after(sft_evaluation)
@@ -82,11 +87,12 @@ def add_stages(config: Any, run_id: Any, place: Place) -> None:
 
 
 def post_training_pipeline(place: Place) -> BaseComponent:
-    """The pipeline of `config` (a RunConfig as JSON) and `run_id` (a name that no other run of this store has)."""
+    """For this machine, one stage after the other; of `config` (a RunConfig as JSON) and `run_id` (a name that no other
+    run of this store has)."""
 
     @dsl.pipeline(name=NAME)
     def post_training(config: str, run_id: str) -> None:
-        add_stages(config, run_id, place)
+        add_stages(config, run_id, place, evaluate_beside_training=False)
 
     return post_training
 

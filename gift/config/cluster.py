@@ -90,6 +90,9 @@ class ClusterConfig(Section):
     training_timeout_hours: PositiveFloat = 48
     stage_timeout_hours: PositiveFloat = 6
     """Every stage but training."""
+    evaluate_beside_training: bool | None = None
+    """Whether base and SFT model are evaluated beside the trainings, so that a run holds two pods at once. None: only
+    without `compute.gpu`, as an evaluation that got one of the training's GPUs would hold it up."""
     retries: Count = 2
     """How often a failed stage starts again; a training goes on from its newest checkpoint."""
     service_wait_minutes: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 10

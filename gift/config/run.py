@@ -201,6 +201,12 @@ class RunConfig(Section):
         return samples and self.rollout.engine == "vllm" and self.rollout.vllm.placement == "server"
 
     @property
+    def evaluates_beside_training(self) -> bool:
+        """`cluster.evaluate_beside_training`, or what is right without a word about it."""
+        stated = self.cluster.evaluate_beside_training
+        return self.compute.gpu is None if stated is None else stated
+
+    @property
     def group_source(self) -> str:
         """`rl.groups`, or the algorithm's usual one."""
         return self.rl.groups or ("sft-policy" if self.algorithm == "dpo" else "on-policy")

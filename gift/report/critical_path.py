@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from gift.report.schema import PathStep
 from gift.tracking import StageRecord
 
+BESIDE_TRAINING = ("evaluate-base", "evaluate-sft")
+"""No training and no conversion waits for them, whenever they end."""
 CLOCKS_DIFFER = 1.0
 """Seconds between the clocks of two machines."""
 
@@ -33,8 +35,11 @@ def critical_path(opened: float, records: Mapping[str, StageRecord], now: float)
 def _before(stage: str, records: Mapping[str, StageRecord], ends: Mapping[str, float]) -> str | None:
     """The last stage to end before this one began."""
     began = records[stage].began
+    not_waited_for = BESIDE_TRAINING if stage.startswith(("train-", "convert-")) else ()
     earlier = [
-        other for other, record in records.items() if record.began < began and ends[other] <= began + CLOCKS_DIFFER
+        other
+        for other, record in records.items()
+        if record.began < began and ends[other] <= began + CLOCKS_DIFFER and other not in not_waited_for
     ]
     return max(earlier, key=ends.__getitem__, default=None)
 

@@ -135,6 +135,16 @@ def _machines(config: RunConfig, estimate: MemoryEstimate, capacity: Capacity) -
         yield "ranks", f"{compute.ranks} on the CPU, ZeRO-{compute.zero_stage}"
     yield "parameters", f"{estimate.parameters:,}"
     yield "host memory", f"{estimate.loading / GIB:.1f} GiB per node while its ranks load the model"
+    yield "cluster", _at_once(config)
+
+
+def _at_once(config: RunConfig) -> str:
+    """What a run on Kubernetes holds while it trains."""
+    compute, cluster, beside = config.compute, config.cluster, config.evaluates_beside_training
+    pods = [cluster.training] * compute.nodes + [cluster.light] * (compute.nodes > 1) + [cluster.model] * beside
+    gpus = f", {compute.ranks + beside} GPUs" if compute.gpu else ""
+    amounts = f"{sum(pod.cpu for pod in pods):g} CPUs, {sum(pod.memory_gib for pod in pods):g} GiB{gpus}"
+    return f"base and SFT are evaluated {'beside' if beside else 'after'} the training, which needs {amounts}"
 
 
 def _memory_table(estimate: MemoryEstimate, capacity: Capacity) -> Table:

@@ -1,4 +1,4 @@
-"""Is there a node that could hold each pod: labels, taints, and what it has for pods in all?
+"""Are there nodes that could hold each pod, and those that run at once: labels, taints, and what they have for pods?
 
 Left out: what other pods use of it now (Kubernetes waits for that), affinities, and nodes that an autoscaler would add.
 """
@@ -10,7 +10,7 @@ from typing import Any
 
 from kubernetes.utils import parse_quantity
 
-from pipelines.doctor.check_result import CheckResult, bad, good
+from pipelines.doctor.check_result import CheckResult, bad, good, note
 from pipelines.doctor.demands import DISK, Amounts, Demands, PodDemand
 from pipelines.doctor.quantities import amount_text
 from pipelines.kubeflow.kubernetes_api import Json, KubernetesApi
@@ -32,13 +32,37 @@ def check_nodes(kubernetes: KubernetesApi, demands: Demands) -> Iterator[CheckRe
     for reason, names in misfits.items():
         yield bad(SUBJECT, f"{', '.join(names)} {reason}; change `cluster` in the profile, or add such a node")
     if not misfits:
+        yield from _check_crowds(demands, nodes)
         largest = max(demands.pods, key=lambda pod: (sum(_gpus(pod)), pod.requests["memory"], pod.requests["cpu"]))
         yield good(SUBJECT, f"the largest pod, {largest.name} {_text(largest)}, has a node that can hold it")
 
 
+def _check_crowds(demands: Demands, nodes: list[Json]) -> Iterator[CheckResult]:
+    """One line for the first stages that could run at the same time, were there room for them."""
+    for stages in demands.together:
+        pods = [pod for pod in demands.pods if pod.stage in stages]
+        if not _fit_together(pods, nodes):
+            first = "cluster.evaluate_beside_training: false puts the training first"
+            yield note(SUBJECT, f"{' beside '.join(stages)}: no room for both, so one will wait for the other; {first}")
+            return
+
+
+def _fit_together(pods: list[PodDemand], nodes: list[Json]) -> bool:
+    """Whether empty nodes hold all of them, the largest first and each on the first node with room."""
+    free = [_allocatable(node) for node in nodes]
+    for pod in sorted(pods, key=lambda pod: (sum(_gpus(pod)), pod.requests["memory"]), reverse=True):
+        for _ in range(pod.count):
+            place = next((at for at, node in zip(free, nodes, strict=True) if not _reason(pod, node, at)), None)
+            if place is None:
+                return False
+            for resource, amount in _needs(pod).items():
+                place[resource] = place.get(resource, Decimal(0)) - amount
+    return True
+
+
 def _misfit(pod: PodDemand, nodes: list[Json]) -> str:
     """Why the nodes can't hold the pod, or the pods; empty where they can."""
-    reasons = [_reason(pod, node) for node in nodes]
+    reasons = [_reason(pod, node, _allocatable(node)) for node in nodes]
     room = sum(_places(pod, node) for node, reason in zip(nodes, reasons, strict=True) if not reason)
     if room >= pod.count:
         return ""
@@ -48,8 +72,8 @@ def _misfit(pod: PodDemand, nodes: list[Json]) -> str:
     return f"{_text(pod)}: none of {len(nodes)} nodes can hold one: {counted or 'there is none'}"
 
 
-def _reason(pod: PodDemand, node: Json) -> str:
-    """Why one node can't hold one pod; empty where it can."""
+def _reason(pod: PodDemand, node: Json, free: Amounts) -> str:
+    """Why one node can't hold one pod in what is `free` of it; empty where it can."""
     if node["spec"].get("unschedulable"):
         return "cordoned"
     if not any(c["type"] == "Ready" and c["status"] == "True" for c in node["status"].get("conditions", [])):
@@ -61,10 +85,9 @@ def _reason(pod: PodDemand, node: Json) -> str:
     for taint in node["spec"].get("taints", []):
         if taint["effect"] != "PreferNoSchedule" and not any(_tolerates(t, taint) for t in pod.tolerations):
             return f"with the taint {taint['key']}:{taint['effect']}"
-    allocatable = _allocatable(node)
     for resource, amount in _needs(pod).items():
-        if allocatable.get(resource, Decimal(0)) < amount:
-            return f"with too little {resource} ({amount_text(resource, allocatable.get(resource, Decimal(0)))})"
+        if free.get(resource, Decimal(0)) < amount:
+            return f"with too little {resource} ({amount_text(resource, free.get(resource, Decimal(0)))})"
     return ""
 
 

@@ -15,7 +15,8 @@ from gift.config import RunConfig
 from gift.config.surroundings import TRAINING_STAGES
 from gift.launch.train_job_manifest import train_job
 from pipelines.kubeflow.compile import compile_pipeline
-from pipelines.kubeflow.lint.ir import Task, parse_pipeline
+from pipelines.kubeflow.lint.ir import CompiledPipeline, Task, parse_pipeline
+from pipelines.kubeflow.side_by_side import side_by_side
 
 DISK = "ephemeral-storage"
 Amounts = dict[str, Decimal]
@@ -46,6 +47,8 @@ class Demands:
     """Of a whole run."""
 
     pods: tuple[PodDemand, ...]
+    together: tuple[tuple[str, ...], ...]
+    """Stages that may run at the same time, trainings first."""
     secrets: Mapping[str, frozenset[str]]
     """Secret → the keys that it must have."""
     claims: frozenset[str]
@@ -55,7 +58,8 @@ class Demands:
 
 def demands_of(config: RunConfig, image: str) -> Demands:
     """Raises: GiftError: the pipeline can't be compiled, for example because the image has no digest."""
-    tasks = list(parse_pipeline(compile_pipeline(config, image)).containers)
+    pipeline = parse_pipeline(compile_pipeline(config, image))
+    tasks = list(pipeline.containers)
     jobs = TRAINING_STAGES if config.compute.nodes > 1 else ()
     pods = [_pod_of_task(task) for task in tasks] + [_pods_of_job(config, image, stage) for stage in jobs]
     secrets: dict[str, frozenset[str]] = defaultdict(frozenset)
@@ -64,10 +68,17 @@ def demands_of(config: RunConfig, image: str) -> Demands:
     own_class = config.cluster.work_storage_class
     return Demands(
         pods=tuple(pods),
+        together=_together(pipeline),
         secrets=dict(secrets),
         claims=frozenset({str(config.cluster.vllm_weights_claim)} if config.samples_on_server else ()),
         storage_classes=frozenset({own_class} if own_class else ()),
     )
+
+
+def _together(pipeline: CompiledPipeline) -> tuple[tuple[str, ...], ...]:
+    groups = [[_stage(task) for task in group] for group in side_by_side(pipeline)]
+    groups = [sorted(group, key=lambda stage: stage not in TRAINING_STAGES) for group in groups if len(group) > 1]
+    return tuple(tuple(group) for group in sorted(groups, key=lambda group: group[0] not in TRAINING_STAGES))
 
 
 def _pod_of_task(task: Task) -> PodDemand:
@@ -80,13 +91,17 @@ def _pod_of_task(task: Task) -> PodDemand:
         requests[gpu["resourceType"]] = parse_quantity(gpu["resourceCount"])
     folders = task.pod.get("emptyDirMounts", [])
     return PodDemand(
-        stage=task.pod["podMetadata"]["labels"]["app.kubernetes.io/component"],
+        stage=_stage(task),
         count=1,
         requests=requests,
         disk=sum((parse_quantity(f["sizeLimit"]) for f in folders if f.get("medium") != "Memory"), Decimal(0)),
         node_selector=task.pod.get("nodeSelector", {}).get("labels", {}),
         tolerations=tuple(task.pod.get("tolerations", [])),
     )
+
+
+def _stage(task: Task) -> str:
+    return str(task.pod["podMetadata"]["labels"]["app.kubernetes.io/component"])
 
 
 def _pods_of_job(config: RunConfig, image: str, stage: str) -> PodDemand:

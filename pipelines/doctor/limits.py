@@ -1,6 +1,7 @@
 """Quota and LimitRange of the namespace against what the profile's pods request.
 
     largest stage, or a TrainJob beside its stage, and what Argo's container is given ──> hard, used, max, min
+    stages that may run at the same time                                              ──> hard, used
 
 Left out: quotas with a scope, which count some pods only, and what runs beside this run.
 """
@@ -43,43 +44,47 @@ def check_limits(kubernetes: KubernetesApi, namespace: str, demands: Demands) ->
     if not unscoped:
         yield good(QUOTA, f"none in namespace {namespace} that counts all pods")
     for quota in unscoped:
-        yield from _check_quota(quota, _holds(demands, defaults), defaults)
+        holds = _holds(demands, defaults)
+        crowds = [_crowd([holds[stage] for stage in stages]) for stages in demands.together]
+        yield from _check_quota(quota, list(holds.values()), crowds, defaults)
 
 
-def _holds(demands: Demands, defaults: Amounts) -> list[_Hold]:
-    """The stages run one after the other; a TrainJob beside the stage that submits it."""
-    stages = {pod.stage: _with_argo(pod, defaults) for pod in demands.pods if pod.count == 1}
-    holds = [_Hold(stage, amounts) for stage, amounts in stages.items()]
+def _holds(demands: Demands, defaults: Amounts) -> dict[str, _Hold]:
+    """Of each stage, by its name; a TrainJob counts with the stage that submits it."""
+    holds = {pod.stage: _Hold(pod.stage, _with_argo(pod, defaults)) for pod in demands.pods if pod.count == 1}
     for job in (pod for pod in demands.pods if pod.count > 1):
-        submits = stages[job.stage]
-        names = {*job.requests, *submits, "pods"}
-        holds.append(_Hold(job.name, {n: job.count * _of(job.requests, n) + _of(submits, n) for n in names}))
+        amounts = {name: job.count * amount for name, amount in job.requests.items()}
+        nodes = _Hold(job.name, amounts | {"pods": Decimal(job.count)})
+        holds[job.stage] = _Hold(job.name, _sum([nodes, holds[job.stage]]))
     return holds
 
 
 def _with_argo(pod: PodDemand, defaults: Amounts) -> Amounts:
     """With Argo's container beside the stage, which has no requests of its own."""
-    return {name: amount + _of(defaults, name) for name, amount in pod.requests.items()}
+    return {name: amount + _of(defaults, name) for name, amount in pod.requests.items()} | {"pods": Decimal(1)}
 
 
-def _check_quota(quota: Json, holds: list[_Hold], defaults: Amounts) -> Iterator[CheckResult]:
+def _crowd(holds: list[_Hold]) -> _Hold:
+    return _Hold(" beside ".join(hold.what for hold in holds), _sum(holds))
+
+
+def _sum(holds: list[_Hold]) -> Amounts:
+    return {
+        name: sum((_of(hold.amounts, name) for hold in holds), Decimal(0)) for hold in holds for name in hold.amounts
+    }
+
+
+def _check_quota(quota: Json, holds: list[_Hold], crowds: list[_Hold], defaults: Amounts) -> Iterator[CheckResult]:
     name, hard = quota["metadata"]["name"], quota["spec"].get("hard", {})
     used = quota.get("status", {}).get("used", {})
     fine = True
     for key, text in hard.items():
         resource = key.removeprefix("requests.").removeprefix("limits.")
-        largest = max(holds, key=lambda hold: _of(hold.amounts, resource))
-        wanted, allowed = _of(largest.amounts, resource), parse_quantity(text)
+        allowed = parse_quantity(text)
         free = allowed - parse_quantity(used.get(key, "0"))
-        what = f"{largest.what} asks for {amount_text(resource, wanted)} {resource}"
-        if wanted > allowed:
+        if shortage := _shortage(name, resource, allowed, free, holds, crowds):
             fine = False
-            yield bad(QUOTA, f"{what}, quota {name} allows {amount_text(resource, allowed)}; raise it, or ask for less")
-        elif wanted > free:
-            fine = False
-            yield note(
-                QUOTA, f"{what}, {amount_text(resource, free)} of quota {name} are free: it will wait for others"
-            )
+            yield shortage
         if resource in OF_CONTAINERS and resource not in defaults:
             fine = False
             yield bad(
@@ -88,7 +93,31 @@ def _check_quota(quota: Json, holds: list[_Hold], defaults: Amounts) -> Iterator
                 "refused; apply manifests/base/limits.yaml",
             )
     if fine:
-        yield good(QUOTA, f"{name} has room for every stage")
+        yield good(QUOTA, f"{name} has room for every stage{' and what runs beside it' if crowds else ''}")
+
+
+def _shortage(
+    quota: str, resource: str, allowed: Decimal, free: Decimal, holds: list[_Hold], crowds: list[_Hold]
+) -> CheckResult | None:
+    """What the quota has too little for, of one resource: a stage, or stages at the same time."""
+    wanted, asks = _largest(holds, resource)
+    if wanted > allowed:
+        return bad(QUOTA, f"{asks}, quota {quota} allows {amount_text(resource, allowed)}; raise it, or ask for less")
+    are_free = f"{amount_text(resource, free)} of quota {quota} are free"
+    if wanted > free:
+        return note(QUOTA, f"{asks}, {are_free}: it will wait for others")
+    together, asks = _largest(crowds, resource)
+    if together > free:
+        first = "cluster.evaluate_beside_training: false puts the training first"
+        return note(QUOTA, f"{asks}, {are_free}: one will wait for the other; {first}")
+    return None
+
+
+def _largest(holds: list[_Hold], resource: str) -> tuple[Decimal, str]:
+    """The most that is asked for, and by whom."""
+    hold = max(holds, key=lambda hold: _of(hold.amounts, resource), default=_Hold("nothing", {}))
+    wanted = _of(hold.amounts, resource)
+    return wanted, f"{hold.what} asks for {amount_text(resource, wanted)} {resource}"
 
 
 def _check_ranges(ranges: list[Json], demands: Demands) -> Iterator[CheckResult]:
@@ -125,4 +154,4 @@ def _defaults(ranges: list[Json]) -> Amounts:
 
 
 def _of(amounts: Amounts, resource: str) -> Decimal:
-    return amounts.get(resource, Decimal(1) if resource == "pods" else Decimal(0))
+    return amounts.get(resource, Decimal(0))

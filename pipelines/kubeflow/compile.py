@@ -1,7 +1,7 @@
 """`gift compile`: a profile → the pipeline as a cluster's Kubeflow Pipelines takes it (its IR, as YAML).
 
     configuration          ──> parameter `config`, as its default
-    image, config.cluster  ──> every task (pipelines.kubeflow.cluster_settings)
+    image, config.cluster  ──> every task (pipelines.kubeflow.cluster_settings), and what runs beside the training
     KFP's own run id       ──> every task's `run_id`
 
 KFP puts in the id of each run. A parameter would be the same in every run of a schedule, and names of runs and of
@@ -63,7 +63,7 @@ def write_pipeline(text: str, path: Path) -> None:
 
 def _compile(config: RunConfig, image: str) -> str:
     place = cluster_placement(config, image)
-    hours = config.cluster.time_to_live_hours
+    beside, hours = config.evaluates_beside_training, config.cluster.time_to_live_hours
     seconds = None if hours is None else hours * 3600
     # All three: KFP configures Argo with an hour for each, and the one for the outcome counts.
     keep = dsl.PipelineConfig(
@@ -72,7 +72,7 @@ def _compile(config: RunConfig, image: str) -> str:
 
     @dsl.pipeline(name=NAME, description=config.description, pipeline_config=keep)
     def post_training(config: str) -> None:
-        add_stages(config, dsl.PIPELINE_JOB_ID_PLACEHOLDER, place)
+        add_stages(config, dsl.PIPELINE_JOB_ID_PLACEHOLDER, place, evaluate_beside_training=beside)
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "pipeline.yaml"

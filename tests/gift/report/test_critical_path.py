@@ -46,6 +46,22 @@ def test_what_ran_beside_a_longer_stage_is_not_on_the_path() -> None:
     assert [step.stage for step in critical_path(0, records, now=110)] == ["prepare-model", "train-sft", "gate"]
 
 
+def test_no_training_waits_for_an_evaluation_that_happens_to_end_before_it() -> None:
+    records = {
+        "prepare-model": a_record(0, 1, 9, 10),
+        "train-sft": a_record(11, 1, 88, 100),
+        "evaluate-base": a_record(12, 1, 91, 104),
+        "train-policy": a_record(105, 1, 94, 200),
+        "evaluate-sft": a_record(106, 1, 103, 210),
+        "gate": a_record(211, 1, 8, 220),
+    }
+    path = [step.stage for step in critical_path(0, records, now=220)]
+    assert path == ["prepare-model", "evaluate-base", "evaluate-sft", "gate"]
+    records["evaluate-sft"] = a_record(106, 1, 82, 190)
+    path = [step.stage for step in critical_path(0, records, now=220)]
+    assert path == ["prepare-model", "train-sft", "train-policy", "gate"]
+
+
 def test_a_killed_attempt_and_the_pause_after_it_are_waiting() -> None:
     twice = a_record(10, 6, 40, 200)  # started at 10 and at 157, and 3 s each until it computed
     (step,) = critical_path(0, {"train-sft": twice}, now=200)

@@ -67,6 +67,18 @@ def test_the_page_tells_what_the_run_will_do(dry_run) -> None:
         assert fact in output
 
 
+def test_the_page_tells_what_a_cluster_holds_at_once(dry_run) -> None:
+    def cluster(profile: str, *settings: str) -> str:
+        return next(line for line in dry_run(profile, *settings)[1].splitlines() if line.startswith("cluster"))
+
+    beside, after = "base and SFT are evaluated beside the", "base and SFT are evaluated after the"
+    assert cluster("local") == f"cluster     {beside} training, which needs 4 CPUs, 10 GiB"
+    gpus = "qwen2.5-7b-gsm8k"
+    assert cluster(gpus) == f"cluster     {after} training, which needs 96 CPUs, 320 GiB, 8 GPUs"
+    stated = cluster(gpus, "cluster.evaluate_beside_training=true")
+    assert stated == f"cluster     {beside} training, which needs 104 CPUs, 368 GiB, 9 GPUs"
+
+
 def test_a_run_that_does_not_fit_is_told_the_largest_part_and_the_way_out(dry_run) -> None:
     status, output = dry_run("qwen2.5-7b-math", "compute.activation_checkpointing=false")
     assert status == 1

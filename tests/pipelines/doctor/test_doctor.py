@@ -137,6 +137,16 @@ def test_what_would_fail_is_named_with_its_remedy(
         ),
         (
             "quota",
+            change_spec(QUOTA, hard={"requests.cpu": "4"}),
+            "train-policy beside evaluate-base asks for 4.1 cpu, 3 of quota gift are free: one will wait for the ",
+        ),
+        (
+            "nodes",
+            change_node(allocatable=SMALL | {"cpu": "3"}),
+            "train-policy beside evaluate-base: no room for both, so one will wait for the other; cluster.evaluate_",
+        ),
+        (
+            "quota",
             lambda cluster: cluster.objects[QUOTA].update(status={"used": {"requests.cpu": "31"}}),
             "asks for 2.05 cpu, 1 of quota gift are free: it will wait for others",
         ),
@@ -150,6 +160,16 @@ def test_what_can_not_be_checked_or_is_done_without_is_no_failure(
     status, output = cluster_gift(*DOCTOR)
     assert status == 0, output
     assert text in line(output, subject, "note")
+
+
+def test_stages_one_after_the_other_need_room_for_one(cluster_gift: Gift, kubernetes: ObjectServer) -> None:
+    healthy(kubernetes)
+    change_spec(QUOTA, hard={"requests.cpu": "4"})(kubernetes)
+    change_node(allocatable=SMALL | {"cpu": "3"})(kubernetes)
+    status, output = cluster_gift(*DOCTOR, "--set", "cluster.evaluate_beside_training=false")
+    assert (status, "beside" in output) == (0, False)
+    assert line(output, "quota", "ok")
+    assert line(output, "nodes", "ok")
 
 
 ENDPOINT = "http://mlflow.gift.svc:5000"

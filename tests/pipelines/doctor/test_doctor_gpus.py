@@ -33,6 +33,18 @@ def test_gpus_labels_and_taints_decide_where_a_training_fits(cluster_gift: Gift,
     assert "the largest pod, train-" in line(output, "nodes", "ok")
 
 
+def test_an_evaluation_beside_the_training_wants_a_gpu_of_its_own(cluster_gift: Gift, kubernetes: ObjectServer) -> None:
+    healthy(kubernetes)
+    kubernetes.objects.pop(QUOTA)
+    put_gpu_node(kubernetes, "eight", "NVIDIA-H100-80GB-HBM3")
+    beside = (*GPU, "--set", "cluster.evaluate_beside_training=true")
+    status, output = cluster_gift(*beside)
+    assert status == 0, output
+    assert "train-policy beside evaluate-base: no room for both" in line(output, "nodes", "note")
+    put_gpu_node(kubernetes, "eight-more", "NVIDIA-H100-80GB-HBM3")
+    assert "no room for both" not in cluster_gift(*beside)[1]
+
+
 def test_several_nodes_want_trainer_a_queue_and_enough_nodes(cluster_gift: Gift, kubernetes: ObjectServer) -> None:
     healthy(kubernetes)
     kubernetes.objects.pop(QUOTA)
@@ -78,6 +90,6 @@ def test_a_profile_that_asks_for_more_than_the_quota_on_all_its_nodes_is_named(
     healthy(kubernetes)
     kubernetes.objects[QUOTA]["spec"]["hard"] = {"requests.nvidia.com/gpu": "24", "requests.cpu": "1k", "pods": "60"}
     _, output = cluster_gift(*SEVERAL)
-    assert "train-sft on 4 nodes asks for 32 nvidia.com/gpu, quota gift allows 24; raise it" in line(
+    assert "train-policy on 4 nodes asks for 32 nvidia.com/gpu, quota gift allows 24; raise it" in line(
         output, "quota", "fails"
     )

@@ -322,6 +322,34 @@ def test_the_run_is_closed_however_it_ends() -> None:
     assert finish.parameters["status"] == {"taskFinalStatus": {"producerTask": "exit-handler-1"}}
 
 
+def stages_before(pipeline: CompiledPipeline, stage: str) -> set[str]:
+    """All stages that this one waits for."""
+    tasks = {task.name: (name, task) for name, task in stages(pipeline).items()}
+    direct = {tasks[name][0] for name in stages(pipeline)[stage].spec.get("dependentTasks", []) if name in tasks}
+    return direct.union(*(stages_before(pipeline, other) for other in direct))
+
+
+TRAINING = {"train-sft", "convert-sft", "train-policy", "convert-candidate"}
+
+
+@pytest.mark.parametrize("profile", profile_names())
+def test_evaluations_are_beside_the_training_where_they_take_no_gpu_of_it(profile: str) -> None:
+    pipeline, beside = compiled(profile), load_profile(profile).compute.gpu is None
+    assert bool(stages_before(pipeline, "evaluate-base") & TRAINING) is not beside
+    assert stages_before(pipeline, "gate") >= TRAINING | EVALUATIONS
+
+
+def test_a_profile_says_whether_evaluations_are_beside_the_training() -> None:
+    beside = compiled("qwen2.5-7b-gsm8k", "cluster.evaluate_beside_training=true")
+    assert stages_before(beside, "evaluate-base") == {"start-run", "prepare-data", "prepare-model"}
+    assert stages_before(beside, "evaluate-sft") & TRAINING == {"train-sft", "convert-sft"}
+    after = compiled("local", "cluster.evaluate_beside_training=false")
+    assert stages_before(after, "evaluate-base") >= TRAINING
+    for pipeline in (beside, after):
+        assert stages_before(pipeline, "evaluate-candidate") >= TRAINING | {"evaluate-base", "evaluate-sft"}
+        assert not any(stages_before(pipeline, stage) & EVALUATIONS for stage in TRAINING)
+
+
 def test_finished_runs_are_removed_after_their_time() -> None:
     def pipeline_config(*overrides: str) -> dict[str, Any]:
         documents = list(yaml.safe_load_all(compiled("local", *overrides).text))
