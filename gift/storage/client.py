@@ -113,6 +113,11 @@ def storage_faults(client: "S3Client", bucket: str) -> Iterator[None]:
     except ClientError as error:
         raise _kind(error)(_explain(error, where, bucket)) from error
     except (ConnectionError, HTTPClientError, IncompleteReadError, RetriesExceededError) as error:
+        if "certificate verify failed" in str(error):  # OpenSSL's words; the same class tells of outages
+            raise GiftError(
+                f"S3 at {where} has a certificate that is not trusted here (bucket {bucket}): name the file with its "
+                "authority in AWS_CA_BUNDLE (on a cluster: use an image that trusts it)"
+            ) from error
         raise ServiceAwayError(
             f"cannot reach S3 at {where} (bucket {bucket}; {type(error).__name__}): check that it is running and that "
             "AWS_ENDPOINT_URL_S3 is right"

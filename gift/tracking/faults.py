@@ -9,7 +9,7 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from gift.errors import GiftError, ServiceAwayError
-from gift.tracking.rest import MlflowError, tracking_uri
+from gift.tracking.rest import NOT_TRUSTED, MlflowError, tracking_uri
 
 ACCESS_REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
@@ -25,7 +25,7 @@ def explain_errors(action: str) -> Iterator[None]:
     try:
         yield
     except MlflowError as error:
-        away = is_outage(error) and error.status not in ACCESS_REFUSED
+        away = is_outage(error) and error.status not in ACCESS_REFUSED and error.error_code != NOT_TRUSTED
         raise (ServiceAwayError if away else GiftError)(describe(error, action)) from None
 
 
@@ -51,6 +51,11 @@ def describe(error: MlflowError, action: str) -> str:
         return (
             f"{where} refuses access ({error.error_code}), while {action}: check user name, password or token, and "
             "what they may do"
+        )
+    if error.error_code == NOT_TRUSTED:
+        return (
+            f"{where} has a certificate that is not trusted here, while {action}: name the file with its authority in "
+            "REQUESTS_CA_BUNDLE (on a cluster: use an image that trusts it)"
         )
     if is_outage(error):
         return (

@@ -24,6 +24,8 @@ TEMPORARY = (408, 429, 500, 502, 503, 504)
 """The answers after which MLflow's client tries again."""
 NOT_TWICE = (f"{API}/runs/create", f"{API}/model-versions/create")
 """What must not be repeated where an answer is lost: it would make a second one."""
+NOT_TRUSTED = "certificate not trusted"
+"""The error code of a server whose certificate no authority that is known here has signed."""
 LONGEST_MESSAGE = 300
 
 
@@ -35,7 +37,8 @@ class MlflowError(Exception):
         self.status = status
         """Of HTTP; 503 without an answer."""
         self.error_code = error_code
-        """MLflow's own, for example RESOURCE_DOES_NOT_EXIST; else `HTTP <status>`, or the name of the exception."""
+        """MLflow's own, for example RESOURCE_DOES_NOT_EXIST; else `HTTP <status>`, `NOT_TRUSTED`, or the name of the
+        exception."""
         self.message = message
         """One line, without the address and what it may hold of a password."""
 
@@ -106,7 +109,8 @@ class Rest:
         try:
             response = self._session.request(method, url, timeout=self._timeout, verify=self._verify, **content)
         except (requests.RequestException, OSError) as error:  # OSError: a certificate file that is not there
-            kind = type(error).__name__
+            distrusted = "certificate verify failed" in str(error)  # OpenSSL's words; the same class tells of outages
+            kind = NOT_TRUSTED if distrusted else type(error).__name__
             raise MlflowError(HTTPStatus.SERVICE_UNAVAILABLE, kind, kind) from None  # its text has the address
         if response.status_code != requests.codes.ok:
             raise _refusal(response)

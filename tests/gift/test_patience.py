@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from tiny_wheels import served as served_over_tls
 
 from gift.config import RunConfig, load_profile
 from gift.errors import GiftError, ServiceAwayError
@@ -114,6 +115,21 @@ def test_a_refusal_is_not_waited_for(
     with pytest.raises(GiftError, match="refuses our key"):
         patiently(lambda: read_manifest("s3://gift/texts"))
     assert time.monotonic() - started < 20
+
+
+@pytest.mark.parametrize("service", ["MLflow", "S3"])
+def test_a_certificate_that_is_not_trusted_is_not_waited_for(
+    config: RunConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, service: str
+) -> None:
+    patiently = ServicePatience.of(config)
+    with served_over_tls(tmp_path, tmp_path / "keys") as server:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"https://{server.address}")
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"https://{server.address}")
+        ask = {"MLflow": lambda: start_parent_run(config, "r"), "S3": lambda: read_manifest("s3://gift/texts")}[service]
+        started = time.monotonic()
+        with pytest.raises(GiftError, match=f"{service} at {server.address} has a certificate that is not trusted"):
+            patiently(ask)
+    assert time.monotonic() - started < 60, "less than the 120 seconds that an outage is waited for"
 
 
 def test_on_one_machine_it_is_a_matter_of_seconds(config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
