@@ -3,9 +3,10 @@
     largest stage, or a TrainJob beside its stage, and what Argo's container is given ──> hard, used, max, min
     stages that may run at the same time                                              ──> hard, used
 
-Left out: quotas with a scope, which count some pods only, and what runs beside this run.
+Left out: quotas with a scope, which count some pods only, those of volumes, and what runs beside this run.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -79,7 +80,7 @@ def _check_quota(quota: Json, holds: list[_Hold], crowds: list[_Hold], defaults:
     used = quota.get("status", {}).get("used", {})
     fine = True
     for key, text in hard.items():
-        resource = key.removeprefix("requests.").removeprefix("limits.")
+        resource = re.sub(r"^(requests\.|limits\.|count/)", "", key)
         allowed = parse_quantity(text)
         free = allowed - parse_quantity(used.get(key, "0"))
         if shortage := _shortage(name, resource, allowed, free, holds, crowds):

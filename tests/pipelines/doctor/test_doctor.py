@@ -76,6 +76,7 @@ FULL = {"hard": {"requests.cpu": "32"}}
             "6.062 GiB memory, quota gift allows 4 GiB",
         ),
         ("quota", change_spec(QUOTA, hard={"pods": "0"}), "asks for 1 pods, quota gift allows 0; raise it"),
+        ("quota", change_spec(QUOTA, hard={"count/pods": "0"}), "asks for 1 pods, quota gift allows 0; raise it"),
         ("quota", remove(RANGE), "no LimitRange gives Argo's containers a default: their pods are refused; apply "),
         (
             "LimitRange",
