@@ -7,7 +7,10 @@ Left out: waiting and repeating. Whoever asks here can do without an answer, or 
 """
 
 import json
+import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,7 +104,8 @@ def connect_to_kubernetes() -> KubernetesApi:
     settings = client.Configuration()
     kubeconfig = os.environ.get("KUBECONFIG") or config.KUBE_CONFIG_DEFAULT_LOCATION
     try:
-        config.load_kube_config(kubeconfig, client_configuration=settings)
+        with _logged_errors() as errors:
+            config.load_kube_config(kubeconfig, client_configuration=settings)
     except (config.ConfigException, yaml.YAMLError, OSError, TypeError) as error:
         fault = " ".join(str(error).split()).rstrip(".")
         try:
@@ -111,8 +115,25 @@ def connect_to_kubernetes() -> KubernetesApi:
                 f"there is no Kubernetes API to ask ({kubeconfig}: {fault}); set KUBECONFIG to the kubeconfig of KFP's "
                 "cluster"
             ) from None
+    if errors:
+        raise GiftError(
+            f"the command that {kubeconfig} signs in with fails ({errors[0]}); does `kubectl get pods` work here?"
+        )
     settings.retries = urllib3.Retry(total=0, redirect=False)
     return KubernetesApi(settings.host, client.ApiClient(settings))
+
+
+@contextmanager
+def _logged_errors() -> Iterator[list[str]]:
+    """What the client logs: of a sign-in command that fails it says nothing else, and goes on as nobody."""
+    errors: list[str] = []
+    handler = logging.Handler(logging.ERROR)
+    handler.emit = lambda record: errors.append(" ".join(record.getMessage().split()))  # type: ignore[method-assign]
+    logging.getLogger().addHandler(handler)
+    try:
+        yield errors
+    finally:
+        logging.getLogger().removeHandler(handler)
 
 
 def _said(error: ApiException) -> str:

@@ -1,5 +1,7 @@
 """What `gift doctor` says where it can't reach what it asks, or is asked the wrong way."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from kubernetes_objects import ObjectServer
 pytestmark = pytest.mark.usefixtures("alone")
 
 
-@pytest.mark.parametrize("fault", ["none", "token", "cluster", "away"])
+@pytest.mark.parametrize("fault", ["none", "token", "sign-in", "cluster", "away"])
 def test_without_kubernetes_one_line_says_what_is_not_checked(
     cluster_gift: Gift,
     kubernetes: ObjectServer,
@@ -23,12 +25,14 @@ def test_without_kubernetes_one_line_says_what_is_not_checked(
     kubeconfigs = {
         "none": tmp_path / "none",
         "token": kubernetes.kubeconfig(tmp_path / "expired", token="of-yesterday"),
+        "sign-in": _signs_in_with(kubernetes.kubeconfig(tmp_path / "cloud"), "no-such-auth-plugin"),
         "cluster": kubernetes.kubeconfig(tmp_path / "another"),
         "away": ObjectServer("http://127.0.0.1:9").kubeconfig(tmp_path / "gone"),
     }
     expected = {
         "none": "there is no Kubernetes API to ask (",
         "token": "does not know who asks (401): the token in the kubeconfig is wrong or has expired; sign in again",
+        "sign-in": f"the command that {tmp_path}/cloud signs in with fails ([Errno 2] No such file or directory: 'no-",
         "cluster": f"the kubeconfig is another cluster's than that of KFP at {server.address}, or --kubeflow-namespace",
         "away": "Kubernetes at http://127.0.0.1:9 does not answer",
     }
@@ -38,6 +42,15 @@ def test_without_kubernetes_one_line_says_what_is_not_checked(
     assert expected[fault] in line(output, "Kubernetes", "note")
     assert "not checked: Secrets, account, quota, nodes" in output
     assert len(output.splitlines()) == 5
+
+
+def _signs_in_with(kubeconfig: Path, command: str) -> Path:
+    """As the kubeconfigs of cloud providers do."""
+    content = json.loads(kubeconfig.read_text())
+    plugin = {"apiVersion": "client.authentication.k8s.io/v1", "command": command, "interactiveMode": "Never"}
+    content["users"][0]["user"] = {"exec": plugin}
+    kubeconfig.write_text(json.dumps(content))
+    return kubeconfig
 
 
 @pytest.mark.parametrize(
