@@ -109,7 +109,13 @@ def read_cluster_run(api: KfpApi, run: Any) -> ClusterRun:
     config = parameters.get("config", {}).get("defaultValue")
     if config is None:
         raise GiftError(f"run {run.run_id} is not one of `gift run` or of a schedule")
-    return ClusterRun(run.run_id, parse_config(config, where=f"run {run.run_id}"), _stages(pipeline))
+    try:
+        parsed = parse_config(config, where=f"run {run.run_id}")
+    except GiftError as error:
+        raise GiftError(
+            f"{error}; if another version of this project has submitted the run, follow it with that one"
+        ) from None
+    return ClusterRun(run.run_id, parsed, _stages(pipeline))
 
 
 def _stages(pipeline: Mapping[str, Any]) -> dict[str, str]:

@@ -168,6 +168,19 @@ def test_an_interrupt_leaves_the_run_going_and_says_how_to_follow_or_end_it(
     assert (status, output) == (1, f"error: run {run_id} has ended already: FAILED\n")
 
 
+def test_a_run_of_another_version_is_one_line_with_a_way_to_follow_it(cluster_gift: Gift, server: KfpServer) -> None:
+    server.progress = list(TRAINED)
+    assert cluster_gift(*RUN)[0] == 0
+    (run,) = server.runs.values()
+    config = run.pipeline_spec["pipeline_spec"]["root"]["inputDefinitions"]["parameters"]["config"]
+    config["defaultValue"] = config["defaultValue"].replace('"seed":0', '"seed":0,"of_tomorrow":1')
+    status, output = cluster_gift("cluster", "follow", run.run_id)
+    assert (status, output.count("\n")) == (1, 1)
+    assert output.startswith(f"error: run {run.run_id}: ")
+    assert "of_tomorrow" in output
+    assert output.endswith("if another version of this project has submitted the run, follow it with that one\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
