@@ -1,14 +1,14 @@
 """A small HTTP server that answers as the Kubernetes API does about objects that a test puts there.
 
-Reads only: an object, a listing with a label selector of equalities, a pod's log, and SelfSubjectAccessReviews. It
+It has objects, listings with a label selector of equalities, logs of pods, deletions, and SelfSubjectAccessReviews. It
 refuses as Kubernetes does, with a `Status`: a token that it does not know (401), a path that the account may not read
 (403), what is not there (404). A listing of a namespace that does not exist is empty.
 
-Left out: writes, watches and field selectors.
+Left out: other writes, watches and field selectors.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
@@ -35,6 +35,8 @@ class ObjectServer:
     """Paths of listings and objects that the account may not read."""
     refused_rights: set[tuple[str, str]] = field(default_factory=set)
     """(verb, resource) that a review of the account of a run says no to, and with `you` before it one of the caller."""
+    on_delete: Callable[[str], object] = lambda path: None
+    """Is called with the path of each object that is deleted."""
     token: str = "token-of-a-test"
     requests: list[str] = field(default_factory=list)
 
@@ -64,6 +66,12 @@ class ObjectServer:
         if not below and kind not in LISTINGS:
             return 404, _status(404, "NotFound", f"{kind} not found")
         return 200, {"kind": "List", "items": [item for item in below if _matches(item, query.get("labelSelector"))]}
+
+    def delete(self, path: str) -> tuple[int, Json]:
+        if self.objects.pop(path, None) is None:
+            return 404, _status(404, "NotFound", f"{path} not found")
+        self.on_delete(path)
+        return 200, {"kind": "Status", "status": "Success"}
 
     def review(self, body: Json) -> Json:
         asked = body["spec"]["resourceAttributes"]
@@ -109,6 +117,9 @@ def object_server() -> Iterator[ObjectServer]:
             parts = urlsplit(self.path)
             query = {name: values[0] for name, values in parse_qs(parts.query).items()}
             self._send(*(self._unknown() or server.answer(parts.path, query)))
+
+        def do_DELETE(self) -> None:
+            self._send(*(self._unknown() or server.delete(self.path)))
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
