@@ -5,11 +5,11 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from gift.training.policy import response_log_probabilities
 from torch import nn
 
 from gift.rollout.rollouts import Rollouts
 from gift.rollout.transformers import TransformersEngine
-from gift.training.policy import response_log_probabilities
 
 SYNCS = 3 + 1
 """Those of the check at start-up, and that of the first step."""
