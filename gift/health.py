@@ -19,10 +19,15 @@ from gift.config.section import Count, NonNegativeFloat, PositiveInt
 from gift.errors import GiftError
 
 HISTORY = 50
-"""Updates whose gradient norms are remembered."""
+"""Updates whose gradient norms are remembered, and steps whose metrics are."""
 ENOUGH = 10
 """From so many on they say what is usual."""
-
+RECENT = 5
+"""Steps whose mean is compared with the median of those before: one step is noise."""
+RUNAWAY_FROM = {"kl": 1.0, "entropy": 1.0, "completions/mean_length": 0.0}
+"""Where a metric that has grown counts, in its own unit. A KL starts at 0, and so grows by any factor in health."""
+COLLAPSING = ("entropy", "completions/mean_length")
+"""Metrics that may also fall out of all proportion."""
 
 WEIGHT_GROWTH = 1000.0
 """How many times the largest weight that training began with (or 1) none may exceed."""
@@ -38,6 +43,8 @@ class Sign:
     what: str
     """A clause that follows "for 20 steps"."""
     advice: str
+    stops: bool = True
+    """Else it is a warning."""
 
 
 class HealthState(Section):
@@ -53,16 +60,22 @@ class HealthState(Section):
     """The largest absolute one when training began."""
     lasting: dict[str, PositiveInt] = Field(default_factory=dict)
     """Sign → steps in a row that show it."""
+    recent: dict[str, tuple[float, ...]] = Field(default_factory=dict)
+    """Metric → its last steps."""
+    usual: dict[str, tuple[float, ...]] = Field(default_factory=dict)
+    """Metric → the steps before those, without any from when it had run away."""
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What one step says of the training's health; two times None if nothing is wrong."""
+    """What one step says of the training's health; None and nothing more if nothing is wrong."""
 
     left_out: str | None
     """Why an update was left out."""
     stop: str | None
     """Why training must not go on."""
+    warning: str | None = None
+    """What a person should look at, told once while it lasts."""
 
 
 class Health:
@@ -71,6 +84,8 @@ class Health:
     def __init__(self, config: RunConfig, state: HealthState) -> None:
         self._config = config.health
         self._responses = config.rl.prompts_per_step * config.rollout.group_size
+        # Of another policy's responses, entropy and KL are none, and the length says nothing.
+        self._samples_now = config.group_source == "on-policy"
         self._left_out: str | None = None
         self.state = state
 
@@ -97,8 +112,9 @@ class Health:
             metrics: of a step of reinforcement learning (`gift.training.diagnostics`).
         """
         left_out, self._left_out = self._left_out, None
-        lasting = self._lasting(metrics) if metrics is not None else None
-        return Judgement(left_out, self._too_many_updates(left_out) or self._grown_weight(largest_weight) or lasting)
+        lasting, warning = self._lasting(metrics) if metrics is not None else (None, None)
+        stop = self._too_many_updates(left_out) or self._grown_weight(largest_weight) or lasting
+        return Judgement(left_out, stop, warning)
 
     def check_end(self) -> None:
         """Raises: GiftError: the last updates were left out, so that the weights may be beyond repair."""
@@ -124,16 +140,51 @@ class Health:
             self._remember(first_weight=largest)
         return None
 
-    def _lasting(self, metrics: Mapping[str, float]) -> str | None:
-        """Something that has gone on for `patience` steps and that training does not come back from."""
+    def _lasting(self, metrics: Mapping[str, float]) -> tuple[str | None, str | None]:
+        """What has gone on for `patience` steps: what training does not come back from, and what is a warning."""
         first = metrics["reward"] if self.state.first_reward is None else self.state.first_reward
-        signs = {sign.name: sign for sign in self._signs(metrics, first)}
+        signs = {sign.name: sign for sign in (*self._signs(metrics, first), *self._runaways(metrics))}
         lasting = {name: self.state.lasting.get(name, 0) + 1 for name in signs}
         self._remember(lasting=lasting, first_reward=first)
+        stop = warning = None
         for name, steps in lasting.items():
-            if steps >= self._config.patience:
-                return _sick(f"for {steps} steps {signs[name].what}", f"{signs[name].advice}, or raise health.patience")
-        return None
+            sign = signs[name]
+            if sign.stops and steps >= self._config.patience:
+                stop = stop or _sick(f"for {steps} steps {sign.what}", f"{sign.advice}, or raise health.patience")
+            elif not sign.stops and steps == self._config.patience:
+                warning = warning or f"for {steps} steps {sign.what}; {sign.advice}"
+        return stop, warning
+
+    def _runaways(self, metrics: Mapping[str, float]) -> list[Sign]:
+        """KL, entropy and length out of all proportion to their own history; what they were then is not usual."""
+        factor = self._config.runaway_factor
+        if factor is None or not self._samples_now:
+            return []
+        signs = []
+        for name, floor in RUNAWAY_FROM.items():
+            if not math.isfinite(value := metrics.get(name, math.nan)):
+                continue
+            recent, usual = (*self.state.recent.get(name, ()), value), self.state.usual.get(name, ())
+            recent, passed = recent[-RECENT:], recent[:-RECENT]
+            if sign := self._runaway(name, floor, sum(recent) / len(recent), usual, factor):
+                signs.append(sign)
+            else:
+                usual = (*usual, *passed)[-HISTORY:]
+            self._remember(recent=self.state.recent | {name: recent}, usual=self.state.usual | {name: usual})
+        return signs
+
+    def _runaway(self, name: str, floor: float, mean: float, usual: tuple[float, ...], factor: float) -> Sign | None:
+        if len(usual) < ENOUGH:
+            return None
+        middle = median(usual)
+        grown = mean > max(factor * middle, floor)
+        collapsed = name in COLLAPSING and mean < middle / factor
+        if not grown and not collapsed:
+            return None
+        what = (
+            f"{name} was far from its history, at last {mean:.3g} where {middle:.3g} was usual (health.runaway_factor)"
+        )
+        return Sign(f"runaway {name}", what, "lower the learning rate", stops=self._config.runaway == "stop")
 
     def _what_is_wrong(self, norm: float) -> str | None:
         if not math.isfinite(norm) or norm < 0:  # DeepSpeed also says −1

@@ -28,3 +28,8 @@ class HealthConfig(Section):
     """Mean nats per token."""
     max_mean_length: PositiveFloat | None = None
     """Of the responses, in tokens."""
+    runaway_factor: Annotated[float, Field(gt=1, allow_inf_nan=False)] | None = 5.0
+    """KL, entropy or mean length has run away when the mean of 5 steps is more than so many times the median of the 50
+    before (KL and entropy: and over 1 nat per token), or entropy or length less than that part of it."""
+    runaway: Literal["warn", "stop"] = "warn"
+    """After `patience` steps of it. A policy that learns fast grows sure of itself, so nothing stops by default."""

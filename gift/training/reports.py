@@ -43,6 +43,8 @@ class Reports:
         Raises:
             GiftError: training must not go on.
         """
+        if dist.get_rank() == 0 and judgement.warning:
+            print(f"  step {step + 1}: warning: {judgement.warning}", flush=True)
         if (fault := judgement.stop or judgement.left_out) is None:
             return
         if dist.get_rank() == 0 and judgement.left_out:

@@ -1,6 +1,7 @@
 """A training that went wrong ends with one line that says how, and leaves no weights that anybody could promote."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -88,3 +89,14 @@ def test_a_reward_that_tells_nothing_apart_stops_training(services: Services, in
     said = refusal(job, "gift.training.rl", tmp_path / "job")
     assert said.startswith("training is sick: for 3 steps all rewards in each group were equal")
     assert max(step for step, _ in job.history()["reward"]) == 2
+
+
+@pytest.mark.slow
+def test_what_runs_away_is_a_line_and_training_goes_on(
+    services: Services, inputs: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """With a factor at which everything has run away, once there is a history."""
+    job = Job(inputs, own_reward("digits"), "rl.steps=16", "health.runaway_factor=1.000001", "health.patience=1")
+    job.attempt("gift.training.rl", tmp_path / "job")
+    (told,) = [line for line in capfd.readouterr().out.splitlines() if "warning: " in line]
+    assert re.fullmatch(r"  step 16: warning: for 1 steps .* was far from its history, .*", told)
