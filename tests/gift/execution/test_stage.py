@@ -152,17 +152,17 @@ def test_an_input_that_is_not_complete_is_refused(config: RunConfig, parent: str
     assert stage_records(parent)["make-text"].status == "FAILED"
 
 
-def test_a_stage_that_fails_leaves_no_output(config: RunConfig, parent: str, capsys) -> None:
+def test_a_stage_that_fails_leaves_no_output_and_one_line(config: RunConfig, parent: str, capsys) -> None:
     def half_done(stage: Stage) -> str:
         def make(folder: Path) -> dict[str, str]:
             (folder / "half.txt").write_text("half")
-            raise GiftError("the second half is missing")
+            raise GiftError("the second half is missing: \x1b[2J\n")
 
         return stage.make_once(_output({}), make)
 
     with pytest.raises(SystemExit):
         _run(half_done, config, parent)
-    assert capsys.readouterr().err == "error: the second half is missing\n"
+    assert capsys.readouterr().err == "error: the second half is missing: \\x1b[2J\\n\n"
     with pytest.raises(SystemExit):  # it is not taken for done the second time
         _run(half_done, config, parent)
 
