@@ -117,3 +117,17 @@ class FirstRequests:
             return None
         self.left -= 1
         return self.fault
+
+
+@dataclass
+class Outage:
+    """A fault of every request from the first one on, for so many seconds (inf: for good)."""
+
+    fault: Fault
+    seconds: float
+    ends: float | None = None
+
+    def __call__(self, _method: str, _path: str) -> Fault:
+        if self.ends is None:
+            self.ends = time.monotonic() + self.seconds
+        return self.fault if time.monotonic() < self.ends else None

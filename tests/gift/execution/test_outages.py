@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from faulty_proxy import Fault, FaultyProxy, FirstRequests, faulty_proxy
+from faulty_proxy import FaultyProxy, faulty_proxy
 from mlflow import MlflowClient
 from tiny_settings import TINY_WARM_UP
 
@@ -71,62 +71,6 @@ def stage_that(meanwhile: Callable[[], None]) -> Callable[..., str]:
         return uri
 
     return write_text
-
-
-@pytest.mark.parametrize("fault", ["away", "500", "503", "truncated", "slow"])
-def test_a_store_that_fails_for_seconds_costs_seconds(
-    faulty_store: FaultyProxy, run: dict[str, str], fault: Fault
-) -> None:
-    """At the start, when the stage looks for its output, and at the end, when it stores it; four requests at most."""
-    faulty_store.fault_of = FirstRequests(fault, 4)
-
-    def end() -> None:
-        faulty_store.fault_of = FirstRequests(fault, 4)
-
-    uri = run_stage(stage_that(end), **run)
-    assert len(faulty_store.faults) == (6 if fault == "slow" else 8)
-    assert read_manifest(uri) is not None
-    assert stage_records(run["parent_run_id"])["write-text"].status == "FINISHED"
-
-
-@pytest.mark.parametrize("fault", ["away", "500", "503", "truncated", "slow", "lost answer"])
-def test_a_tracker_that_fails_for_seconds_costs_seconds(
-    tracker: FaultyProxy, run: dict[str, str], fault: Fault, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    tracker.fault_of = FirstRequests(fault, 3)
-
-    def end() -> None:
-        tracker.fault_of = FirstRequests(fault, 3)
-
-    run_stage(stage_that(end), **run)
-    assert len(tracker.faults) == 6
-    records = stage_records(run["parent_run_id"])
-    assert [(name, record.status) for name, record in records.items()] == [("write-text", "FINISHED")], "one run"
-
-
-@pytest.mark.parametrize("fault", ["away", "500", "403"])
-def test_what_the_store_does_not_take_is_stored_by_the_next_start(
-    faulty_store: FaultyProxy, run: dict[str, str], outbox: Path, fault: Fault, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def end() -> None:
-        faulty_store.fault_of = lambda method, _path: fault if method == "PUT" else None
-
-    with pytest.raises(SystemExit):
-        run_stage(stage_that(end), **run)
-    (error,) = capsys.readouterr().err.splitlines()
-    assert error.startswith("error: ")
-    assert f"S3 at 127.0.0.1:{faulty_store.port}" in error
-    assert "MLflow" not in error
-    assert f"what this stage has made waits in {outbox}/" in error
-    assert stage_records(run["parent_run_id"])["write-text"].status == "FAILED"
-
-    faulty_store.fault_of = lambda _method, _path: None
-    uri = run_stage(stage_that(lambda: pytest.fail("made again")), **run)
-    manifest = read_manifest(uri)
-    assert manifest is not None
-    assert manifest.metadata == {"made": "once"}
-    assert list(outbox.iterdir()) == []
 
 
 def test_a_start_that_finds_another_at_work_makes_its_own(run: dict[str, str], outbox: Path) -> None:
