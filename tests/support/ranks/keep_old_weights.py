@@ -5,9 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from gift.training.policy import response_log_probabilities
 from torch import nn
 
+from gift.policy.log_probabilities import response_log_probabilities
 from gift.rollout.rollouts import Rollouts
 from gift.rollout.transformers import TransformersEngine
 
