@@ -10,7 +10,7 @@ manifest, and at the names of its files, the same on a laptop and on a cluster, 
 import functools
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,12 +123,12 @@ class Stage:
                 self.tracking.log_artifact(path)
 
     @contextmanager
-    def fetched(self, *uris: str) -> Iterator[list[Path]]:
-        """Verified local copies of directories in the store, removed afterwards."""
+    def fetched(self, *uris: str, wanted: Sequence[str] = ("*",)) -> Iterator[list[Path]]:
+        """Verified local copies of directories in the store, or of the `wanted` files in them; removed afterwards."""
         with scratch_folder() as folder:
             paths = [folder / str(index) for index in range(len(uris))]
             for uri, path in zip(uris, paths, strict=True):
-                self.patiently(functools.partial(download_directory, uri, path))
+                self.patiently(functools.partial(download_directory, uri, path, wanted=wanted))
             yield paths
 
 

@@ -12,8 +12,9 @@ import shutil
 import tempfile
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from botocore.exceptions import ClientError
@@ -63,12 +64,15 @@ def upload_directory(
 
         about = About(step, parents, metadata, decided_by)
         manifest = write_directory(client, location, send, about, replace=replace)
-    _log("uploaded", manifest, uri, started)
+    _log("uploaded", manifest.files, uri, started)
     return manifest
 
 
-def download_directory(uri: str, destination: Path) -> Manifest:
+def download_directory(uri: str, destination: Path, *, wanted: Sequence[str] = ("*",)) -> Manifest:
     """Fetch a complete directory to `destination`, which must not exist yet or be empty.
+
+    Args:
+        wanted: patterns of the shell; a file whose name no pattern matches is left out.
 
     Raises:
         DirectoryError: not complete, or its content is not as the manifest says.
@@ -77,15 +81,16 @@ def download_directory(uri: str, destination: Path) -> Manifest:
     started = time.monotonic()
     manifest = _complete(uri)
     while True:
+        files = [file for file in manifest.files if any(fnmatchcase(file.path, pattern) for pattern in wanted)]
         try:
-            _fetch(uri, manifest, destination)
+            _fetch(uri, manifest, files, destination)
         except DirectoryError:
             newer = _complete(uri)
             if newer == manifest:
                 raise
             manifest = newer  # a writer has replaced the directory while we read it
         else:
-            _log("downloaded", manifest, uri, started)
+            _log("downloaded", files, uri, started)
             return manifest
 
 
@@ -98,16 +103,16 @@ def _complete(uri: str) -> Manifest:
     return manifest
 
 
-def _fetch(uri: str, manifest: Manifest, destination: Path) -> None:
+def _fetch(uri: str, manifest: Manifest, files: list[ManifestFile], destination: Path) -> None:
     place = parse_uri(manifest.folder(uri))
     client = connect()
     with _disk_faults(destination):
         if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
             raise GiftError(f"{destination} exists already: remove it, or download {uri} to another folder")
         destination.parent.mkdir(parents=True, exist_ok=True)
-        _require_space(destination.parent, manifest, uri)
+        _require_space(destination.parent, files, uri)
         with _folder_that_becomes(destination) as partial, storage_faults(client, place.bucket):
-            in_parallel(client, lambda transfers, file: _download_file(transfers, place, file, partial), manifest.files)
+            in_parallel(client, lambda transfers, file: _download_file(transfers, place, file, partial), files)
 
 
 def download_into(uri: str, folder: Path) -> None:
@@ -171,8 +176,8 @@ def _files_below(source: Path) -> list[str]:
     return files
 
 
-def _require_space(folder: Path, manifest: Manifest, uri: str) -> None:
-    needed = sum(file.size for file in manifest.files)
+def _require_space(folder: Path, files: list[ManifestFile], uri: str) -> None:
+    needed = sum(file.size for file in files)
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise GiftError(f"{uri} needs {needed} bytes in {folder}, which has {free} bytes free: make room there")
@@ -199,7 +204,7 @@ def _disk_faults(folder: Path) -> Iterator[None]:
         raise GiftError(f"cannot read or write {error.filename or folder}: {error.strerror or error}") from error
 
 
-def _log(verb: str, manifest: Manifest, uri: str, started: float) -> None:
+def _log(verb: str, files: Sequence[ManifestFile], uri: str, started: float) -> None:
     seconds = time.monotonic() - started
-    megabytes = sum(file.size for file in manifest.files) / 1e6
-    logger.info("%s %d files, %.1f MB in %.1f s: %s", verb, len(manifest.files), megabytes, seconds, uri)
+    megabytes = sum(file.size for file in files) / 1e6
+    logger.info("%s %d files, %.1f MB in %.1f s: %s", verb, len(files), megabytes, seconds, uri)

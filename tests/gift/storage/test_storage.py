@@ -78,6 +78,14 @@ def test_what_was_uploaded_comes_back_byte_for_byte(source: Path, bucket_prefix:
     }
 
 
+def test_only_the_files_that_are_wanted_come_back(source: Path, bucket_prefix: str, tmp_path: Path) -> None:
+    uri = f"{bucket_prefix}/checkpoint"
+    uploaded = upload_directory(source, uri)
+
+    assert download_directory(uri, tmp_path / "copy", wanted=("*.json", "tokenizer/*")) == uploaded
+    assert contents(tmp_path / "copy").keys() == {"config.json", "tokenizer/merges/a b é.txt"}
+
+
 def test_large_files_travel_in_parts(source: Path, bucket_prefix: str) -> None:
     upload_directory(source, f"{bucket_prefix}/checkpoint")
 
