@@ -20,6 +20,7 @@ from gift.errors import GiftError
 from gift.small_file import read_small_file
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+METADATA = "__metadata__"
 MOST_HEADER_BYTES = 100_000_000
 """What safetensors itself takes."""
 MOST_DIMENSIONS, LARGEST_DIMENSION = 16, 2**40
@@ -67,6 +68,22 @@ def read_header(file: Path) -> dict[str, StoredTensor]:
     Raises:
         GiftError: it can't be read, or is no whole safetensors file.
     """
+    header, data, size = _header(file)
+    tensors = {name: _stored_tensor(file, name, entry, data) for name, entry in header.items() if name != METADATA}
+    _check_offsets(file, tensors, data, size)
+    return tensors
+
+
+def read_metadata(file: Path) -> dict[str, str]:
+    """What one safetensors file says besides its tensors; raises as `read_header`."""
+    metadata = _header(file)[0].get(METADATA, {})
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise _damaged(file, "its metadata are no texts")
+    return metadata
+
+
+def _header(file: Path) -> tuple[dict[str, Any], int, int]:
+    """(the header, where the tensors begin, bytes of the file)."""
     try:
         size = file.stat().st_size
         with file.open("rb") as stream:
@@ -80,11 +97,7 @@ def read_header(file: Path) -> dict[str, StoredTensor]:
         raise _damaged(file, f"its header is no JSON ({type(error).__name__})") from error
     if not isinstance(header, dict):
         raise _damaged(file, "its header is no JSON object")
-    tensors = {
-        name: _stored_tensor(file, name, entry, 8 + length) for name, entry in header.items() if name != "__metadata__"
-    }
-    _check_offsets(file, tensors, 8 + length, size)
-    return tensors
+    return header, 8 + length, size
 
 
 def same_values(one: StoredTensor, other: StoredTensor) -> bool:

@@ -1,0 +1,63 @@
+"""Writes safetensors files piece by piece, so that no more than a piece of one tensor is in memory for it.
+
+safetensors' own `save_file` takes all tensors of a file at once; of the same tensors it makes the same file, to the
+last byte. `gift.models.stored_weights` has the layout, and reads it.
+"""
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from gift.models.stored_weights import BITS
+
+PIECE = 2**18
+"""Numbers that are in memory at once."""
+_CODES = {torch.float32: "F32", torch.bfloat16: "BF16"}
+
+
+@dataclass(frozen=True)
+class StreamedTensor:
+    """A tensor that is made while it is written."""
+
+    shape: tuple[int, ...]
+    pieces: Callable[[], Iterable[Tensor]]
+    """Its numbers row by row: contiguous tensors of one dimension, on the CPU."""
+
+
+def write_weights(
+    file: Path, dtype: torch.dtype, tensors: Mapping[str, StreamedTensor], metadata: Mapping[str, str]
+) -> None:
+    """Write tensors of one number format, sorted by name, as one file.
+
+    Raises:
+        ValueError: the pieces of a tensor are not as many numbers as its shape says, or of another format.
+        OSError: the disk failed.
+    """
+    names = sorted(tensors)
+    header = _header(dtype, {name: tensors[name].shape for name in names}, metadata)
+    with file.open("wb") as stream:
+        stream.write(len(header).to_bytes(8, "little") + header)
+        for name in names:
+            written = 0
+            for piece in tensors[name].pieces():
+                if piece.dtype != dtype:
+                    raise ValueError(f"{name} comes in {piece.dtype}, {file} is of {dtype}")
+                stream.write(piece.view(torch.uint8).numpy().data)
+                written += len(piece)
+            if written != math.prod(tensors[name].shape):
+                raise ValueError(f"{name} of shape {tensors[name].shape} came as {written} numbers for {file}")
+
+
+def _header(dtype: torch.dtype, shapes: Mapping[str, tuple[int, ...]], metadata: Mapping[str, str]) -> bytes:
+    entries: dict[str, object] = {"__metadata__": dict(metadata)}
+    end, code = 0, _CODES[dtype]
+    for name, shape in shapes.items():
+        start, end = end, end + math.prod(shape) * BITS[code] // 8
+        entries[name] = {"dtype": code, "shape": shape, "data_offsets": (start, end)}
+    text = json.dumps(entries, separators=(",", ":"), ensure_ascii=False).encode()
+    return text + b" " * (-len(text) % 8)  # the tensors begin at a multiple of 8
