@@ -1,4 +1,4 @@
-"""KFP component: ZeRO checkpoint → Hugging Face safetensors."""
+"""KFP component: trained weights → Hugging Face safetensors."""
 
 from kfp import dsl
 

@@ -1,4 +1,4 @@
-"""KFP component: SFT model + prompts → checkpoint of the trained policy, by DeepSpeed."""
+"""KFP component: SFT model + prompts → weights of the trained policy, by DeepSpeed."""
 
 from kfp import dsl
 

@@ -1,4 +1,4 @@
-"""KFP component: Base model + demonstrations → SFT checkpoint, by DeepSpeed."""
+"""KFP component: Base model + demonstrations → SFT weights, by DeepSpeed."""
 
 from kfp import dsl
 

@@ -1,4 +1,4 @@
-"""From a DeepSpeed ZeRO checkpoint to a Hugging Face folder, shard by shard.
+"""From the weights that a training's ranks left to a Hugging Face folder, piece by piece.
 
-`zero_checkpoint` reads what the ranks wrote, `hugging_face` writes what everybody else reads. May import `errors`.
+May import `models` and `errors`.
 """

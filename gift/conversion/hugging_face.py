@@ -1,7 +1,7 @@
-"""Turns a ZeRO checkpoint into a Hugging Face folder: sharded safetensors, config, tokenizer, generation config.
+"""Turns the weights that a training left into a Hugging Face folder: sharded safetensors, config, tokenizer, and so on.
 
-Shards are assembled and written one by one, so memory stays near one shard whatever the model's size. The folder
-appears under its name only when it is whole.
+Every parameter goes from file to file in pieces of a few MiB, so that memory does not grow with the model, its shards
+or its largest tensor. The folder appears under its name only when it is whole.
 
 Left out: architectures with persistent buffers (none of the current decoder families has any) and model cards.
 """
@@ -13,12 +13,12 @@ from typing import Literal
 
 import torch
 from huggingface_hub import split_torch_state_dict_into_shards
-from safetensors.torch import save_file
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig
 
-from gift.conversion.zero_checkpoint import StoredParameter, read_parameters
 from gift.errors import GiftError
+from gift.models.trained_weights import TrainedParameter, read_trained_weights
+from gift.models.weight_stream import StreamedTensor, write_weights
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 COPIED_FILES = (
@@ -30,17 +30,20 @@ COPIED_FILES = (
     "chat_template*",
     "generation_config.json",
 )
+TEMPLATE_FILES = ("config.json", *COPIED_FILES)
+"""Patterns of what is read of a template."""
 
 
 def convert_checkpoint(
     checkpoint: Path, template: Path, output: Path, *, precision: Literal["fp32", "bf16"], max_shard_bytes: int
 ) -> None:
-    """Write the newest step of `checkpoint` as the new folder `output`; `template` is the folder it was trained from.
+    """Write the weights in `checkpoint` as the new folder `output`; `template` is the folder they were trained from, of
+    which only `TEMPLATE_FILES` are needed.
 
     A shard holds at most `max_shard_bytes` of weights, or one tensor that is larger. Tied weights are written once.
 
     Raises:
-        GiftError: there is no whole checkpoint, it does not fit the template's configuration, the template has no
+        GiftError: the weights are not whole, they do not fit the template's configuration, the template has no
             tokenizer, `output` exists already, or the disk is too small.
     """
     if output.exists():
@@ -48,13 +51,14 @@ def convert_checkpoint(
     if not (template / "tokenizer_config.json").is_file():
         raise GiftError(f"the template {template} has no tokenizer_config.json; it must be a Hugging Face model folder")
     config, weights = _empty_weights(template, DTYPES[precision])
-    _check_fit(checkpoint, template, read_parameters(checkpoint), weights)
+    trained = read_trained_weights(checkpoint)
+    _check_fit(checkpoint, template, trained, weights)
     _check_disk(output, sum(weight.nbytes for weight in weights.values()))
     partial = output.with_name(f".{output.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
-        _write_shards(checkpoint, weights, partial, max_shard_bytes)
+        _write_shards(trained, weights, partial, max_shard_bytes)
         config.save_pretrained(partial)
         for pattern in COPIED_FILES:
             for path in template.glob(pattern):
@@ -77,7 +81,7 @@ def _empty_weights(template: Path, dtype: torch.dtype) -> tuple[PretrainedConfig
 
 
 def _check_fit(
-    checkpoint: Path, template: Path, stored: dict[str, StoredParameter], weights: dict[str, Tensor]
+    checkpoint: Path, template: Path, stored: dict[str, TrainedParameter], weights: dict[str, Tensor]
 ) -> None:
     faults = [f"{name} is missing" for name in weights.keys() - stored.keys()]
     faults += [f"{name} is unknown" for name in stored.keys() - weights.keys()]
@@ -98,14 +102,19 @@ def _check_disk(output: Path, needed: int) -> None:
         raise GiftError(f"converting into {output} needs {needed:,} bytes, but only {free:,} are free there")
 
 
-def _write_shards(checkpoint: Path, weights: dict[str, Tensor], folder: Path, max_shard_bytes: int) -> None:
+def _write_shards(
+    trained: dict[str, TrainedParameter], weights: dict[str, Tensor], folder: Path, max_shard_bytes: int
+) -> None:
     split = split_torch_state_dict_into_shards(weights, max_shard_size=max_shard_bytes)
     for file_name, names in split.filename_to_tensors.items():
-        stored = read_parameters(checkpoint)  # anew for each shard, so that the pages of the last one are let go
-        shard = {name: stored[name].assemble().to(weights[name].dtype).contiguous() for name in names}
-        save_file(shard, folder / file_name, metadata={"format": "pt"})
-        del stored, shard
+        dtype = weights[names[0]].dtype
+        shard = {name: _converted(trained[name], dtype) for name in names}
+        write_weights(folder / file_name, dtype, shard, metadata={"format": "pt"})
     if split.is_sharded:
         index = {"metadata": split.metadata, "weight_map": split.tensor_to_filename}
         text = json.dumps(index, indent=2, sort_keys=True) + "\n"
         (folder / "model.safetensors.index.json").write_text(text, encoding="utf-8")
+
+
+def _converted(parameter: TrainedParameter, dtype: torch.dtype) -> StreamedTensor:
+    return StreamedTensor(parameter.shape, lambda: (piece.to(dtype) for piece in parameter.pieces()))

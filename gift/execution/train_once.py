@@ -23,7 +23,7 @@ CHECKPOINTS: Literal["checkpoints"] = "checkpoints"
 
 
 def train_once(stage: Stage, module: str, output: Output, metadata: dict[str, str] | None = None) -> str:
-    """The URI of the ZeRO checkpoint that the ranks of `module` train, unless it is there; see `Stage.make_once`.
+    """The URI of the weights that the ranks of `module` train, unless it is there; see `Stage.make_once`.
 
     Raises:
         GiftError: a rank failed; its own words are repeated.

@@ -1,6 +1,6 @@
 """One node of a training job on several; on each of them, `python -m gift.launch.node_program s3://…/jobs/<name>`.
 
-    job from S3 → roll call → model and data → this node's ranks → its part of the checkpoint to S3
+    job from S3 → roll call → model and data → this node's ranks → its part of the weights to S3
 
 Kubeflow Trainer says who we are (PET_NODE_RANK, PET_NNODES, PET_MASTER_ADDR, PET_MASTER_PORT). Nodes share no disk:
 each fetches its own copy of the inputs, and DeepSpeed leaves on each the shards of its own ranks, on node 0 also what

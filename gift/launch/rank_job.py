@@ -18,7 +18,7 @@ class ResumeSettings(Section):
 
 
 class TrainingJob(Section):
-    """Folders are local; the stage fetched them and uploads the checkpoint afterwards."""
+    """Folders are local; the stage fetched them and uploads the weights afterwards."""
 
     config: RunConfig
     model: Path
@@ -26,7 +26,7 @@ class TrainingJob(Section):
     data: Path
     """Folder with sft.jsonl and train.jsonl."""
     checkpoint: Path
-    """Folder that receives the DeepSpeed checkpoint."""
+    """Folder that receives the trained weights."""
     mlflow_run_id: str
     """Where rank 0 logs metrics."""
     metric_spool: Path

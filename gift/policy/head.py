@@ -29,8 +29,8 @@ def head_log_probabilities(
         exact_logits: multiply in float32, whatever the number format of the model; else its own products are rounded
             to that format, as in the model's own forward pass.
     """
-    log_probabilities, entropies = _Head.apply(hidden, weight, targets, temperature, exact_logits)
-    return log_probabilities, entropies
+    scores: tuple[Tensor, Tensor] = _Head.apply(hidden, weight, targets, temperature, exact_logits)  # type: ignore[no-untyped-call]
+    return scores
 
 
 class _Head(torch.autograd.Function):

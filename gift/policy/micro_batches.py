@@ -28,8 +28,8 @@ class Lengths:
 
     def __init__(self, rollouts: Rollouts, group_size: int, *, packed: bool) -> None:
         """`packed`: each prompt once per group and no padding; else rows as wide as the widest."""
-        self._prompts = rollouts.prompt_mask.sum(dim=1).tolist()
-        self._responses = rollouts.response_mask.sum(dim=1).tolist()
+        self._prompts: list[int] = rollouts.prompt_mask.sum(dim=1).tolist()
+        self._responses: list[int] = rollouts.response_mask.sum(dim=1).tolist()
         self._packed = packed
         self.group_size = group_size
         self.rows = len(self._prompts)

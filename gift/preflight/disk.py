@@ -3,11 +3,12 @@
     configuration + architecture ──> bytes per part, for each stage; of training on several nodes, on each node
 
 Every count follows what this project's code does, and is the worst case: a base model in float32, whatever the hub has,
-and the last checkpoint written while the one before it is still on its way to the store.
+and the trained weights written while the newest checkpoint is still on its way to the store.
 
     model             what a stage fetches or makes as a Hugging Face folder; none where there is no SFT to do
-    checkpoint        DeepSpeed's: float32 master weights and two moments, and under ZeRO 1 and 2 the weights as well
-    resume            the checkpoint that a training leaves every few steps, or goes on from
+    trained weights   what a training ends with: float32 master weights
+    resume            the checkpoint that it leaves every few steps, or goes on from: DeepSpeed's, with master weights
+                      and two moments, and under ZeRO 1 and 2 the weights as well
     rewards           reward models of the hub
     rollout weights   of vLLM, where `/dev/shm` is too small for them
     other             data, results, logs
@@ -41,6 +42,7 @@ PUBLIC_DATA_BYTES = 3 * GIB
 ROW_BYTES = 1024
 """Of a problem that is made up, with its answer: above the longest."""
 FLOAT32 = 4
+TRAINED_WEIGHTS = "trained weights"
 TMP_GIB = 10
 """Of `/tmp` in a pod."""
 LARGE_STAGES = (
@@ -68,20 +70,17 @@ def estimate_disk(
     base = float(FLOAT32 * parameters)
     converted = float((2 if config.conversion.precision == "bf16" else FLOAT32) * parameters)
     start = converted if config.sft.steps else base
-    whole = checkpoint_bytes(config, parameters)
     rewards = sum(FLOAT32 * parameter_count(s) for r, s in reward_models if isinstance(r.model, HubModel))
-    training = {
-        "checkpoint": checkpoint_bytes(config, parameters, nodes=config.compute.nodes),
-        "rewards": float(rewards),
-    }
+    trained = float(FLOAT32 * parameters)
+    training = {TRAINED_WEIGHTS: trained / config.compute.nodes, "rewards": float(rewards)}
     sft = training | _resume(config, parameters, config.sft.checkpoint_every)
     policy = training | _resume(config, parameters, config.rl.checkpoint_every) | _rollout(config, parameters)
     stages: StagesDisk = {
         "prepare-model": {"model": base},
         "train-sft": {"model": base} | sft if config.sft.steps else {},
-        "convert-sft": {"model": base + converted, "checkpoint": whole} if config.sft.steps else {},
+        "convert-sft": {"model": converted, TRAINED_WEIGHTS: trained} if config.sft.steps else {},
         "train-policy": {"model": start} | policy,
-        "convert-candidate": {"model": start + converted, "checkpoint": whole},
+        "convert-candidate": {"model": converted, TRAINED_WEIGHTS: trained},
         "evaluate-base": {"model": base},
         "evaluate-sft": {"model": start},
         "evaluate-candidate": {"model": converted},
@@ -90,8 +89,8 @@ def estimate_disk(
     return {stage: {part: size for part, size in (parts | other).items() if size} for stage, parts in stages.items()}
 
 
-def checkpoint_bytes(config: RunConfig, parameters: int, *, nodes: int = 1) -> float:
-    """A ZeRO checkpoint, or with `nodes` the largest node's part of it: its share of the optimizer, and the weights.
+def _checkpoint_bytes(config: RunConfig, parameters: int, *, nodes: int = 1) -> float:
+    """A checkpoint to go on from, or with `nodes` the largest node's part: its share of the optimizer, and the weights.
 
     Under ZeRO-3 the weights are in no file of their own; they are the master weights, rounded.
     """
@@ -116,11 +115,13 @@ def data_bytes(data: DataConfig) -> float:
 
 
 def store_bytes(config: RunConfig, shape: ModelShape) -> float:
-    """What a run leaves in S3: data, base model, two checkpoints and their models, and two to go on from meanwhile."""
+    """What a run leaves in S3: data, base model, the weights of two trainings and their models, and meanwhile two
+    checkpoints to go on from.
+    """
     parameters = parameter_count(shape)
     converted = (2 if config.conversion.precision == "bf16" else FLOAT32) * parameters
-    checkpoints = 4 * checkpoint_bytes(config, parameters)
-    return data_bytes(config.data) + FLOAT32 * parameters + 2 * converted + checkpoints
+    models = FLOAT32 * parameters + 2 * (FLOAT32 * parameters + converted)
+    return data_bytes(config.data) + models + 2 * _checkpoint_bytes(config, parameters)
 
 
 def known_shapes(config: RunConfig) -> tuple[ModelShape, list[tuple[ModelReward, ModelShape]]] | None:
@@ -159,7 +160,7 @@ def _shape(model: ModelConfig) -> ModelShape | None:
 
 def _resume(config: RunConfig, parameters: int, every: int) -> Parts:
     """On each node; where nodes have folders of their own, each keeps the weights as well."""
-    return {"resume": checkpoint_bytes(config, parameters, nodes=config.compute.nodes) if every else 0.0}
+    return {"resume": _checkpoint_bytes(config, parameters, nodes=config.compute.nodes) if every else 0.0}
 
 
 def _rollout(config: RunConfig, parameters: int) -> Parts:

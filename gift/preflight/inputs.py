@@ -17,7 +17,7 @@ from gift.data.sources import check_data
 from gift.errors import GiftError
 from gift.models.folder_check import check_chat_template, check_model_folder
 from gift.models.sources import check_model
-from gift.preflight.disk import estimate_disk, known_shapes, store_bytes
+from gift.preflight.disk import TRAINED_WEIGHTS, estimate_disk, known_shapes, store_bytes
 
 FREE_BYTES = 2 * 2**30
 """A run writes checkpoints, converted models and their copies in the store; less than this never suffices."""
@@ -89,7 +89,7 @@ def disk_needs(
         return {}
     stages = estimate_disk(config, *shapes)
     made = {
-        stage: parts.get("checkpoint", 0.0) if stage.startswith("train-") else 0.0 for stage, parts in stages.items()
+        stage: parts.get(TRAINED_WEIGHTS, 0.0) if stage.startswith("train-") else 0.0 for stage, parts in stages.items()
     }
     largest = max(sum(parts.values()) - (made.get(stage, 0.0) if outbox else 0.0) for stage, parts in stages.items())
     needs = defaultdict[Path, float](float)

@@ -1,4 +1,4 @@
-"""Stage: ZeRO checkpoint → Hugging Face safetensors, ready for lm-eval, a registry and a server.
+"""Stage: trained weights → Hugging Face safetensors, ready for lm-eval, a registry and a server.
 
 What is such a folder already, because nothing was trained, goes on as it is, in its own precision.
 """
@@ -25,11 +25,11 @@ def convert(stage: Stage, checkpoint: str, model: str) -> str:
 
     def make(folder: Path) -> dict[str, str]:
         with lean_imports():  # takes seconds, which a reused output need not wait
-            from gift.conversion.hugging_face import convert_checkpoint
+            from gift.conversion.hugging_face import TEMPLATE_FILES, convert_checkpoint
 
-        with stage.fetched(checkpoint, model) as (checkpoint_folder, template):
+        with stage.fetched(checkpoint) as (weights,), stage.fetched(model, wanted=TEMPLATE_FILES) as (template,):
             convert_checkpoint(
-                checkpoint_folder,
+                weights,
                 template,
                 folder / "model",
                 precision=config.precision,

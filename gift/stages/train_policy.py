@@ -1,4 +1,4 @@
-"""Stage: SFT model + prompts → checkpoint of the trained policy (DeepSpeed ranks of `gift.training.rl`)."""
+"""Stage: SFT model + prompts → weights of the trained policy (DeepSpeed ranks of `gift.training.rl`)."""
 
 from gift.config import RunConfig
 from gift.execution.output import Output
@@ -36,6 +36,6 @@ def policy_output(config: RunConfig, run_id: str, data: str, model: str) -> Outp
 
 
 def train_policy(stage: Stage, data: str, model: str) -> str:
-    """Returns: URI of a ZeRO checkpoint."""
+    """Returns: URI of the trained weights."""
     made = policy_output(stage.config, stage.run_id, data, model)
     return train_once(stage, RANKS, made, {"algorithm": stage.config.algorithm})

@@ -1,4 +1,4 @@
-"""Stage: base model + demonstrations → SFT checkpoint (DeepSpeed ranks of `gift.training.sft`).
+"""Stage: base model + demonstrations → SFT weights (DeepSpeed ranks of `gift.training.sft`).
 
 With `sft.steps: 0` the base model is the SFT model: it goes on as it is, and nothing is started.
 """
@@ -22,7 +22,7 @@ def sft_output(config: RunConfig, data: str, model: str) -> Output:
 
 
 def train_sft(stage: Stage, data: str, model: str) -> str:
-    """Returns: URI of a ZeRO checkpoint, or without steps that of `model`."""
+    """Returns: URI of the trained weights, or without steps that of `model`."""
     if stage.config.sft.steps == 0:
         return stage.hand_through(model, "sft.steps is 0, so nothing is trained")
     return train_once(stage, RANKS, sft_output(stage.config, data, model))

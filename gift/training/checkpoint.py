@@ -1,4 +1,4 @@
-"""What DeepSpeed writes of a training and reads again: weights, optimizer, learning rate, cut into the ranks' shares.
+"""What DeepSpeed writes of a training to go on from it: weights, optimizer, learning rate, cut into the ranks' shares.
 
 With `engine` and `shards` the only module that knows DeepSpeed. No code in a checkpoint is run: a file that holds
 anything but tensors, plain values and three of DeepSpeed's own classes is refused.

@@ -30,7 +30,6 @@ from gift.models.ends import load_tokenizer_and_ends
 from gift.policy.log_probabilities import PADDED_READING, reads_packed, reference_model, trainable_model
 from gift.rewards import open_scorer
 from gift.rollout.choose import open_engine
-from gift.training.checkpoint import save_checkpoint
 from gift.training.diagnostics import batch_sums, step_metrics
 from gift.training.engine import build_engine, gradient_norm, guard_updates, initialize_ranks, largest_weight
 from gift.training.engine_check import check_engine
@@ -39,7 +38,7 @@ from gift.training.heldout import Heldout, due, heldout_metrics
 from gift.training.order import derived_seed, example_stream
 from gift.training.reports import step_reports
 from gift.training.resume import TrainingState, open_checkpoints
-from gift.training.shards import sharded_weights
+from gift.training.shards import save_trained_weights, sharded_weights
 from gift.training.sources import Sampler, engine_deadline, scored_data
 from gift.training.update import Learner, update
 
@@ -52,7 +51,7 @@ SHOWN = {
 
 
 def train(job: TrainingJob) -> None:
-    """Run all steps that are left on this rank and save the checkpoint.
+    """Run all steps that are left on this rank and save the weights.
 
     Raises:
         GiftError: a prompt is too long, a reward is no finite number, the data has no groups of the right size, or
@@ -115,7 +114,7 @@ def train(job: TrainingJob) -> None:
             checkpoints.save(learner.engine, state, reports)
         learner.health.check_end()
         # Before anything is closed, which may fail.
-        save_checkpoint(learner.engine, job.checkpoint, step=config.rl.steps)
+        save_trained_weights(learner.engine.module, job.checkpoint)
 
 
 def _learner(job: TrainingJob, device: torch.device, health: Health) -> Learner:

@@ -1,6 +1,6 @@
 """SFT warm-up: next-token cross-entropy on the completions of demonstrations. One process per rank:
 
-    demonstrations → tokens → global batch (same on every rank) → my share → micro-batches → DeepSpeed → checkpoint
+    demonstrations → tokens → global batch (same on every rank) → my share → micro-batches → DeepSpeed → weights
 
 Every `ranks`-th demonstration is a rank's own, so that all get the same mix of lengths. Left out: early stopping.
 """
@@ -24,19 +24,19 @@ from gift.models.ends import load_tokenizer_and_ends
 from gift.policy.log_probabilities import PADDED_READING, reads_packed, score_responses, trainable_model
 from gift.policy.micro_batches import Lengths
 from gift.rollout.rollouts import Rollouts
-from gift.training.checkpoint import save_checkpoint
 from gift.training.engine import build_engine, end_update, guard_updates, initialize_ranks, largest_weight, micro_batch
 from gift.training.order import batch_indices, derived_seed
 from gift.training.reduce import sum_over_ranks
 from gift.training.reports import step_reports
 from gift.training.resume import TrainingState, open_checkpoints
+from gift.training.shards import save_trained_weights
 from gift.training.update import common_plan
 
 SHOWN = {"loss": "loss {:.3f}", "tokens_per_second": "{:,.0f} tok/s"}
 
 
 def train(job: TrainingJob) -> None:
-    """Run all SFT steps that are left on this rank and save the checkpoint.
+    """Run all SFT steps that are left on this rank and save the weights.
 
     Raises:
         GiftError: a demonstration does not fit the context, or training is sick.
@@ -74,7 +74,7 @@ def train(job: TrainingJob) -> None:
                 checkpoints.rewind(engine)
             checkpoints.save(engine, TrainingState(step=step + 1, health=health.state), reports)
         health.check_end()
-        save_checkpoint(engine, job.checkpoint, step=config.sft.steps)  # before anything is closed, which may fail
+        save_trained_weights(engine.module, job.checkpoint)  # before anything is closed, which may fail
 
 
 def _train_step(

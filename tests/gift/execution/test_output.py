@@ -57,7 +57,7 @@ CODE, COMMENT = _append("\nNEW = 1\n"), _append("\n# why\n")
         ("training/sft.py", CODE, {"train_sft"}),
         ("training/engine.py", CODE, {"train_sft", "train_policy"}),
         ("launch/rank_program.py", CODE, {"train_sft", "train_policy"}),
-        ("conversion/zero_checkpoint.py", CODE, {"convert"}),
+        ("conversion/hugging_face.py", CODE, {"convert"}),
         ("evaluation/scoring.py", CODE, {"evaluate"}),
         ("evaluation/tasks/heldout.yaml", CODE, {"evaluate"}),
         ("data/arithmetic.py", CODE, {"prepare_data", "prepare_model", "train_sft", "train_policy"}),

@@ -14,7 +14,6 @@ from gift.preflight.disk import (
     GIB,
     LARGE_STAGES,
     OTHER_BYTES,
-    checkpoint_bytes,
     estimate_disk,
     known_shapes,
     store_bytes,
@@ -76,8 +75,9 @@ def test_the_estimate_is_what_training_and_conversion_leave_on_the_disk(
 
     assert bytes_below(base / "base") == pytest.approx(parts["prepare-model"]["model"], rel=TOLERANCE)
     first_node = folder / ("node-0" if nodes > 1 else "") / "checkpoint"
-    assert bytes_below(first_node) == pytest.approx(parts["train-sft"]["checkpoint"], rel=TOLERANCE)
-    assert bytes_below(folder / "checkpoint") == pytest.approx(checkpoint_bytes(config, parameters), rel=TOLERANCE)
+    assert bytes_below(first_node) == pytest.approx(parts["train-sft"]["trained weights"], rel=TOLERANCE)
+    assert bytes_below(folder / "checkpoint") == pytest.approx(4 * parameters, rel=TOLERANCE)
+    assert parts["convert-sft"]["trained weights"] == 4 * parameters
 
     (step,) = {path.partition("/")[0] for path in list_paths(job.resume_uri)}
     for node in range(nodes):
@@ -89,8 +89,7 @@ def test_the_estimate_is_what_training_and_conversion_leave_on_the_disk(
     precision = config.conversion.precision
     output = tmp_path / "model"
     convert_checkpoint(folder / "checkpoint", base / "base", output, precision=precision, max_shard_bytes=2**30)
-    found = bytes_below(base / "base") + bytes_below(output)
-    assert found == pytest.approx(parts["convert-sft"]["model"], rel=TOLERANCE)
+    assert bytes_below(output) == pytest.approx(parts["convert-sft"]["model"], rel=TOLERANCE)
 
 
 def _shape(config: RunConfig) -> ModelShape:
@@ -106,11 +105,12 @@ def test_every_stage_with_a_model_is_estimated(profile: str) -> None:
     assert all(size > 0 for sizes in parts.values() for size in sizes.values())
 
 
-def test_training_holds_its_last_checkpoint_and_the_one_on_its_way() -> None:
+def test_training_holds_its_weights_and_the_checkpoint_on_its_way() -> None:
     config = load_profile("qwen2.5-7b-gsm8k")
     policy = parts_of(config)["train-policy"]
     parameters = parameter_count(_shape(config))
-    assert policy["checkpoint"] == policy["resume"] == 14 * parameters  # bf16 weights, and 12 bytes of the optimizer
+    assert policy["resume"] == 14 * parameters  # bf16 weights, and 12 bytes of the optimizer
+    assert policy["trained weights"] == 4 * parameters
     assert policy["model"] == 2 * parameters
     without = parts_of(load_profile("qwen2.5-7b-gsm8k", ("rl.checkpoint_every=0",)))["train-policy"]
     assert "resume" not in without
@@ -120,7 +120,7 @@ def test_each_of_several_nodes_holds_its_share() -> None:
     one, four = (
         parts_of(load_profile("qwen2.5-32b-dapo", (f"compute.nodes={nodes}",)))["train-policy"] for nodes in (1, 4)
     )
-    assert one["checkpoint"] == 4 * four["checkpoint"]
+    assert one["trained weights"] == 4 * four["trained weights"]
     assert one["model"] == four["model"]
 
 
@@ -155,7 +155,7 @@ def test_a_local_run_needs_its_largest_stage_and_its_store() -> None:
     assert both == {Path("/one"): sum(needs.values())}
     assert disk_needs(config, None, None) == {}
     outbox = disk_needs(config, Path("/scratch"), None, Path("/runs"))
-    assert outbox[Path("/runs")] == parts_of(config)["train-policy"]["checkpoint"]
+    assert outbox[Path("/runs")] == parts_of(config)["train-policy"]["trained weights"]
     assert outbox[Path("/scratch")] < needs[Path("/scratch")] <= sum(outbox.values())
 
 
@@ -175,5 +175,5 @@ def test_without_sft_later_stages_hold_the_base_model_as_it_is() -> None:
     half = parts["evaluate-candidate"]["model"]
     assert base == 2 * half
     assert parts["train-policy"]["model"] == parts["evaluate-sft"]["model"] == base
-    assert parts["convert-candidate"]["model"] == base + half
+    assert parts["convert-candidate"]["model"] == half
     assert parts["train-sft"].keys() == parts["convert-sft"].keys() == {"other"}

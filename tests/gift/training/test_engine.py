@@ -7,10 +7,11 @@ import torch
 from safetensors.torch import load_file
 from tiny_llamas import OPTIMIZER, batches, train, write_template
 from transformers import AutoModelForCausalLM
+from zero_checkpoint import read_parameters
 
 from gift.config import ComputeConfig, OptimizerConfig
-from gift.conversion.zero_checkpoint import read_parameters
 from gift.errors import GiftError
+from gift.models.trained_weights import read_trained_weights
 from gift.training.engine import initialize_ranks, learning_rate_factor
 
 CASES = {
@@ -77,6 +78,28 @@ def test_a_loaded_checkpoint_trains_on_to_the_same_bits(trained, case):
     for name, parameter in expected.items():
         assert torch.equal(found[name].assemble(), parameter.assemble()), name
         assert not torch.equal(found[name].assemble(), early[name].assemble()), name
+
+
+@pytest.mark.parametrize("folder", ["", "resumed"])
+@pytest.mark.parametrize("case", CASES | IN_BF16)
+def test_the_weights_that_are_left_at_the_end_are_the_optimizers_to_the_last_bit(trained, case, folder):
+    expected = read_parameters(trained / case / folder)
+    found = read_trained_weights(trained / case / folder / "weights")
+    assert found.keys() == expected.keys()
+    for name, parameter in found.items():
+        whole = torch.cat(tuple(parameter.pieces())).reshape(parameter.shape)
+        assert torch.equal(whole.view(torch.int32), expected[name].assemble().contiguous().view(torch.int32)), name
+
+
+@pytest.mark.parametrize("case", CASES | IN_BF16)
+def test_what_is_left_at_the_end_is_four_bytes_a_weight_and_no_pickle(trained, case):
+    files = list((trained / case / "weights").iterdir())
+    assert [file.suffix for file in files] == [".safetensors"] * 2
+    weights = sum(parameter.assemble().nbytes for parameter in read_parameters(trained / case).values())
+    headers = 2 * 4096
+    assert weights < sum(file.stat().st_size for file in files) < weights + headers
+    to_go_on_from = sum(file.stat().st_size for file in (trained / case / "step-3").iterdir() if file.suffix == ".pt")
+    assert to_go_on_from > 3 * weights
 
 
 @pytest.mark.parametrize("case", CASES)

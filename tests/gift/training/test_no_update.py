@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import torch
 from tiny_llamas import ROOT, write_template
+from zero_checkpoint import read_parameters
 
 from gift.config import ComputeConfig
-from gift.conversion.zero_checkpoint import read_parameters
 from gift.launch.one_node import launch_ranks
 
 EMPTY = {

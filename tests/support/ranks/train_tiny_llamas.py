@@ -19,6 +19,7 @@ from gift.training.engine import (
     initialize_ranks,
     micro_batch,
 )
+from gift.training.shards import save_trained_weights
 
 
 def main(job: dict) -> None:
@@ -47,6 +48,7 @@ def run_case(template: Path, output: Path, compute: ComputeConfig, job: dict) ->
                 update[-1, dist.get_rank(), :1], max_new_tokens=2 + 3 * dist.get_rank(), do_sample=False, pad_token_id=0
             )
     save_checkpoint(engine, output, step=updates)
+    save_trained_weights(engine.module, output / "weights")
     engine.eval()
     with torch.no_grad():
         logits = engine(input_ids=batches[0, 0, 0]).logits
@@ -76,6 +78,7 @@ def resume_case(
     for update in batches[1:]:
         take_update(engine, update)
     save_checkpoint(engine, output / "resumed", step=updates)
+    save_trained_weights(engine.module, output / "resumed" / "weights")
     engine.destroy()
 
 

@@ -1,8 +1,8 @@
-"""Reads the weights of a DeepSpeed ZeRO checkpoint (stages 1 to 3, any number of ranks) without loading it.
+"""Reads the master weights of a checkpoint to go on from (stages 1 to 3, any number of ranks).
 
-Each rank's file holds flat fp32 master weights; a parameter is a handful of slices of them. The files are mapped into
-memory, so nothing is read from disk before `StoredParameter.assemble`. DeepSpeed's own `zero_to_fp32` concatenates the
-whole model for stages 1 and 2, unpickles freely, and can't read what its bf16 optimizer writes under stage 1.
+It knows nothing of the weights that a training ends with, which are compared with these. Each rank's file holds flat
+fp32 master weights; a parameter is a handful of slices of them. DeepSpeed's own `zero_to_fp32` can't read what its bf16
+optimizer writes under stage 1.
 
 Left out: frozen parameters, persistent buffers, expert and tensor parallelism, parameter alignment. The engine here
 uses none of them, and the size check below finds a checkpoint that does.
