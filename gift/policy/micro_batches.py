@@ -38,8 +38,9 @@ class Lengths:
         """Of the rows start … stop − 1 in one forward pass."""
         if not self._packed:
             return (stop - start) * (max(self._prompts[start:stop]) + max(self._responses[start:stop]))
-        firsts = [start, *range(start - start % self.group_size + self.group_size, stop, self.group_size)]
-        return sum(self._prompts[row] for row in firsts) + sum(self._responses[start:stop]) - (stop - start)
+        next_group = start - start % self.group_size + self.group_size
+        prompts = [self._prompts[start], *self._prompts[next_group : stop : self.group_size]]
+        return sum(prompts) + sum(self._responses[start:stop]) - (stop - start)
 
     def largest_group(self) -> int:
         """Tokens."""

@@ -132,8 +132,8 @@ def _groups_at_a_time(config: RunConfig) -> int:
 
 
 def _load(folder: Path, device: torch.device) -> nn.Module:
-    model = load_model(folder, torch.float32, torch.float32, device)
-    return read_packed(model.to(device).eval(), fp32_head=False)
+    model: nn.Module = read_packed(load_model(folder, torch.float32, torch.float32, device).to(device).eval())
+    return model
 
 
 def _log_probabilities(model: nn.Module, batches: Sequence[GroupBatch], config: RunConfig) -> list[Tensor]:
