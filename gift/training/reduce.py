@@ -3,6 +3,8 @@
 import torch
 import torch.distributed as dist
 
+from gift.policy.micro_batches import Lengths, MicroBatch, at_least, plan_micro_batches
+
 
 def sum_over_ranks(values: dict[str, float], device: torch.device) -> dict[str, float]:
     """Each value summed over the ranks, in float64; every rank must pass the same keys in the same order."""
@@ -11,11 +13,15 @@ def sum_over_ranks(values: dict[str, float], device: torch.device) -> dict[str, 
     return dict(zip(values, totals.tolist(), strict=True))
 
 
-def largest_over_ranks(number: int) -> int:
-    """The largest of the ranks' numbers, on every rank."""
-    largest = torch.tensor(number, device=_device())
-    dist.all_reduce(largest, op=dist.ReduceOp.MAX)
-    return int(largest)
+def agreed_micro_batches(lengths: Lengths, budget: int) -> tuple[list[MicroBatch], bool]:
+    """This rank's micro-batches, as many as every other rank has, and whether all hold whole groups. All ranks.
+
+    Args:
+        budget: tokens of a micro-batch.
+    """
+    whole_groups = _largest_over_ranks(lengths.largest_group()) <= budget
+    plan = plan_micro_batches(lengths, budget, whole_groups=whole_groups)
+    return at_least(plan, _largest_over_ranks(len(plan)), lengths, whole_groups=whole_groups), whole_groups
 
 
 def said_by_first_rank(number: int) -> int:
@@ -31,6 +37,13 @@ def first_rank_where(flag: bool) -> int | None:
     first = torch.tensor(dist.get_rank() if flag else ranks, device=_device())
     dist.all_reduce(first, op=dist.ReduceOp.MIN)
     return int(first) if first < ranks else None
+
+
+def _largest_over_ranks(number: int) -> int:
+    """On every rank."""
+    largest = torch.tensor(number, device=_device())
+    dist.all_reduce(largest, op=dist.ReduceOp.MAX)
+    return int(largest)
 
 
 def _device() -> str:

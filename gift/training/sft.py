@@ -26,11 +26,10 @@ from gift.policy.micro_batches import Lengths
 from gift.rollout.rollouts import Rollouts
 from gift.training.engine import build_engine, end_update, guard_updates, initialize_ranks, largest_weight, micro_batch
 from gift.training.order import batch_indices, derived_seed
-from gift.training.reduce import sum_over_ranks
+from gift.training.reduce import agreed_micro_batches, sum_over_ranks
 from gift.training.reports import step_reports
 from gift.training.resume import TrainingState, open_checkpoints
 from gift.training.shards import save_trained_weights
-from gift.training.update import common_plan
 
 SHOWN = {"loss": "loss {:.3f}", "tokens_per_second": "{:,.0f} tok/s"}
 
@@ -86,7 +85,7 @@ def _train_step(
     batch_tokens = sum(len(demonstration.completion) for demonstration in batch)
     mine = _rollouts(batch[dist.get_rank() :: config.compute.ranks], pad, device)
     lengths = Lengths(mine, 1, packed=reads_packed(engine))
-    micro_batches, _ = common_plan(lengths, config.compute.tokens_per_micro_batch)
+    micro_batches, _ = agreed_micro_batches(lengths, config.compute.tokens_per_micro_batch)
     # DeepSpeed averages over ranks; the loss is a mean over the tokens of the whole batch.
     scale = config.compute.ranks / batch_tokens
     negative_log_likelihood = 0.0

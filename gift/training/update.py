@@ -24,10 +24,10 @@ from gift.algorithms.objective import active_groups
 from gift.config import RunConfig
 from gift.health import Health
 from gift.policy.log_probabilities import TokenScores, reads_packed, score_responses
-from gift.policy.micro_batches import Lengths, MicroBatch, at_least, plan_micro_batches
+from gift.policy.micro_batches import Lengths, MicroBatch
 from gift.training.engine import end_update, micro_batch, skip_update
 from gift.training.groups import GroupBatch
-from gift.training.reduce import largest_over_ranks, sum_over_ranks
+from gift.training.reduce import agreed_micro_batches, sum_over_ranks
 
 Sums = defaultdict[str, float]
 
@@ -87,17 +87,6 @@ def counted(rewards: Tensor, config: RunConfig) -> Tensor:
     return active_groups(rewards)
 
 
-def common_plan(lengths: Lengths, budget: int) -> tuple[list[MicroBatch], bool]:
-    """This rank's micro-batches, as many as every other rank has, and whether all hold whole groups. All ranks.
-
-    Args:
-        budget: tokens of a micro-batch.
-    """
-    whole_groups = largest_over_ranks(lengths.largest_group()) <= budget
-    plan = plan_micro_batches(lengths, budget, whole_groups=whole_groups)
-    return at_least(plan, largest_over_ranks(len(plan)), lengths, whole_groups=whole_groups), whole_groups
-
-
 def _parts(learner: Learner, batch: GroupBatch) -> list[Part]:
     """One for each update. What the policy that sampled says is asked before the first one changes it."""
     config = learner.config
@@ -106,7 +95,7 @@ def _parts(learner: Learner, batch: GroupBatch) -> list[Part]:
     for start in range(0, len(batch.names), groups):
         mine = batch.groups(start, start + groups)
         lengths = Lengths(mine.rollouts, mine.group_size, packed=reads_packed(learner.engine))
-        plan, whole_groups = common_plan(lengths, config.compute.tokens_per_micro_batch)
+        plan, whole_groups = agreed_micro_batches(lengths, config.compute.tokens_per_micro_batch)
         counts = counted(mine.rewards, config)
         total = sum_over_ranks({"counted": float(counts.sum())}, learner.device)["counted"]
         several = config.rl.mini_batches > 1

@@ -61,7 +61,7 @@ def test_several_nodes_want_trainer_a_queue_and_enough_nodes(cluster_gift: Gift,
         node.get("status", {}).get("allocatable", {}).update({"memory": "2Ti"})
     status, output = cluster_gift(*SEVERAL, *queue)
     assert (
-        "train-policy on 4 nodes (96 cpu, 1280 GiB memory, 321 GiB ephemeral-storage, 8 nvidia.com/gpu each)" in output
+        "train-policy on 4 nodes (96 cpu, 1280 GiB memory, 260 GiB ephemeral-storage, 8 nvidia.com/gpu each)" in output
     )
     assert "each): the nodes have room for 3; change `cluster`" in output
     assert "lacks the ClusterTrainingRuntime gift-deepspeed" in line(output, "Trainer", "fails")
