@@ -72,8 +72,16 @@ class _Head(torch.autograd.Function):
             if hidden_gradient is not None:
                 hidden_gradient[chunk] = (gradient @ factors).to(hidden.dtype)
             if weight_gradient is not None:
-                weight_gradient += gradient.T @ hidden[chunk].to(factors.dtype)
+                _add_product(weight_gradient, gradient.T, hidden[chunk].to(factors.dtype))
         return hidden_gradient, None if weight_gradient is None else weight_gradient.to(weight.dtype), None, None, None
+
+
+def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
+    """total += left @ right; in one pass where all have one number format."""
+    if left.dtype == total.dtype:
+        total.addmm_(left, right)
+    else:
+        total += left @ right
 
 
 def _chunks(hidden: Tensor) -> list[slice]:

@@ -11,8 +11,10 @@ Left out: several devices for one row (sequence parallelism), and attention kern
 and responses are padded for the attention alone, which torch's own kernels then compute.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -35,14 +37,18 @@ class PackedRollouts:
     """(S,) int64: the response tokens themselves."""
     prompt_of: Tensor
     """(B,) int64: each response's prompt."""
-    prompt_places: Tensor
-    """(G, P) int64: the row's places of each prompt's tokens, padded on the right with any."""
-    response_places: Tensor
-    """(B, R) int64: the same of the responses' tokens that are in the row."""
+    group_size: int | None
+    """Responses to each prompt; None where prompts differ in that."""
+    padded_prompts: tuple[int, int]
+    """(G, P)"""
+    padded_responses: tuple[int, int]
+    """(B, R)"""
     may_attend: Tensor
     """(B, 1, R, P + R) bool: what each token of a response reads, of its padded prompt and its own response."""
+    places: Tensor
+    """(G·P + B·R,) int64: the row's place of each padded token, prompts first; of padding, of any token."""
     order: Tensor
-    """(T,) int64: where the row's tokens are among the G·P + B·R padded ones."""
+    """(T,) int64: where the row's tokens are among the padded ones."""
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
         """Attention of the row: (1, H, T, D) queries, (1, K, T, D) keys and values → (1, T, H, D); K divides H."""
@@ -50,21 +56,39 @@ class PackedRollouts:
         if query.device.type != "cpu":  # with a mask, torch's fast kernels for GPUs want keys for each query head
             key, value = (part.repeat_interleave(heads // part.shape[1], dim=1) for part in (key, value))
         grouped = key.shape[1] < heads
-        prompt_query, prompt_key, prompt_value = (_at(part, self.prompt_places) for part in (query, key, value))
+        (prompt_query, own_query), (prompt_key, own_key), (prompt_value, own_value) = (
+            self._padded(part) for part in (query, key, value)
+        )
         prompts = scaled_dot_product_attention(
             prompt_query, prompt_key, prompt_value, is_causal=True, scale=scaling, enable_gqa=grouped
         )
-        own_query, own_key, own_value = (_at(part, self.response_places) for part in (query, key, value))
         responses = scaled_dot_product_attention(
             own_query,
-            torch.cat([prompt_key.index_select(0, self.prompt_of), own_key], dim=2),
-            torch.cat([prompt_value.index_select(0, self.prompt_of), own_value], dim=2),
+            self._after_prompts(prompt_key, own_key),
+            self._after_prompts(prompt_value, own_value),
             attn_mask=self.may_attend,
             scale=scaling,
             enable_gqa=grouped,
         )
         padded = [part.transpose(1, 2).reshape(-1, heads, part.shape[-1]) for part in (prompts, responses)]
-        return torch.cat(padded).index_select(0, self.order)[None]
+        return _unpad(torch.cat(padded), self.order)[None]
+
+    def _padded(self, row: Tensor) -> tuple[Tensor, Tensor]:
+        """(1, H, T, D) → prompts (G, H, P, D) and responses (B, H, R, D)."""
+        tokens = _pad(row[0].transpose(0, 1), self.places, self.order)  # (G·P + B·R, H, D)
+        split = math.prod(self.padded_prompts)
+        prompts = tokens[:split].view(*self.padded_prompts, *tokens.shape[1:])
+        responses = tokens[split:].view(*self.padded_responses, *tokens.shape[1:])
+        return prompts.transpose(1, 2), responses.transpose(1, 2)
+
+    def _after_prompts(self, prompts: Tensor, responses: Tensor) -> Tensor:
+        """(G, K, P, D), (B, K, R, D) → (B, K, P + R, D): each response after a copy of its prompt."""
+        if self.group_size is None:
+            return torch.cat([prompts.index_select(0, self.prompt_of), responses], dim=2)
+        # The same, and its gradient a sum, where that of an index is a scatter.
+        grouped = responses.reshape(-1, self.group_size, *responses.shape[1:])  # (G, N, K, R, D)
+        copies = prompts[:, None].expand(-1, self.group_size, -1, -1, -1)
+        return torch.cat([copies, grouped], dim=3).flatten(0, 1)
 
 
 def pack(rollouts: Rollouts, group_sizes: Sequence[int]) -> PackedRollouts:
@@ -90,8 +114,10 @@ def pack(rollouts: Rollouts, group_sizes: Sequence[int]) -> PackedRollouts:
         predictors=before[mask],
         targets=rollouts.response_ids[rollouts.response_mask],
         prompt_of=prompt_of,
-        prompt_places=prompt_places,
-        response_places=response_places,
+        group_size=group_sizes[0] if len(set(group_sizes)) == 1 else None,
+        padded_prompts=(prompts.shape[0], prompts.shape[1]),
+        padded_responses=(inputs.shape[0], inputs.shape[1]),
+        places=torch.cat([prompt_places.flatten(), response_places.flatten()]),
         may_attend=torch.cat(
             [prompts[prompt_of][:, None].expand(-1, length, -1), causal.expand(len(prompt_of), -1, -1)], dim=2
         )[:, None],
@@ -99,10 +125,46 @@ def pack(rollouts: Rollouts, group_sizes: Sequence[int]) -> PackedRollouts:
     )
 
 
-def _at(row: Tensor, places: Tensor) -> Tensor:
-    """(1, H, T, D) and (B, L) → (B, H, L, D)."""
-    tokens = row[0].transpose(0, 1)  # (T, H, D)
-    return tokens.index_select(0, places.flatten()).view(*places.shape, *tokens.shape[1:]).transpose(1, 2)
+class _Pad(torch.autograd.Function):
+    """Each token to its padded places. No gradient comes from padding, so that the way back is a selection."""
+
+    @staticmethod
+    def forward(ctx: Any, tokens: Tensor, places: Tensor, order: Tensor) -> Tensor:
+        ctx.save_for_backward(order)
+        return tokens.index_select(0, places)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (order,) = ctx.saved_tensors
+        return gradients[0].index_select(0, order), None, None
+
+
+class _Unpad(torch.autograd.Function):
+    """The tokens without padding, which gets a gradient of 0."""
+
+    @staticmethod
+    def forward(ctx: Any, padded: Tensor, order: Tensor) -> Tensor:
+        ctx.save_for_backward(order)
+        ctx.places = len(padded)
+        return padded.index_select(0, order)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (order,) = ctx.saved_tensors
+        padded = gradients[0].new_zeros(ctx.places, *gradients[0].shape[1:])
+        return padded.index_copy_(0, order, gradients[0]), None
+
+
+def _pad(tokens: Tensor, places: Tensor, order: Tensor) -> Tensor:
+    """(T, …) → (M, …)."""
+    padded: Tensor = _Pad.apply(tokens, places, order)  # type: ignore[no-untyped-call]
+    return padded
+
+
+def _unpad(padded: Tensor, order: Tensor) -> Tensor:
+    """(M, …) → (T, …)."""
+    tokens: Tensor = _Unpad.apply(padded, order)  # type: ignore[no-untyped-call]
+    return tokens
 
 
 def _left_aligned(lengths: Tensor, at_least: int) -> Tensor:
