@@ -32,7 +32,7 @@ def main() -> None:
     device, rank = initialize_ranks(config.compute), dist.get_rank()
     count_calls()
     model = LlamaForCausalLM.from_pretrained(job["model"])
-    trainer = build_engine(model, config.compute, OptimizerConfig(learning_rate=0.01), 1, 1, 1)
+    trainer = build_engine(model, config.compute, OptimizerConfig(learning_rate=0.01), 1)
     policy, temperature = trainer.module, config.rollout.temperature
     with open_engine(config, Path(job["model"]), device, ends=ENDS, pad=PAD, weights_of=watched_weights) as engine:
         check_engine(engine, policy, PROMPTS, config.rollout)
