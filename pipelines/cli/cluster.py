@@ -7,7 +7,7 @@ import typer
 
 from gift.config import RunConfig
 from gift.errors import GiftError
-from pipelines.cli.kfp_options import KfpHost, KfpNamespace, connect_to
+from pipelines.cli.kfp_options import KfpHost, KfpNamespace, KfpUi, connect_to
 from pipelines.cli.session import Runs, console, escape, new_run_id, one_line_errors, print_report
 
 if TYPE_CHECKING:
@@ -21,11 +21,15 @@ app = typer.Typer(help="Follow or end a run on a cluster.", no_args_is_help=True
 
 @app.command()
 def follow(
-    run_id: RunId, kfp_host: KfpHost = None, kfp_namespace: KfpNamespace = None, runs: Runs = Path("runs")
+    run_id: RunId,
+    kfp_host: KfpHost = None,
+    kfp_namespace: KfpNamespace = None,
+    ui: KfpUi = None,
+    runs: Runs = Path("runs"),
 ) -> None:
     """Show a run's stages until it ends, and fetch its report; exit status 0 where it ended well."""
     with one_line_errors():
-        _follow(connect_to(kfp_host, kfp_namespace), run_id, runs)
+        _follow(connect_to(kfp_host, kfp_namespace, ui), run_id, runs)
 
 
 @app.command()
@@ -46,6 +50,7 @@ def run_on_cluster(
     runs: Path,
     kfp_host: str | None,
     kfp_namespace: str | None,
+    ui: str | None,
     kfp_experiment: str,
 ) -> None:
     """Submit and follow a run.
@@ -56,7 +61,7 @@ def run_on_cluster(
     """
     if image is None:
         raise GiftError("--runner cluster needs --image registry/name@sha256:…, which `gift images build` prints")
-    api = connect_to(kfp_host, kfp_namespace)
+    api = connect_to(kfp_host, kfp_namespace, ui)
     # kfp takes seconds to import; what can be refused is refused before that.
     from pipelines.kubeflow import cluster_run
 

@@ -20,10 +20,14 @@ KfpHost = Annotated[
 KfpNamespace = Annotated[
     str | None, typer.Option(envvar="KFP_NAMESPACE", help="Your namespace, where KFP has several users.")
 ]
+KfpUi = Annotated[
+    str | None,
+    typer.Option("--ui", envvar="KF_PIPELINES_UI", help="Address of KFP's pages, for the links that are printed."),
+]
 KfpExperiment = Annotated[str, typer.Option(help="KFP's experiment for the runs.")]
 
 
-def connect_to(host: str | None, namespace: str | None) -> "KfpApi":
+def connect_to(host: str | None, namespace: str | None, ui: str | None = None) -> "KfpApi":
     """Raises: GiftError: there is no address, nothing answers there, or it refuses."""
     from pipelines.kubeflow.kfp_api import open_kfp_api
 
@@ -32,4 +36,4 @@ def connect_to(host: str | None, namespace: str | None) -> "KfpApi":
             "no address of Kubeflow Pipelines; set KF_PIPELINES_ENDPOINT or --kfp-host, for example to "
             "http://127.0.0.1:8888 after `kubectl port-forward --namespace kubeflow service/ml-pipeline 8888`"
         )
-    return open_kfp_api(host, namespace)
+    return open_kfp_api(host, namespace, ui)

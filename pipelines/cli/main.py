@@ -20,7 +20,7 @@ from pipelines.cli.dry_run import dry_run as dry_run_of
 from pipelines.cli.experiment import app as experiment_app
 from pipelines.cli.explain import explain_command
 from pipelines.cli.images import app as images_app
-from pipelines.cli.kfp_options import EXPERIMENT, KfpExperiment, KfpHost, KfpNamespace
+from pipelines.cli.kfp_options import EXPERIMENT, KfpExperiment, KfpHost, KfpNamespace, KfpUi
 from pipelines.cli.mirror import app as mirror_app
 from pipelines.cli.runs import app as runs_app
 from pipelines.cli.runs import gc_command
@@ -66,7 +66,7 @@ app.add_typer(runs_app, name="runs")
 
 
 LOCAL_OPTIONS = ("state_dir", "s3_port", "mlflow_port", "run_id")
-CLUSTER_OPTIONS = ("image", "kfp_host", "kfp_namespace", "kfp_experiment")
+CLUSTER_OPTIONS = ("image", "kfp_host", "kfp_namespace", "ui", "kfp_experiment")
 
 
 class Runner(StrEnum):
@@ -90,6 +90,7 @@ def run(
     image: Annotated[str | None, typer.Option(help="For --runner cluster: registry/name@sha256:…")] = None,
     kfp_host: KfpHost = None,
     kfp_namespace: KfpNamespace = None,
+    ui: KfpUi = None,
     kfp_experiment: KfpExperiment = EXPERIMENT,
     run_id: Annotated[str | None, typer.Option(help="Go on with the run of this id, which ended early.")] = None,
     dry_run: Annotated[
@@ -103,7 +104,7 @@ def run(
         if dry_run:
             raise typer.Exit(0 if dry_run_of(config, console) else 1)
         if runner is Runner.cluster:
-            run_on_cluster(config, profile, image, runs, kfp_host, kfp_namespace, kfp_experiment)
+            run_on_cluster(config, profile, image, runs, kfp_host, kfp_namespace, ui, kfp_experiment)
             return
         # kfp takes seconds to import; a mistake in the profile is answered before that.
         from pipelines.local import runner as local

@@ -14,7 +14,6 @@ Left out: the address and the token (`pipelines.kubeflow.kfp_credentials`), and 
 """
 
 import json
-import os
 import ssl
 import time
 from collections.abc import Callable
@@ -45,6 +44,8 @@ class KfpApi:
     host: str
     namespace: str | None
     """The user's namespace in a multi-user installation, else None."""
+    ui: str | None
+    """Address of KFP's pages."""
     experiments: Any
     pipelines: Any
     uploads: Any
@@ -138,11 +139,11 @@ class KfpApi:
         return made if isinstance(made, str) else str(made.experiment_id)
 
     def page_of_run(self, run_id: str) -> str:
-        """Where a browser shows a run, by KFP's pages that KF_PIPELINES_UI names, or how to open them."""
+        """Where a browser shows a run, by KFP's pages at `ui`, or how to open them."""
         page = f"#/runs/details/{run_id}"
-        if address := os.environ.get("KF_PIPELINES_UI"):
-            return f"{address.rstrip('/')}/{page}"
-        return f"http://127.0.0.1:8080/{page} after `{OPEN_PAGES}` (KF_PIPELINES_UI names another address)"
+        if self.ui:
+            return f"{self.ui.rstrip('/')}/{page}"
+        return f"http://127.0.0.1:8080/{page} after `{OPEN_PAGES}` (KF_PIPELINES_UI or --ui names another address)"
 
     def _call(self, call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         try:
@@ -153,8 +154,12 @@ class KfpApi:
             raise refusal(self.host, error) from None
 
 
-def open_kfp_api(host: str, namespace: str | None = None) -> KfpApi:
+def open_kfp_api(host: str, namespace: str | None = None, ui: str | None = None) -> KfpApi:
     """A connection to the KFP API server at `host`, for example https://kubeflow.example.org/pipeline.
+
+    Args:
+        namespace: where KFP has several users.
+        ui: address of KFP's pages, for links.
 
     Raises:
         GiftError: the address is not a URL, something else or too old a KFP answers there, or a token would travel
@@ -172,6 +177,7 @@ def open_kfp_api(host: str, namespace: str | None = None) -> KfpApi:
     api = KfpApi(
         host=configuration.host,
         namespace=namespace,
+        ui=ui,
         experiments=kfp_server_api.ExperimentServiceApi(client),
         pipelines=kfp_server_api.PipelineServiceApi(client),
         uploads=kfp_server_api.PipelineUploadServiceApi(client),

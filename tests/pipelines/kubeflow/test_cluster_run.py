@@ -46,6 +46,19 @@ def test_a_run_is_submitted_and_followed_to_its_end(
     assert "-local-" in run.display_name
 
 
+def test_the_option_names_the_pages_before_the_environment(
+    cluster_gift: Gift, server: KfpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KF_PIPELINES_UI", "https://elsewhere.example.org")
+    server.progress = [("FAILED", {"train-sft": "FAILED"})]
+    _, output = cluster_gift(*RUN, "--ui", "https://kubeflow.example.org/pipeline")
+    (run_id,) = server.runs
+    assert output.splitlines()[1] == f"page https://kubeflow.example.org/pipeline/#/runs/details/{run_id}"
+    server.progress = [("FAILED", {"train-sft": "FAILED"})]
+    _, output = cluster_gift("cluster", "follow", run_id, "--ui", "https://kubeflow.example.org/pipeline")
+    assert f"its logs are on https://kubeflow.example.org/pipeline/#/runs/details/{run_id}" in output
+
+
 def test_a_failed_stage_is_named_and_the_exit_status_is_1(cluster_gift: Gift, server: KfpServer) -> None:
     server.progress = [
         ("RUNNING", {"train-sft": "RUNNING"}),
@@ -57,7 +70,8 @@ def test_a_failed_stage_is_named_and_the_exit_status_is_1(cluster_gift: Gift, se
     (run_id,) = server.runs
     assert output.splitlines()[-1] == (
         f"error: stage train-sft failed; its logs are on http://127.0.0.1:8080/#/runs/details/{run_id} after `kubectl "
-        "port-forward --namespace kubeflow service/ml-pipeline-ui 8080:80` (KF_PIPELINES_UI names another address)"
+        "port-forward --namespace kubeflow service/ml-pipeline-ui 8080:80` (KF_PIPELINES_UI or --ui names another "
+        "address)"
     )
 
 
