@@ -135,7 +135,6 @@ class RunConfig(Section):
                 f"rollout.max_prompt_tokens + rollout.max_new_tokens ({longest}) must not exceed "
                 f"model.context_length ({self.model.context_length})"
             )
-        longest = self.rollout.max_prompt_tokens + self.rollout.max_new_tokens
         if self.compute.tokens_per_micro_batch < longest:
             raise ValueError(
                 f"compute.tokens_per_micro_batch ({self.compute.tokens_per_micro_batch}) must hold a prompt and a "

@@ -5,7 +5,7 @@ The same calls run on CPU over gloo and on GPUs over NCCL.
 One step of the schedule is one update, taken or not (`skip_update`). An update is any number of micro-batches, on
 every rank the same (ZeRO's collectives run in each), for each of which
 
-    with micro_batch(engine, last=…): forward pass; engine.backward(loss)
+    with micro_batch(engine, last=…): forward pass; engine.backward(loss)       (`back_propagate` does it for all)
 
 DeepSpeed sums their gradients and averages the sums over ranks; the last one takes the update.
 
@@ -18,7 +18,7 @@ import logging
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -27,12 +27,13 @@ import deepspeed
 import torch
 import torch.distributed as dist
 from deepspeed.accelerator import get_accelerator
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from gift.config import ComputeConfig, OptimizerConfig
 from gift.errors import GiftError
+from gift.policy.micro_batches import MicroBatch
 
 COLLECTIVE_TIMEOUT = timedelta(minutes=30)
 """How long a rank waits for the slowest one, beside what sampling may take."""
@@ -131,6 +132,16 @@ def micro_batch(engine: deepspeed.DeepSpeedEngine, *, last: bool) -> Iterator[No
     engine.set_gradient_accumulation_boundary(last)
     yield
     engine.step()
+
+
+def back_propagate(
+    engine: deepspeed.DeepSpeedEngine, micro_batches: Sequence[MicroBatch], loss_of: Callable[[MicroBatch], Tensor]
+) -> None:
+    """The gradient of all losses, and the update. All ranks, with as many micro-batches."""
+    for index, rows in enumerate(micro_batches, start=1):
+        with micro_batch(engine, last=index == len(micro_batches)):
+            # Multiplied rather than left out: every rank needs a graph.
+            engine.backward(loss_of(rows) * (0.0 if rows.repeated else 1.0))
 
 
 @contextmanager

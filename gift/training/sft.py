@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 from deepspeed import DeepSpeedEngine
+from torch import Tensor
 
 from gift.config import RunConfig
 from gift.data.problems import read_problems
@@ -22,9 +23,16 @@ from gift.health import Health
 from gift.launch.rank_job import TrainingJob, read_job
 from gift.models.ends import load_tokenizer_and_ends
 from gift.policy.log_probabilities import PADDED_READING, reads_packed, score_responses, trainable_model
-from gift.policy.micro_batches import Lengths
+from gift.policy.micro_batches import Lengths, MicroBatch
 from gift.rollout.rollouts import Rollouts
-from gift.training.engine import build_engine, end_update, guard_updates, initialize_ranks, largest_weight, micro_batch
+from gift.training.engine import (
+    back_propagate,
+    build_engine,
+    end_update,
+    guard_updates,
+    initialize_ranks,
+    largest_weight,
+)
 from gift.training.order import batch_indices, derived_seed
 from gift.training.reduce import agreed_micro_batches, sum_over_ranks
 from gift.training.reports import step_reports
@@ -89,14 +97,15 @@ def _train_step(
     # DeepSpeed averages over ranks; the loss is a mean over the tokens of the whole batch.
     scale = config.compute.ranks / batch_tokens
     negative_log_likelihood = 0.0
-    for index, rows in enumerate(micro_batches, start=1):
-        with micro_batch(engine, last=index == len(micro_batches)):
-            completions = mine.rows(rows.start, rows.stop)
-            counts = 0.0 if rows.repeated else 1.0
-            scores = score_responses(engine, completions, rows.group_sizes, temperature=1.0)
-            loss = -scores.log_probabilities.sum() * counts
-            engine.backward(loss * scale)
-        negative_log_likelihood += loss.item()
+
+    def loss_of(rows: MicroBatch) -> Tensor:
+        nonlocal negative_log_likelihood
+        scores = score_responses(engine, mine.rows(rows.start, rows.stop), rows.group_sizes, temperature=1.0)
+        loss = -scores.log_probabilities.sum()
+        negative_log_likelihood += 0.0 if rows.repeated else loss.item()
+        return loss * scale
+
+    back_propagate(engine, micro_batches, loss_of)
     total = sum_over_ranks({"negative_log_likelihood": negative_log_likelihood}, device)["negative_log_likelihood"]
     seconds = time.monotonic() - started
     return {

@@ -25,7 +25,7 @@ from gift.config import RunConfig
 from gift.health import Health
 from gift.policy.log_probabilities import TokenScores, reads_packed, score_responses
 from gift.policy.micro_batches import Lengths, MicroBatch
-from gift.training.engine import end_update, micro_batch, skip_update
+from gift.training.engine import back_propagate, end_update, skip_update
 from gift.training.groups import GroupBatch
 from gift.training.reduce import agreed_micro_batches, sum_over_ranks
 
@@ -105,7 +105,10 @@ def _parts(learner: Learner, batch: GroupBatch) -> list[Part]:
 
 
 def _update_by_groups(learner: Learner, part: Part, sums: Sums) -> None:
-    """Each micro-batch has its groups whole: the objective's own gradient flows through the model."""
+    """Each micro-batch has its groups whole: the objective's own gradient flows through the model.
+
+    Where no group counts, the losses are only computed.
+    """
     size = part.batch.group_size
 
     def loss_of(rows: MicroBatch) -> Tensor:
@@ -120,7 +123,11 @@ def _update_by_groups(learner: Learner, part: Part, sums: Sums) -> None:
         measured: Sums = defaultdict(float) if rows.repeated else sums
         return _loss(learner, mine, policy, reference, rollout, part.counts[groups], measured) * _scale(learner, part)
 
-    _back_propagate(learner, part, loss_of)
+    if part.total:
+        back_propagate(learner.engine, part.micro_batches, loss_of)
+    else:
+        for rows in part.micro_batches:
+            loss_of(rows)
 
 
 def _update_by_tokens(learner: Learner, part: Part, sums: Sums) -> None:
@@ -140,18 +147,7 @@ def _update_by_tokens(learner: Learner, part: Part, sums: Sums) -> None:
             scores = _scores(learner, learner.engine, part.batch, rows)
             return (scores.log_probabilities * weights[rows.start : rows.stop]).sum()
 
-        _back_propagate(learner, part, loss_of)
-
-
-def _back_propagate(learner: Learner, part: Part, loss_of: Callable[[MicroBatch], Tensor]) -> None:
-    """The gradient of all losses, and the update. Where no group counts, the losses are only computed."""
-    for index, rows in enumerate(part.micro_batches, start=1):
-        if part.total:
-            with micro_batch(learner.engine, last=index == len(part.micro_batches)):
-                # Multiplied rather than left out: every rank needs a graph.
-                learner.engine.backward(loss_of(rows) * (0.0 if rows.repeated else 1.0))
-        else:
-            loss_of(rows)
+        back_propagate(learner.engine, part.micro_batches, loss_of)
 
 
 def _scale(learner: Learner, part: Part) -> float:
