@@ -19,8 +19,6 @@ class MicroBatch:
     stop: int
     group_sizes: tuple[int, ...]
     """How many of its rows that follow one another answer the same prompt."""
-    repeated: bool = False
-    """There as all ranks need as many micro-batches: another one has its rows, and they must not count."""
 
 
 class Lengths:
@@ -64,22 +62,18 @@ def plan_micro_batches(lengths: Lengths, budget: int, *, whole_groups: bool) -> 
 
 
 def at_least(plan: Sequence[MicroBatch], count: int, lengths: Lengths, *, whole_groups: bool) -> list[MicroBatch]:
-    """The plan cut into `count` micro-batches: the longest in two, and where nothing can be cut the last once more."""
+    """The plan with its longest micro-batches cut in two until there are `count`, at most as many as groups or rows."""
     unit = lengths.group_size if whole_groups else 1
     result = list(plan)
     while len(result) < count:
         index = max(range(len(result)), key=lambda index: result[index].stop - result[index].start)
         longest = result[index]
         middle = longest.start + (longest.stop - longest.start) // unit // 2 * unit
-        if middle == longest.start:
-            break
         result[index : index + 1] = [
             _micro_batch(lengths, longest.start, middle),
             _micro_batch(lengths, middle, longest.stop),
         ]
-    last = result[-1]
-    repeated = MicroBatch(last.start, last.stop, last.group_sizes, repeated=True)
-    return result + [repeated] * (count - len(result))
+    return result
 
 
 def _micro_batch(lengths: Lengths, start: int, stop: int) -> MicroBatch:

@@ -140,8 +140,7 @@ def back_propagate(
     """The gradient of all losses, and the update. All ranks, with as many micro-batches."""
     for index, rows in enumerate(micro_batches, start=1):
         with micro_batch(engine, last=index == len(micro_batches)):
-            # Multiplied rather than left out: every rank needs a graph.
-            engine.backward(loss_of(rows) * (0.0 if rows.repeated else 1.0))
+            engine.backward(loss_of(rows))
 
 
 @contextmanager

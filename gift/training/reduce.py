@@ -16,6 +16,8 @@ def sum_over_ranks(values: dict[str, float], device: torch.device) -> dict[str, 
 def agreed_micro_batches(lengths: Lengths, budget: int) -> tuple[list[MicroBatch], bool]:
     """This rank's micro-batches, as many as every other rank has, and whether all hold whole groups. All ranks.
 
+    Every rank has as many groups, and rows, so that the one with the most micro-batches can be followed by all.
+
     Args:
         budget: tokens of a micro-batch.
     """

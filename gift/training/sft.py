@@ -102,7 +102,7 @@ def _train_step(
         nonlocal negative_log_likelihood
         scores = score_responses(engine, mine.rows(rows.start, rows.stop), rows.group_sizes, temperature=1.0)
         loss = -scores.log_probabilities.sum()
-        negative_log_likelihood += 0.0 if rows.repeated else loss.item()
+        negative_log_likelihood += loss.item()
         return loss * scale
 
     back_propagate(engine, micro_batches, loss_of)

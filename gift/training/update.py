@@ -120,8 +120,7 @@ def _update_by_groups(learner: Learner, part: Part, sums: Sums) -> None:
             with torch.no_grad():
                 reference = _scores(learner, learner.reference, part.batch, rows).log_probabilities
         rollout = None if part.rollout is None else part.rollout[rows.start : rows.stop]
-        measured: Sums = defaultdict(float) if rows.repeated else sums
-        return _loss(learner, mine, policy, reference, rollout, part.counts[groups], measured) * _scale(learner, part)
+        return _loss(learner, mine, policy, reference, rollout, part.counts[groups], sums) * _scale(learner, part)
 
     if part.total:
         back_propagate(learner.engine, part.micro_batches, loss_of)
@@ -182,6 +181,7 @@ def _loss(
             names=batch.names,
         )
     )
+    # Multiplied rather than selected: every rank needs a graph, whatever its groups.
     loss: Tensor = (outcome.losses * counts).sum()
     sums["loss"] += loss.item()
     sums["counted"] += float(counts.sum())
@@ -208,8 +208,7 @@ def _without_gradient(
     learner: Learner, model: nn.Module, batch: GroupBatch, micro_batches: Sequence[MicroBatch]
 ) -> TokenScores:
     """The scores of the whole batch."""
-    parts = [(_scores(learner, model, batch, rows), rows) for rows in micro_batches]
-    kept = [scores for scores, rows in parts if not rows.repeated]
+    parts = [_scores(learner, model, batch, rows) for rows in micro_batches]
     return TokenScores(
-        torch.cat([scores.log_probabilities for scores in kept]), torch.cat([scores.entropies for scores in kept])
+        torch.cat([part.log_probabilities for part in parts]), torch.cat([part.entropies for part in parts])
     )

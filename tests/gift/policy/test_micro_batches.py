@@ -1,11 +1,10 @@
 """Micro-batches within a budget of tokens, and as many as other ranks need."""
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gift.data.tokens import pad_left, pad_right
-from gift.policy.micro_batches import Lengths, MicroBatch, at_least, plan_micro_batches
+from gift.policy.micro_batches import Lengths, at_least, plan_micro_batches
 from gift.policy.packing import pack
 from gift.rollout.rollouts import Rollouts
 
@@ -31,10 +30,11 @@ def test_every_row_is_in_one_micro_batch_that_keeps_the_budget(
     rollouts, size = batch
     lengths = Lengths(rollouts, size, packed=True)
     plan = plan_micro_batches(lengths, budget, whole_groups=whole)
-    more = at_least(plan, len(plan) + extra, lengths, whole_groups=whole)
+    count = min(len(plan) + extra, len(rollouts) // (size if whole else 1))
+    more = at_least(plan, count, lengths, whole_groups=whole)
 
-    assert len(more) == len(plan) + extra
-    for found in (plan, [part for part in more if not part.repeated]):
+    assert len(more) == count
+    for found in (plan, more):
         assert [row for part in found for row in range(part.start, part.stop)] == list(range(len(rollouts)))
     for part in more:
         assert sum(part.group_sizes) == part.stop - part.start
@@ -50,12 +50,3 @@ def test_padded_rows_are_as_wide_as_the_widest() -> None:
 
     assert lengths.tokens(0, 2) == 2 * (2 + 5)
     assert lengths.tokens(0, 4) == 4 * (7 + 5)
-
-
-@pytest.mark.parametrize(("whole", "expected"), [(True, [2, 2, 2]), (False, [1, 1, 2])])
-def test_where_nothing_is_left_to_cut_the_last_one_comes_again(whole: bool, expected: list[int]) -> None:
-    lengths = Lengths(_rollouts([2, 2], [3] * 4, size=2), 2, packed=True)
-    plan = at_least([MicroBatch(0, 4, (2, 2))], 3, lengths, whole_groups=whole)
-
-    assert [part.stop - part.start for part in plan] == expected
-    assert [part.repeated for part in plan] == [False, False, whole]
