@@ -24,6 +24,7 @@ from gift.config import ComputeConfig
 from gift.errors import GiftError
 from gift.models.attention import FAMILIES, attends_as_told
 from gift.models.loading import load_model, torch_dtype
+from gift.policy.activation_checkpointing import checkpoint_activations
 from gift.policy.head import head_log_probabilities
 from gift.policy.packing import PackedRollouts, pack
 from gift.rollout.rollouts import Rollouts
@@ -48,11 +49,11 @@ def trainable_model(folder: Path, compute: ComputeConfig, device: torch.device) 
     """The model of a folder with float32 weights, as `gift.training.engine.build_engine` takes it.
 
     Raises:
-        GiftError: as `read_packed`, and as `load_model`.
+        GiftError: as `read_packed`, `load_model` and `checkpoint_activations`.
     """
     model = load_model(folder, torch.float32, torch_dtype(compute.precision), device)
     if compute.activation_checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        checkpoint_activations(model)
     return read_packed(model, fp32_head=compute.fp32_head)
 
 

@@ -9,6 +9,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from gift.config import ModelReward, ModelShape, RunConfig, load_profile
 from gift.models.architecture import model_shape, parameter_count
 from gift.models.attention import PLAIN_ATTENTION
+from gift.policy.activation_checkpointing import checkpoint_activations
 from gift.policy.head import CHUNK
 from gift.policy.log_probabilities import read_packed, score_responses
 from gift.preflight.memory import (
@@ -43,7 +44,7 @@ def _kept_for_backward(packing: Packing, dtype: torch.dtype, checkpointing: bool
         )
     ).to(dtype)
     if checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        checkpoint_activations(model)
     own = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
     kept: dict[int, torch.UntypedStorage] = {}
 
