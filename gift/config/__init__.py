@@ -29,7 +29,7 @@ from gift.config.rewards import AnswerFormat, FunctionReward, Gsm8kReward, MathR
 from gift.config.rollout import RolloutConfig, VllmConfig
 from gift.config.run import RunConfig, StorageConfig, digest_of, flatten
 from gift.config.section import Section
-from gift.config.training import ComputeConfig, Device, GpuConfig, OptimizerConfig, RlConfig, SftConfig
+from gift.config.training import ComputeConfig, Device, GpuConfig, LoraConfig, OptimizerConfig, RlConfig, SftConfig
 
 __all__ = [
     "AnswerFormat",
@@ -56,6 +56,7 @@ __all__ = [
     "HealthConfig",
     "HubModel",
     "JsonLinesData",
+    "LoraConfig",
     "MathData",
     "MathReward",
     "ModelConfig",

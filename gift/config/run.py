@@ -17,7 +17,7 @@ from gift.config.prompt import CHAT, PromptFormat
 from gift.config.rewards import Gsm8kReward, RewardConfig
 from gift.config.rollout import RolloutConfig
 from gift.config.section import Name, Section
-from gift.config.training import ComputeConfig, RlConfig, SftConfig
+from gift.config.training import ComputeConfig, LoraConfig, RlConfig, SftConfig
 
 BUCKET = re.compile(r"[a-z0-9]+((\.|-+)[a-z0-9]+)*")
 IP_ADDRESS = re.compile(r"\d+(\.\d+){3}")
@@ -69,6 +69,8 @@ class RunConfig(Section):
     """The system message, with `prompt: chat`."""
     rewards: Annotated[tuple[RewardConfig, ...], Field(min_length=1)] = (Gsm8kReward(kind="gsm8k"),)
     compute: ComputeConfig = ComputeConfig()
+    lora: LoraConfig | None = None
+    """Train adapters alone, in the warm-up and after it; a training ends with a model in which they are merged."""
     sft: SftConfig
     rollout: RolloutConfig
     algorithm: Algorithm = "gift"

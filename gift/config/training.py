@@ -20,6 +20,11 @@ class GpuConfig(Section):
 
     name: str
     memory_gib: PositiveFloat
+    teraflops: PositiveFloat | None = None
+    """Peak of dense matrix products in `compute.precision`, 10¹² operations a second; with the next one, a dry run
+    estimates how long the run takes."""
+    bandwidth_gb_per_second: PositiveFloat | None = None
+    """Peak of its memory, 10⁹ bytes a second."""
 
 
 class ComputeConfig(Section):
@@ -49,6 +54,14 @@ class ComputeConfig(Section):
         if self.ranks % self.nodes:
             raise ValueError(f"ranks ({self.ranks}) must be a multiple of nodes ({self.nodes})")
         return self
+
+
+class LoraConfig(Section):
+    """LoRA (arXiv 2106.09685): adapters on every linear layer are trained, and the model's own weights stay frozen."""
+
+    rank: PositiveInt = 32
+    alpha: PositiveInt = 32
+    """An adapter's product is multiplied by alpha / rank."""
 
 
 class OptimizerConfig(Section):

@@ -135,7 +135,14 @@ def _train_to_the_end(training: _Training, name: str) -> dict[str, StoredTensor]
     if exit_code != 0:
         _refuse("the training failed, though nobody killed it", log)
     folder = training.folder / name
-    convert_checkpoint(folder / "checkpoint", training.base, folder / "model", precision="fp32", max_shard_bytes=2**30)
+    convert_checkpoint(
+        folder / "checkpoint",
+        training.base,
+        folder / "model",
+        precision="fp32",
+        max_shard_bytes=2**30,
+        lora=training.config.lora,
+    )
     return stored_tensors(folder / "model")
 
 

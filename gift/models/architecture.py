@@ -100,6 +100,19 @@ def parameter_count(shape: ModelShape) -> int:
     return embeddings + shape.layers * layer + hidden
 
 
+def adapter_count(shape: ModelShape, rank: int) -> int:
+    """The weights of adapters of `rank` on all linear layers but the head: in + out of each, times the rank."""
+    return shape.layers * rank * sum(into + out for into, out in _linear_layers(shape))
+
+
+def _linear_layers(shape: ModelShape) -> list[tuple[int, int]]:
+    """(in, out) of each in one layer of the decoder."""
+    hidden, between = shape.hidden_size, shape.intermediate_size
+    key_value = shape.key_value_heads * shape.head_size
+    attention = [(hidden, hidden), (hidden, key_value), (hidden, key_value), (hidden, hidden)]
+    return [*attention, (hidden, between), (hidden, between), (between, hidden)]
+
+
 def largest_parameter(shape: ModelShape) -> int:
     """Elements of the largest matrix: the embedding, or one of the gated MLP."""
     return shape.hidden_size * max(shape.vocabulary_size, shape.intermediate_size)

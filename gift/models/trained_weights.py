@@ -26,7 +26,7 @@ from gift.config import Section
 from gift.config.section import Count
 from gift.errors import GiftError
 from gift.models.stored_weights import StoredTensor, read_header, read_metadata
-from gift.models.weight_stream import PIECE, StreamedTensor, write_weights
+from gift.models.weight_stream import PIECE, StreamedTensor, read_pieces, write_weights
 
 FLOAT32 = 4
 _PLACES = "places"
@@ -60,7 +60,7 @@ class TrainedParameter:
             GiftError: a file became shorter meanwhile.
         """
         for fragment in self.fragments:
-            yield from _read(fragment)
+            yield from read_pieces(fragment, PIECE)
 
 
 class _Place(Section):
@@ -134,13 +134,3 @@ def _parameter(folder: Path, name: str, parts: list[tuple[_Place, StoredTensor]]
     if end != math.prod(shape):
         raise GiftError(f"the trained weights in {folder} hold {end} of the {math.prod(shape)} numbers of {name}")
     return TrainedParameter(shape, tuple(stored for _, stored in parts))
-
-
-def _read(stored: StoredTensor) -> Iterator[Tensor]:
-    with stored.file.open("rb") as stream:
-        stream.seek(stored.start)
-        for start in range(stored.start, stored.end, PIECE * FLOAT32):
-            piece = torch.empty(min(PIECE, (stored.end - start) // FLOAT32))
-            if stream.readinto(piece.numpy().data) != piece.nbytes:
-                raise GiftError(f"{stored.file} has become shorter while it was read")
-            yield piece

@@ -1,23 +1,26 @@
-"""Writes safetensors files piece by piece, so that no more than a piece of one tensor is in memory for it.
+"""Writes safetensors files piece by piece, and reads them so: no more than a piece of one tensor is in memory for it.
 
 safetensors' own `save_file` takes all tensors of a file at once; of the same tensors it makes the same file, to the
-last byte. `gift.models.stored_weights` has the layout, and reads it.
+last byte. `gift.models.stored_weights` has the layout, and reads what they say of themselves.
 """
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from gift.models.stored_weights import BITS
+from gift.errors import GiftError
+from gift.models.stored_weights import BITS, StoredTensor
 
 PIECE = 2**18
 """Numbers that are in memory at once."""
 _CODES = {torch.float32: "F32", torch.bfloat16: "BF16"}
+_FORMATS = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16, "F64": torch.float64}
+"""That are read."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,24 @@ def write_weights(
                 written += len(piece)
             if written != math.prod(tensors[name].shape):
                 raise ValueError(f"{name} of shape {tensors[name].shape} came as {written} numbers for {file}")
+
+
+def read_pieces(stored: StoredTensor, numbers: int) -> Iterator[Tensor]:
+    """A tensor row by row, as contiguous tensors of one dimension with at most so many `numbers`.
+
+    Raises:
+        GiftError: it is in a number format that is not read here, or its file became shorter meanwhile.
+    """
+    dtype = _FORMATS.get(stored.dtype)
+    if dtype is None:
+        raise GiftError(f"{stored.file} holds numbers of the format {stored.dtype}; {', '.join(_FORMATS)} are read")
+    with stored.file.open("rb") as stream:
+        stream.seek(stored.start)
+        for start in range(stored.start, stored.end, numbers * dtype.itemsize):
+            piece = torch.empty(min(numbers, (stored.end - start) // dtype.itemsize), dtype=dtype)
+            if stream.readinto(piece.view(torch.uint8).numpy().data) != piece.nbytes:
+                raise GiftError(f"{stored.file} has become shorter while it was read")
+            yield piece
 
 
 def _header(dtype: torch.dtype, shapes: Mapping[str, tuple[int, ...]], metadata: Mapping[str, str]) -> bytes:

@@ -13,15 +13,16 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
-from gift.config import ComputeConfig
+from gift.config import ComputeConfig, LoraConfig
 from gift.errors import GiftError
+from gift.models.adapter import add_adapter, without_adapter
 from gift.models.attention import FAMILIES, attends_as_told
 from gift.models.loading import load_model, torch_dtype
 from gift.policy.activation_checkpointing import checkpoint_activations
@@ -45,13 +46,21 @@ class TokenScores:
     """(B, R) of π(· | x, y_<t) in nats, without gradient."""
 
 
-def trainable_model(folder: Path, compute: ComputeConfig, device: torch.device) -> PreTrainedModel:
-    """The model of a folder with float32 weights, as `gift.training.engine.build_engine` takes it.
+def trainable_model(
+    folder: Path, compute: ComputeConfig, device: torch.device, lora: LoraConfig | None = None, seed: int = 0
+) -> PreTrainedModel:
+    """The model of a folder as `gift.training.engine.build_engine` takes it: what is trained in float32.
+
+    Args:
+        lora: train adapters; `seed` decides what they begin with.
 
     Raises:
-        GiftError: as `read_packed`, `load_model` and `checkpoint_activations`.
+        GiftError: as `read_packed`, `load_model`, `add_adapter` and `checkpoint_activations`.
     """
-    model = load_model(folder, torch.float32, torch_dtype(compute.precision), device)
+    precision = torch_dtype(compute.precision)
+    model = load_model(folder, torch.float32 if lora is None else precision, precision, device)
+    if lora is not None:
+        model = add_adapter(model, lora, seed)
     if compute.activation_checkpointing:
         checkpoint_activations(model)
     return read_packed(model, fp32_head=compute.fp32_head)
@@ -68,6 +77,25 @@ def reference_model(folder: Path, compute: ComputeConfig, device: torch.device) 
     precision = torch_dtype(compute.precision)
     model = load_model(folder, precision, precision, device)
     return read_packed(model.to(device).eval().requires_grad_(False), fp32_head=compute.fp32_head)
+
+
+class ReferenceWithoutAdapter(nn.Module):
+    """The model that a training of adapters began with, which is in the trained one: no second copy is kept."""
+
+    def __init__(self, policy: nn.Module) -> None:
+        """Args: `policy` is of `trainable_model`, or the engine around it."""
+        super().__init__()
+        self._policy = [policy]  # whose parameters are not this one's
+
+    @property
+    def module(self) -> nn.Module:
+        """The model itself."""
+        policy = self._policy[0]
+        return cast(nn.Module, getattr(policy, "module", policy))
+
+    def forward(self, *inputs: Any, **options: Any) -> Any:
+        with without_adapter(self.module):
+            return self._policy[0](*inputs, **options)
 
 
 def read_packed(model: PreTrainedModel, *, fp32_head: bool = False) -> PreTrainedModel:

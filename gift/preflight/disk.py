@@ -33,7 +33,7 @@ from gift.config import (
 )
 from gift.errors import GiftError
 from gift.models.architecture import model_shape, parameter_count
-from gift.preflight.memory import GIB, MASTER_AND_MOMENTS, Parts
+from gift.preflight.memory import GIB, MASTER_AND_MOMENTS, Parts, trained_count
 
 OTHER_BYTES = 1 * GIB
 """Metrics, reports, results and logs: a round number."""
@@ -70,17 +70,19 @@ def estimate_disk(
     base = float(FLOAT32 * parameters)
     converted = float((2 if config.conversion.precision == "bf16" else FLOAT32) * parameters)
     start = converted if config.sft.steps else base
+    # Adapters are merged into the weights that they were trained on.
+    sft_template, policy_template = (base, start) if config.lora else (0.0, 0.0)
     rewards = sum(FLOAT32 * parameter_count(s) for r, s in reward_models if isinstance(r.model, HubModel))
-    trained = float(FLOAT32 * parameters)
+    trained = float(FLOAT32 * trained_count(config, shape))
     training = {TRAINED_WEIGHTS: trained / config.compute.nodes, "rewards": float(rewards)}
     sft = training | _resume(config, parameters, config.sft.checkpoint_every)
     policy = training | _resume(config, parameters, config.rl.checkpoint_every) | _rollout(config, parameters)
     stages: StagesDisk = {
         "prepare-model": {"model": base},
         "train-sft": {"model": base} | sft if config.sft.steps else {},
-        "convert-sft": {"model": converted, TRAINED_WEIGHTS: trained} if config.sft.steps else {},
+        "convert-sft": {"model": sft_template + converted, TRAINED_WEIGHTS: trained} if config.sft.steps else {},
         "train-policy": {"model": start} | policy,
-        "convert-candidate": {"model": converted, TRAINED_WEIGHTS: trained},
+        "convert-candidate": {"model": policy_template + converted, TRAINED_WEIGHTS: trained},
         "evaluate-base": {"model": base},
         "evaluate-sft": {"model": start},
         "evaluate-candidate": {"model": converted},
@@ -120,7 +122,7 @@ def store_bytes(config: RunConfig, shape: ModelShape) -> float:
     """
     parameters = parameter_count(shape)
     converted = (2 if config.conversion.precision == "bf16" else FLOAT32) * parameters
-    models = FLOAT32 * parameters + 2 * (FLOAT32 * parameters + converted)
+    models = FLOAT32 * parameters + 2 * (FLOAT32 * trained_count(config, shape) + converted)
     return data_bytes(config.data) + models + 2 * _checkpoint_bytes(config, parameters)
 
 

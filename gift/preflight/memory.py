@@ -7,7 +7,8 @@ case: prompts and responses of full length, and demonstrations as long as both.
 
     weights, gradients, optimizer   DeepSpeed as `gift.training.engine` configures it (ZeRO, arXiv 1910.02054)
     activations                     counted tensor by tensor, as Korthikanti et al. 2022 (arXiv 2205.05198) do for GPT
-    reference                       a whole copy on each rank
+    reference                       a whole copy on each rank; none beside adapters, without which the policy is it
+    adapters                        of LoRA: what is trained then, beside weights that are only read
     gathered weights                ZeRO-3 while it samples: the whole policy for transformers, which runs it; for vLLM
                                     one parameter at a time, on its way there
 
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gift.config import ModelReward, ModelShape, RunConfig
-from gift.models.architecture import largest_parameter, parameter_count
+from gift.models.architecture import adapter_count, largest_parameter, parameter_count
 
 GIB = 2**30
 CUDA_BYTES = 3 * GIB
@@ -44,6 +45,8 @@ class MemoryEstimate:
     """Of one run."""
 
     parameters: int
+    trained: int
+    """All of them, or those of adapters, which are beside them."""
     phases: dict[Phase, Parts]
     loading: float
     """Bytes of host memory per node while its ranks load the model."""
@@ -64,9 +67,9 @@ def estimate_memory(
     """The memory of one rank in each phase; `reward_models` are those of `config.rewards` with their architectures."""
     parameters = parameter_count(shape)
     rewards = sum(_reward_bytes(reward, reward_shape) for reward, reward_shape in reward_models)
-    resident = _training_state(config, parameters)
+    resident = _training_state(config, shape)
     beside = {
-        "reference": _element(config) * parameters if config.needs_reference else 0.0,
+        "reference": _element(config) * parameters if config.needs_reference and not config.lora else 0.0,
         "reward models": rewards if config.samples else 0.0,
     }
     runtime = {"runtime": CUDA_BYTES if on_gpu(config) else PROCESS_BYTES}
@@ -80,8 +83,10 @@ def estimate_memory(
     ranks_per_node = config.compute.ranks // config.compute.nodes
     return MemoryEstimate(
         parameters,
+        trained_count(config, shape),
         {phase: {part: size for part, size in parts.items() if size} for phase, parts in phases.items()},
-        loading=4.0 * parameters * ranks_per_node,  # float32, each rank its own copy
+        # Each rank its own copy, in float32 where it is trained.
+        loading=float((_element(config) if config.lora else 4) * parameters * ranks_per_node),
     )
 
 
@@ -109,7 +114,9 @@ def fullest_packing(budget: int, groups: int, size: int, prompt: int, response: 
     return Packing(1, prompt, max(1, (budget - prompt) // (response - 1)), response)
 
 
-def activation_bytes(shape: ModelShape, packing: Packing, element: int, *, checkpointing: bool, gpu: bool) -> float:
+def activation_bytes(
+    shape: ModelShape, packing: Packing, element: int, *, checkpointing: bool, gpu: bool, adapter_rank: int = 0
+) -> float:
     """What the forward pass of a micro-batch keeps for the backward pass.
 
     Per token and layer: 7h elements and 8h bytes (the inputs of the projections, the norms, rotary embedding and
@@ -120,9 +127,11 @@ def activation_bytes(shape: ModelShape, packing: Packing, element: int, *, check
     Args:
         element: bytes of a number (2 for bf16).
         checkpointing: keep each layer's input only, and one whole layer while its backward pass runs.
+        adapter_rank: of LoRA, whose seven adapters a layer keep so many elements each of a token.
     """
     hidden = shape.hidden_size
     layer = float((7 * element + 8) * hidden + 4 * element * shape.intermediate_size + 4 * shape.attention_heads + 8)
+    layer += 7 * element * adapter_rank
     layer *= packing.tokens
     inputs = packing.response - 1
     keys = packing.responses * (packing.prompt + inputs) + packing.prompts * packing.prompt
@@ -134,28 +143,41 @@ def activation_bytes(shape: ModelShape, packing: Packing, element: int, *, check
     return kept + ends
 
 
-def logit_bytes(shape: ModelShape, element: int, *, gpu: bool) -> float:
-    """Three copies of a chunk's logits, two of them float32, and the head's gradient before it is cast.
+def logit_bytes(shape: ModelShape, element: int, *, gpu: bool, trained_head: bool = True) -> float:
+    """Three copies of a chunk's logits, two of them float32, and the gradient of a trained head before it is cast.
 
     See `gift.policy.head`, whose chunks these are.
     """
     chunk = 1024 if gpu else 128
-    return float(shape.vocabulary_size * (chunk * (8 + element) + 4 * shape.hidden_size))
+    gradient = 4 * shape.hidden_size if trained_head else 0
+    return float(shape.vocabulary_size * (chunk * (8 + element) + gradient))
 
 
-def _training_state(config: RunConfig, parameters: int) -> Parts:
+def trained_count(config: RunConfig, shape: ModelShape) -> int:
+    """The weights that a training changes: all, or those of its adapters."""
+    return parameter_count(shape) if config.lora is None else adapter_count(shape, config.lora.rank)
+
+
+def _training_state(config: RunConfig, shape: ModelShape) -> Parts:
     """Weights, gradients and optimizer states that stay on a rank's device through the whole job."""
     compute, element = config.compute, _element(config)
-    share = parameters / compute.ranks
+    parameters, trained = parameter_count(shape), trained_count(config, shape)
+    share = trained / compute.ranks
     offloaded = compute.offload == "cpu" and on_gpu(config)
     weights = float(element * parameters)
-    gradients = (0.0 if offloaded else 4.0 * share) + element * min(BUCKET, parameters)
+    gradients = (0.0 if offloaded else 4.0 * share) + element * min(BUCKET, trained)
     match compute.zero_stage:
         case 1:  # whole, in float32; in bf16 also as they come from the backward pass
-            gradients = (4.0 + (element if element < 4 else 0)) * parameters
+            gradients = (4.0 + (element if element < 4 else 0)) * trained
         case 3:
-            weights = (0.0 if offloaded else element * share) + element * min(LIVE_PARAMETERS, parameters)
-    return {"weights": weights, "gradients": gradients, "optimizer": 0.0 if offloaded else MASTER_AND_MOMENTS * share}
+            weights = 0.0 if offloaded else element * parameters / compute.ranks
+            weights += element * min(LIVE_PARAMETERS, parameters)
+    return {
+        "weights": weights,
+        "adapters": float(element * trained) if config.lora else 0.0,
+        "gradients": gradients,
+        "optimizer": 0.0 if offloaded else MASTER_AND_MOMENTS * share,
+    }
 
 
 def _warm_up(config: RunConfig, shape: ModelShape) -> Parts:
@@ -169,9 +191,14 @@ def _forward_backward(config: RunConfig, shape: ModelShape, groups: int, size: i
     packing = fullest_packing(compute.tokens_per_micro_batch, groups, size, prompt, config.rollout.max_new_tokens)
     return {
         "activations": activation_bytes(
-            shape, packing, element, checkpointing=compute.activation_checkpointing, gpu=gpu
+            shape,
+            packing,
+            element,
+            checkpointing=compute.activation_checkpointing,
+            gpu=gpu,
+            adapter_rank=config.lora.rank if config.lora else 0,
         ),
-        "logits": logit_bytes(shape, 4 if compute.fp32_head else element, gpu=gpu)
+        "logits": logit_bytes(shape, 4 if compute.fp32_head else element, gpu=gpu, trained_head=config.lora is None)
         + (4.0 * shape.vocabulary_size * shape.hidden_size if compute.fp32_head else 0.0),
     }
 

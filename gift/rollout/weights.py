@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from gift.config.surroundings import VLLM_WEIGHTS
 from gift.errors import GiftError
+from gift.models.adapter import plain_weights
 from gift.rollout.ranks import Ranks
 from gift.rollout.weight_sums import Sums, WeightSum, weight_sum
 
@@ -37,13 +38,16 @@ class Weights:
     elements: int
     """Of all tensors."""
     tensors: Iterable[tuple[str, Tensor]]
-    """Every name in the model's state with its tensor, which is whole until the next one is asked for."""
+    """Every name in the model's state with its tensor, which is whole until the next one is asked for; adapters are
+    merged into what they adapt."""
 
 
 def whole_weights(model: nn.Module) -> Weights:
     """Of a model that this rank holds whole."""
-    tensors = model.state_dict()
-    return Weights(sum(tensor.numel() for tensor in tensors.values()), tensors.items())
+    weights = list(plain_weights(model))
+    return Weights(
+        sum(weight.tensor.numel() for weight in weights), ((weight.name, weight.merged()) for weight in weights)
+    )
 
 
 @contextmanager

@@ -13,12 +13,13 @@ from gift.storage import read_manifest
 
 
 def converted_output(config: RunConfig, checkpoint: str, model: str) -> Output:
-    return Output("models", __name__, {"conversion": config.conversion}, {"checkpoint": checkpoint, "model": model})
+    settings = {"conversion": config.conversion, "lora": config.lora}
+    return Output("models", __name__, settings, {"checkpoint": checkpoint, "model": model})
 
 
 def convert(stage: Stage, checkpoint: str, model: str) -> str:
     """Args: `model` gives config, tokenizer and generation config. Returns: URI of the converted model."""
-    config = stage.config.conversion
+    config, lora = stage.config.conversion, stage.config.lora
     manifest = stage.patiently(lambda: read_manifest(checkpoint))
     if manifest is not None and any(file.path == "config.json" for file in manifest.files):
         return stage.hand_through(checkpoint, "this is a model already, so nothing is converted")
@@ -27,13 +28,15 @@ def convert(stage: Stage, checkpoint: str, model: str) -> str:
         with lean_imports():  # takes seconds, which a reused output need not wait
             from gift.conversion.hugging_face import TEMPLATE_FILES, convert_checkpoint
 
-        with stage.fetched(checkpoint) as (weights,), stage.fetched(model, wanted=TEMPLATE_FILES) as (template,):
+        wanted = TEMPLATE_FILES if lora is None else ("*",)  # adapters are merged into the model's weights
+        with stage.fetched(checkpoint) as (weights,), stage.fetched(model, wanted=wanted) as (template,):
             convert_checkpoint(
                 weights,
                 template,
                 folder / "model",
                 precision=config.precision,
                 max_shard_bytes=config.max_shard_mib * 2**20,
+                lora=lora,
             )
         for path in sorted((folder / "model").iterdir()):
             path.rename(folder / path.name)

@@ -22,6 +22,7 @@ def policy_output(config: RunConfig, run_id: str, data: str, model: str) -> Outp
         "rollout": config.rollout.model_dump(mode="json", exclude=unused_settings),
         "rewards": [reward.model_dump(mode="json") for reward in config.rewards],
         "prompt": config.prompt_format,
+        "lora": config.lora,
         "compute": compute_settings(config),
         "seed": config.seed,
     }

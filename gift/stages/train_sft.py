@@ -15,6 +15,7 @@ def sft_output(config: RunConfig, data: str, model: str) -> Output:
     settings = {
         "sft": config.sft.model_dump(mode="json", exclude={"checkpoint_every"}),
         "prompt": config.prompt_format,
+        "lora": config.lora,
         "compute": compute_settings(config),
         "seed": config.seed,
     }

@@ -91,7 +91,8 @@ def build_engine(
     optimizer: OptimizerConfig,
     total_steps: int,
 ) -> deepspeed.DeepSpeedEngine:
-    """Shard `model` (the same weights on every rank, fp32) with AdamW and its learning-rate schedule. All ranks."""
+    """Shard `model` (the same weights on every rank, fp32 where they are trained) with AdamW and its learning-rate
+    schedule. All ranks."""
     adamw = AdamW(
         _parameter_groups(model, optimizer.weight_decay),
         lr=optimizer.learning_rate,
@@ -205,10 +206,11 @@ def gradient_norm(engine: deepspeed.DeepSpeedEngine) -> float:
 def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Weight decay for matrices only; norms and biases are scales and offsets that have no reason to shrink."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return [
+    groups = [
         {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
         {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
     ]
+    return [group for group in groups if group["params"]]  # adapters are matrices
 
 
 def _never_compile_operators() -> None:

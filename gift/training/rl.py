@@ -17,6 +17,8 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from deepspeed import DeepSpeedEngine
+from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from gift.algorithms import load_objective
@@ -27,7 +29,13 @@ from gift.data.tokens import tokenize_prompts
 from gift.health import Health
 from gift.launch.rank_job import TrainingJob, read_job
 from gift.models.ends import load_tokenizer_and_ends
-from gift.policy.log_probabilities import PADDED_READING, reads_packed, reference_model, trainable_model
+from gift.policy.log_probabilities import (
+    PADDED_READING,
+    ReferenceWithoutAdapter,
+    reads_packed,
+    reference_model,
+    trainable_model,
+)
 from gift.rewards import open_scorer
 from gift.rollout.choose import open_engine
 from gift.training.diagnostics import batch_sums, step_metrics
@@ -120,7 +128,7 @@ def train(job: TrainingJob) -> None:
 def _learner(job: TrainingJob, device: torch.device, health: Health) -> Learner:
     config = job.config
     engine = build_engine(
-        trainable_model(job.model, config.compute, device),
+        trainable_model(job.model, config.compute, device, config.lora, config.seed),
         config.compute,
         config.rl.optimizer,
         total_steps=config.rl.steps * config.rl.mini_batches,
@@ -131,10 +139,17 @@ def _learner(job: TrainingJob, device: torch.device, health: Health) -> Learner:
     return Learner(
         config=config,
         engine=engine,
-        reference=reference_model(job.model, config.compute, device) if config.needs_reference else None,
+        reference=_reference(job, engine, device) if config.needs_reference else None,
         objective=load_objective(config),
         device=device,
         health=health,
+    )
+
+
+def _reference(job: TrainingJob, engine: DeepSpeedEngine, device: torch.device) -> nn.Module:
+    """The SFT model, from which this training starts."""
+    return (
+        ReferenceWithoutAdapter(engine) if job.config.lora else reference_model(job.model, job.config.compute, device)
     )
 
 

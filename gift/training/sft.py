@@ -54,7 +54,7 @@ def train(job: TrainingJob) -> None:
     problems = read_problems(job.data / "sft.jsonl")
     demonstrations = tokenize_demonstrations(tokenizer, problems, config.prompt_format, config.model.context_length)
     engine = build_engine(
-        trainable_model(job.model, config.compute, device),
+        trainable_model(job.model, config.compute, device, config.lora, config.seed),
         config.compute,
         config.sft.optimizer,
         total_steps=config.sft.steps,

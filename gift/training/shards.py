@@ -15,24 +15,25 @@ import torch.distributed as dist
 from deepspeed.utils import safe_get_local_fp32_param
 from torch import Tensor, nn
 
+from gift.models.adapter import PlainWeight, plain_weights
 from gift.models.trained_weights import Fragment, write_share
 from gift.rollout.weights import Weights
 
 
 def sharded_weights(model: nn.Module) -> Weights:
     """Each tensor is gathered when it is its turn, and let go after it. All ranks."""
-    tensors = model.state_dict(keep_vars=True)  # detached ones would not know their parts
-    return Weights(sum(map(_elements, tensors.values())), _one_by_one(tensors))
+    weights = list(plain_weights(model))
+    return Weights(sum(_elements(weight.tensor) for weight in weights), _one_by_one(weights))
 
 
 def _elements(tensor: Tensor) -> int:
     return int(getattr(tensor, "ds_numel", tensor.numel()))
 
 
-def _one_by_one(tensors: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
-    for name, tensor in tensors.items():
-        with deepspeed.zero.GatheredParameters(tensor):  # does nothing to a tensor that is whole
-            yield name, tensor
+def _one_by_one(weights: list[PlainWeight]) -> Iterator[tuple[str, Tensor]]:
+    for weight in weights:
+        with deepspeed.zero.GatheredParameters(weight.parts):  # does nothing to a tensor that is whole
+            yield weight.name, weight.merged()
 
 
 @torch.no_grad()

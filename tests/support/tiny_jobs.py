@@ -135,7 +135,12 @@ class Job:
         """What an attempt that came to its end has learned."""
         output = folder / "model"
         convert_checkpoint(
-            folder / "checkpoint", self._inputs / "base", output, precision="fp32", max_shard_bytes=2**30
+            folder / "checkpoint",
+            self._inputs / "base",
+            output,
+            precision="fp32",
+            max_shard_bytes=2**30,
+            lora=self.config.lora,
         )
         return load_file(output / "model.safetensors")
 

@@ -8,14 +8,17 @@ from small_policy import with_exact_norms
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
-from gift.config import ComputeConfig
+from gift.config import ComputeConfig, LoraConfig
 from gift.data.tokens import pad_left, pad_right
 from gift.errors import GiftError
+from gift.models.adapter import add_adapter
 from gift.models.attention import GROUPED_ATTENTION, PLAIN_ATTENTION, fitting_attention
 from gift.policy.log_probabilities import (
+    ReferenceWithoutAdapter,
     TokenScores,
     read_packed,
     reads_packed,
+    reference_model,
     response_log_probabilities,
     score_responses,
     trainable_model,
@@ -99,12 +102,15 @@ def _kept_numbers(model: PreTrainedModel) -> int:
     return sum(kept)
 
 
+@pytest.mark.parametrize("lora", [None, LoraConfig(rank=2)])
 @pytest.mark.parametrize("family", ["llama", "gemma2"])
-def test_activation_checkpointing_keeps_little_and_has_the_same_gradients(family: str, tmp_path: Path) -> None:
+def test_activation_checkpointing_keeps_little_and_has_the_same_gradients(
+    family: str, lora: LoraConfig | None, tmp_path: Path
+) -> None:
     """Of the model that is trained, and after it has sampled: transformers' switch rests in a model that evaluates."""
     _model(family, attention="eager", sliding_window=8 if family == "gemma2" else None).save_pretrained(tmp_path)
     plain, checkpointed = (
-        trainable_model(tmp_path, ComputeConfig(activation_checkpointing=on), torch.device("cpu"))
+        trainable_model(tmp_path, ComputeConfig(activation_checkpointing=on), torch.device("cpu"), lora)
         for on in (False, True)
     )
     ids = torch.tensor([[5, 6, 7]])
@@ -115,6 +121,43 @@ def test_activation_checkpointing_keeps_little_and_has_the_same_gradients(family
     _, found = _scores_and_gradients(checkpointed, _rollouts())
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("family", [*FAMILIES, "gemma2"])
+def test_the_reference_without_the_adapter_is_the_model_that_training_began_with(family: str, tmp_path: Path) -> None:
+    _model(family, attention="eager", sliding_window=8 if family == "gemma2" else None).save_pretrained(tmp_path)
+    compute, cpu = ComputeConfig(precision="bf16"), torch.device("cpu")
+    policy = trainable_model(tmp_path, compute, cpu, LoraConfig(rank=2))
+    for parameter in policy.parameters():
+        parameter.data = parameter.data.bfloat16()  # as DeepSpeed makes it
+    reference = ReferenceWithoutAdapter(policy)
+    with torch.no_grad():
+        expected = score_responses(reference_model(tmp_path, compute, cpu), _rollouts(), SIZES, 0.7)
+        at_first = score_responses(policy, _rollouts(), SIZES, 0.7)
+        for parameter in policy.parameters():
+            if parameter.requires_grad:
+                parameter += torch.randn_like(parameter)
+        moved = score_responses(policy, _rollouts(), SIZES, 0.7)
+        found = score_responses(reference, _rollouts(), SIZES, 0.7)
+    assert torch.equal(at_first.log_probabilities, expected.log_probabilities)
+    assert torch.equal(found.log_probabilities, expected.log_probabilities)
+    assert not torch.equal(moved.log_probabilities, expected.log_probabilities)
+    assert not list(reference.parameters())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_adapters_get_the_gradients_of_a_padded_forward_pass(family: str) -> None:
+    model = with_exact_norms(_model(family).double())
+    add_adapter(model, LoraConfig(rank=2), seed=0).double()
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data += torch.randn_like(parameter)
+    expected, expected_gradients = _scores_and_gradients(model, _rollouts())
+    found, gradients = _scores_and_gradients(read_packed(model), _rollouts())
+    torch.testing.assert_close(found.log_probabilities, expected.log_probabilities, rtol=0, atol=1e-9)
+    for gradient, expected_gradient in zip(gradients, expected_gradients, strict=True):
+        torch.testing.assert_close(gradient, expected_gradient, rtol=1e-9, atol=1e-9)
+    assert len(gradients) == 2 * 7 * 3
 
 
 def test_a_model_that_reads_packed_rows_still_generates_and_gives_logits() -> None:

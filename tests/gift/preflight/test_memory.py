@@ -6,7 +6,8 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from gift.config import ModelReward, ModelShape, RunConfig, load_profile
+from gift.config import LoraConfig, ModelReward, ModelShape, RunConfig, load_profile
+from gift.models.adapter import add_adapter
 from gift.models.architecture import model_shape, parameter_count
 from gift.models.attention import PLAIN_ATTENTION
 from gift.policy.activation_checkpointing import checkpoint_activations
@@ -29,7 +30,9 @@ SHAPE = ModelShape(
 )
 
 
-def _kept_for_backward(packing: Packing, dtype: torch.dtype, checkpointing: bool) -> int:
+def _kept_for_backward(
+    packing: Packing, dtype: torch.dtype, checkpointing: bool, lora: LoraConfig | None = None
+) -> int:
     """Bytes of all tensors that a forward pass of the real model keeps, parameters apart."""
     torch.manual_seed(0)
     model = LlamaForCausalLM(
@@ -43,6 +46,8 @@ def _kept_for_backward(packing: Packing, dtype: torch.dtype, checkpointing: bool
             attn_implementation=PLAIN_ATTENTION,
         )
     ).to(dtype)
+    if lora:
+        add_adapter(model, lora, seed=0).to(dtype)
     if checkpointing:
         checkpoint_activations(model)
     own = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
@@ -74,6 +79,16 @@ def test_activations_are_those_that_torch_keeps(dtype: torch.dtype, element: int
     assert estimated == pytest.approx(counted, rel=0.05)
 
 
+@pytest.mark.parametrize(("dtype", "element"), [(torch.bfloat16, 2), (torch.float32, 4)])
+def test_adapters_keep_a_little_of_each_token_beside_the_activations(dtype: torch.dtype, element: int) -> None:
+    """And norms with frozen scales keep less, which the estimate leaves out."""
+    packing, lora = PACKINGS[1], LoraConfig(rank=64)
+    counted = _kept_for_backward(packing, dtype, checkpointing=False, lora=lora)
+    estimated = activation_bytes(SHAPE, packing, element, checkpointing=False, gpu=False, adapter_rank=lora.rank)
+    assert counted < estimated < 1.2 * counted
+    assert counted > _kept_for_backward(packing, dtype, checkpointing=False)
+
+
 def test_checkpointing_keeps_the_input_of_each_layer_and_one_layer_whole() -> None:
     packing = PACKINGS[1]
     counted = _kept_for_backward(packing, torch.bfloat16, checkpointing=True)
@@ -96,6 +111,17 @@ def test_the_estimate_takes_the_chunks_of_the_head() -> None:
     shape = SHAPE.model_copy(update={"hidden_size": 0})
     for device, gpu in (("cpu", False), ("cuda", True)):
         assert logit_bytes(shape, 2, gpu=gpu) == SHAPE.vocabulary_size * CHUNK[device] * 10
+
+
+def test_adapters_need_no_optimizer_for_what_they_adapt_and_no_second_model_as_the_reference() -> None:
+    full, adapted = (_estimate(f"lora={lora}").phases["update"] for lora in ("null", "{rank: 32}"))
+    trained = _estimate("lora={rank: 32}").trained
+    assert _estimate("lora=null").trained == _estimate().parameters > 50 * trained
+    assert "reference" in full
+    assert "reference" not in adapted
+    assert adapted["optimizer"] == pytest.approx(12 * trained / 8)
+    assert adapted["weights"] == full["weights"]
+    assert adapted["adapters"] == 2 * trained
 
 
 def _estimate(*overrides: str, profile: str = "qwen2.5-7b-gsm8k") -> MemoryEstimate:

@@ -17,8 +17,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import LlamaForCausalLM
 
+from gift.config import LoraConfig
 from gift.config.surroundings import VLLM_WEIGHTS
 from gift.errors import GiftError
+from gift.policy.log_probabilities import trainable_model
 from gift.rollout import vllm_process
 from gift.rollout.choose import open_engine
 from gift.rollout.engine import RolloutEngine
@@ -166,6 +168,22 @@ def test_a_sync_that_does_not_take_place_is_noticed(running: Running, monkeypatc
     with pytest.raises(GiftError, match="rank 0's rollout engine not at all; it samples from old weights"):
         sync(running, check)
     running.model.load_state_dict(before)
+
+
+def test_an_engine_gets_adapters_merged_into_the_weights_that_it_has(running: Running, tmp_path: Path) -> None:
+    running.model.save_pretrained(tmp_path)
+    policy = trainable_model(tmp_path, CONFIG.compute, CPU, LoraConfig(rank=2))
+    check = check_engine(running.engine, policy, PROMPTS, CONFIG.rollout)
+    trained = [parameter for parameter in policy.parameters() if parameter.requires_grad]
+    for size in (1e-3, 0.1):
+        with torch.no_grad():
+            for parameter in trained:
+                parameter += size * torch.randn_like(parameter)
+        running.engine.refresh(policy)
+        check.after_sync()
+    sampled = running.engine.sample(PROMPTS, 4, seed=0, max_new_tokens=16)
+    assert mean_difference(policy, sampled, CONFIG.rollout.temperature) < BOUND
+    assert mean_difference(running.model, sampled, CONFIG.rollout.temperature) > 0.1
 
 
 def small_update(model: LlamaForCausalLM) -> None:
