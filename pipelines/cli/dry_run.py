@@ -2,7 +2,7 @@
 
     configuration ──> inputs on this machine are checked ──> estimates of memory and disk ──> one page, and a verdict
 
-Starts nothing, writes nothing and looks nothing up outside of this machine. Left out: time and money.
+Starts nothing, writes nothing and looks nothing up outside of this machine. Left out: money.
 """
 
 import tempfile
@@ -20,14 +20,16 @@ from gift.data.sources import public_data
 from gift.errors import GiftError
 from gift.models.architecture import model_shape
 from gift.preflight.disk import StagesDisk, estimate_disk
+from gift.preflight.duration import BANDWIDTH_SHARE, TRAINING_SHARE, estimate_duration, total_duration
 from gift.preflight.inputs import check_disks, check_inputs, disk_needs
 from gift.preflight.memory import GIB, MemoryEstimate, Phase, estimate_memory, on_gpu
 from pipelines.cli.session import escape
 
 REMEDIES = {
     "weights": "raise compute.ranks or compute.zero_stage",
+    "adapters": "lower lora.rank",
     "gradients": "raise compute.zero_stage to 2 or 3",
-    "optimizer": "raise compute.ranks, or set compute.offload to cpu",
+    "optimizer": "raise compute.ranks, set compute.offload to cpu, or train adapters (lora)",
     "reference": "take an objective that needs none (gift.reference: rollout), or larger GPUs",
     "reward models": "take a smaller reward model, or bf16 for it",
     "gathered weights": "set compute.zero_stage to 2, or take larger GPUs",
@@ -65,7 +67,8 @@ def dry_run(config: RunConfig, console: Console) -> bool:
     ]
     estimate, capacity = estimate_memory(config, shape, reward_models), _capacity(config)
     console.print(f"[bold]{escape(config.description)}[/bold]", soft_wrap=True)
-    for name, value in (*_inputs(config), *_work(config), *_machines(config, estimate, capacity)):
+    facts = (*_inputs(config), *_work(config), *_machines(config, estimate, capacity), *_duration(config, shape))
+    for name, value in facts:
         console.print(f"[bold]{name:<12}[/bold]{escape(value)}", soft_wrap=True, highlight=False)
     console.print()
     console.print(_memory_table(estimate, capacity))
@@ -133,9 +136,24 @@ def _machines(config: RunConfig, estimate: MemoryEstimate, capacity: Capacity) -
         yield "GPUs", f"{compute.ranks} x {capacity.device}, {compute.nodes} node(s), ZeRO-{compute.zero_stage}"
     else:
         yield "ranks", f"{compute.ranks} on the CPU, ZeRO-{compute.zero_stage}"
-    yield "parameters", f"{estimate.parameters:,}"
+    trained = f", and {estimate.trained:,} of adapters, which are trained" if config.lora else ""
+    yield "parameters", f"{estimate.parameters:,}{trained}"
     yield "host memory", f"{estimate.loading / GIB:.1f} GiB per node while its ranks load the model"
     yield "cluster", _at_once(config)
+
+
+def _duration(config: RunConfig, shape: ModelShape) -> Iterator[tuple[str, str]]:
+    seconds = estimate_duration(config, shape)
+    if seconds is None:
+        return
+    phases = ", ".join(f"{phase} {_hours(value)}" for phase, value in seconds.items())
+    yield "time", f"at most about {_hours(total_duration(seconds))} h ({phases}), with responses of full length"
+    shares = f"{TRAINING_SHARE:.0%} of the GPU's operations and {BANDWIDTH_SHARE:.0%} of its memory's bandwidth"
+    yield "", f"taken for granted, not measured: {shares}; pods, vLLM's start and transfers are not in it"
+
+
+def _hours(seconds: float) -> str:
+    return f"{seconds / 3600:.2f}"
 
 
 def _at_once(config: RunConfig) -> str:
@@ -195,7 +213,8 @@ def _verdict(estimate: MemoryEstimate, capacity: Capacity) -> tuple[bool, str]:
     fits = needed(phase) <= capacity.gib
     size = f"the {phase} phase needs {needed(phase):.2f} of {capacity.gib:.1f} GiB ({capacity.device})"
     if fits:
-        return True, f"FITS: {size}"
+        spare = capacity.gib - needed(phase)
+        return True, f"FITS: {size}, and leaves {spare:.2f} GiB ({spare / capacity.gib:.0%})"
     parts = estimate.phases[phase]
     largest = max(parts, key=lambda part: parts[part])
     return False, (

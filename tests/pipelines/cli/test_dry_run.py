@@ -1,5 +1,6 @@
 """`gift run --dry-run`: every profile is checked and estimated, a run that does not fit is told what to change."""
 
+import re
 import subprocess
 import sys
 import time
@@ -16,6 +17,8 @@ from pipelines.cli.main import app
 
 ROOT = Path(__file__).parents[3]
 ON_GPUS = [name for name in profile_names() if load_profile(name).compute.gpu is not None]
+
+ONE_GPU = ("qwen2.5-0.5b-gsm8k", "qwen2.5-1.5b-gsm8k-lora")
 
 
 @pytest.fixture
@@ -41,6 +44,7 @@ def test_the_paper_has_its_profiles() -> None:
         "qwen2.5-7b-math",
         "qwen2.5-7b-rlhf",
         "qwen2.5-32b-dapo",
+        *ONE_GPU,
     }
 
 
@@ -51,6 +55,27 @@ def test_every_profile_fits_the_gpus_it_asks_for(dry_run, profile: str) -> None:
     assert "FITS: " in output
     model = load_profile(profile).model
     assert f"asked for at run time: {model.name}@{model.revision}" in output
+
+
+@pytest.mark.parametrize("profile", ONE_GPU)
+def test_the_profiles_for_one_gpu_say_how_much_memory_is_left_and_how_long_they_take(dry_run, profile: str) -> None:
+    status, output = dry_run(profile)
+    assert status == 0
+    assert "GPUs        1 x L4" in output
+    (spare,) = re.findall(r"^FITS: .*of 22\.0 GiB \(L4\), and leaves .* GiB \((\d+)%\)$", output, re.MULTILINE)
+    assert int(spare) >= 10
+    (hours,) = re.findall(r"^time        at most about (\d\.\d\d) h \(warm-up .* evaluation", output, re.MULTILINE)
+    assert float(hours) < (2 if profile == "qwen2.5-0.5b-gsm8k" else 4)
+    assert "not measured: 30% of the GPU's operations" in output
+
+
+def test_a_profile_that_does_not_say_how_fast_its_gpus_are_gets_no_estimate_of_time(dry_run) -> None:
+    assert "at most about" not in dry_run("qwen2.5-7b-gsm8k")[1]
+
+
+def test_adapters_are_counted_beside_the_model(dry_run) -> None:
+    _, output = dry_run("qwen2.5-1.5b-gsm8k-lora")
+    assert "parameters  1,543,714,304, and 36,929,536 of adapters, which are trained" in output
 
 
 def test_the_page_tells_what_the_run_will_do(dry_run) -> None:
