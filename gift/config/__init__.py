@@ -19,7 +19,14 @@ from gift.config.data import (
     UltraFeedbackData,
     data_folder,
 )
-from gift.config.evaluation import BenchmarkConfig, BenchmarkTask, ConversionConfig, EvaluationConfig, GateConfig
+from gift.config.evaluation import (
+    BenchmarkConfig,
+    BenchmarkTask,
+    ConversionConfig,
+    EvaluationConfig,
+    EvaluationVllm,
+    GateConfig,
+)
 from gift.config.health import HealthConfig
 from gift.config.models import FolderModel, HubModel, ModelConfig, ModelShape, PackageModel, ScratchModel
 from gift.config.objectives import DpoConfig, GiftConfig, GrpoConfig, GvpoConfig, UnaConfig
@@ -44,6 +51,7 @@ __all__ = [
     "Device",
     "DpoConfig",
     "EvaluationConfig",
+    "EvaluationVllm",
     "FolderModel",
     "FunctionReward",
     "GateConfig",

@@ -5,9 +5,29 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from gift.config.rewards import AnswerFormat
-from gift.config.section import PositiveInt, Section, Share
+from gift.config.section import PositiveFloat, PositiveInt, Section, Share
 
-BenchmarkTask = Literal["heldout", "heldout_sampled", "gsm8k", "math500", "aime24"]
+BenchmarkTask = Literal[
+    "heldout",
+    "heldout_sampled",
+    "gsm8k",
+    "math500",
+    "aime24",
+    "gsm8k_greedy",
+    "gsm8k_sampled",
+    "math_greedy",
+    "math_sampled",
+    "math500_greedy",
+    "math500_sampled",
+    "aime24_greedy",
+    "aime24_sampled",
+    "aime25_greedy",
+    "aime25_sampled",
+    "amc23_greedy",
+    "amc23_sampled",
+]
+SAMPLED = "_sampled"
+"""How the names of tasks end that draw samples."""
 
 
 class ConversionConfig(Section):
@@ -18,11 +38,12 @@ class ConversionConfig(Section):
 
 
 class BenchmarkConfig(Section):
-    """One column of the report: an lm-eval task on the held-out problems.
+    """One column of the report: an lm-eval task.
 
-    `heldout` is the task of this project (zero-shot, with the training's own prompt); `heldout_sampled` is the same
-    with `samples` draws at temperature 1 per problem, i.e. pass@1 of the sampled policy. The others are lm-eval's own,
-    with its own prompts: `gsm8k` (5-shot), `math500` (its minerva_math500, 4-shot) and `aime24` (zero-shot).
+    `heldout` and those that end in `_greedy` are this project's: zero-shot, with the training's own prompt. Those that
+    end in `_sampled` are the same with `samples` draws at temperature 1 per problem: avg@k, i.e. pass@1 of the sampled
+    policy, and from the same draws pass@k and maj@k. The others are lm-eval's own, with its own prompts: `gsm8k`
+    (5-shot), `math500` (its minerva_math500, 4-shot) and `aime24` (zero-shot).
     """
 
     task: BenchmarkTask
@@ -32,9 +53,20 @@ class BenchmarkConfig(Section):
 
     @model_validator(mode="after")
     def only_sampling_repeats(self) -> Self:
-        if self.samples > 1 and self.task != "heldout_sampled":
-            raise ValueError("samples is only for the task heldout_sampled; the other tasks decode greedily")
+        if self.samples > 1 and not self.task.endswith(SAMPLED):
+            raise ValueError(f"samples is only for tasks that end in {SAMPLED}; the other tasks decode greedily")
         return self
+
+
+class EvaluationVllm(Section):
+    """The vLLM that completes the benchmarks' prompts."""
+
+    tensor_parallel: PositiveInt = 1
+    """GPUs over which a model is spread; an evaluation gets as many."""
+    gpu_memory_share: Share = 0.85
+    """Of a GPU's memory, for weights and key-value cache."""
+    cpu_cache_gib: PositiveFloat = 1.0
+    """Key-value cache on CPU, in GiB."""
 
 
 class EvaluationConfig(Section):
@@ -42,9 +74,13 @@ class EvaluationConfig(Section):
 
     benchmarks: Annotated[tuple[BenchmarkConfig, ...], Field(min_length=1)]
     heldout_answers: AnswerFormat = "gsm8k"
-    """Where the tasks `heldout` and `heldout_sampled` look for the final answer; one format, the one that the model is
-    trained to use. After `####` it is compared as text, otherwise by the judge of the `math` reward."""
+    """Where this project's tasks look for the final answer; one format, the one that the model is trained to use. After
+    `####` it is compared as text, otherwise by the judge of the `math` reward."""
+    engine: Literal["transformers", "vllm"] = "transformers"
+    """What completes the prompts, the same tokens for both."""
+    vllm: EvaluationVllm = EvaluationVllm()
     batch_size: PositiveInt = 32
+    """Prompts at a time of transformers, and what a dry run expects of its memory."""
     threads: PositiveInt = 2
     precision: Literal["fp32", "bf16"] = "fp32"
 

@@ -100,12 +100,20 @@ def _aime_problem(row: Any, where: str, default_id: str) -> Problem:
     answer = answer_in(row, "answer", where)
     if not re.fullmatch("[0-9]{1,3}", answer):
         raise GiftError(f"{where}: the answer of an AIME problem is an integer from 0 to 999, not {shown(answer)}")
-    return Problem(
-        id_in(row, "id", where, default_id),
-        _required(row, "problem", where),
-        text_in(row, "solution", where),
-        str(int(answer)),  # "033" is 33
-    )
+    return _competition_problem(row, where, default_id, str(int(answer)))  # "033" is 33
+
+
+def _amc_problem(row: Any, where: str, default_id: str) -> Problem:
+    answer = answer_in(row, "answer", where).removesuffix(".0")
+    if not re.fullmatch("-?[0-9]+", answer):
+        raise GiftError(f"{where}: the answer of an AMC problem is an integer, not {shown(answer)}")
+    return _competition_problem(row, where, default_id, str(int(answer)))
+
+
+def _competition_problem(row: Any, where: str, default_id: str, answer: str) -> Problem:
+    """Its text is called `problem` in some copies, and `question` in others."""
+    question = text_in(row, "question", where) or _required(row, "problem", where)
+    return Problem(id_in(row, "id", where, default_id), question, text_in(row, "solution", where), answer)
 
 
 def _dapo_problem(row: Any, where: str, default_id: str) -> Problem:
@@ -145,6 +153,8 @@ _GSM8K = ("openai/gsm8k", "e53f048856ff4f594e959d75785d2c2d37b678ee")
 _MATH = ("DigitalLearningGmbH/MATH-lighteval", "0530c78699ea5e8eb5530600900e1f328b48acad")
 _MATH500 = ("HuggingFaceH4/MATH-500", "6e4ed1a2a79af7d8630a6b768ec859cb5af4d3be")
 _AIME24 = ("HuggingFaceH4/aime_2024", "2fe88a2f1091d5048c0f36abc874fb997b3dd99a")
+_AIME25 = ("math-ai/aime25", "563bb8404243c5f09de6ec262f2db674fe5bce9b")
+_AMC23 = ("math-ai/amc23", "80815d37005feb82cd7f8fbc6901d5d3eff43057")
 # The original repeats each of its prompts a hundred times, inside the instruction; this copy has each once, bare.
 _DAPO = ("open-r1/DAPO-Math-17k-Processed", "31dd309567e3da778038cc87d868b6097a3ccf68")
 _ULTRAFEEDBACK = ("HuggingFaceH4/ultrafeedback_binarized", "3949bf5f8c17c394422ccfab0c31ea9c20bdeb85")
@@ -155,6 +165,8 @@ MATH_TRAIN = PublicData("math_train", *_MATH, "train", _math_problem)
 MATH_TEST = PublicData("math_test", *_MATH, "test", _math_problem)
 MATH500 = PublicData("math500", *_MATH500, "test", _math_problem)
 AIME24 = PublicData("aime24", *_AIME24, "train", _aime_problem)
+AIME25 = PublicData("aime25", *_AIME25, "test", _aime_problem)
+AMC23 = PublicData("amc23", *_AMC23, "test", _amc_problem)
 DAPO = PublicData(
     "dapo_math_17k",
     *_DAPO,

@@ -4,7 +4,7 @@ sft.jsonl             demonstrations of the SFT warm-up
 train.jsonl           prompts of the RL stage
 heldout.jsonl         problems that are never trained on
 scored.jsonl          scored responses, where the data has them
-<task>/<split>.jsonl  what lm-eval's own tasks among `evaluation.benchmarks` ask, as problems
+<set>/<split>.jsonl   the public problems that `evaluation.benchmarks` ask
 """
 
 from dataclasses import replace
@@ -25,9 +25,13 @@ OWN_FILES = ("train_file", "heldout_file", "scored_file")
 """Keys of `data.source: jsonl` that name files."""
 BENCHMARK_DATA: dict[str, dict[str, PublicData]] = {
     "gsm8k": {"train": public.GSM8K_TRAIN, "test": public.GSM8K_TEST},
+    "math": {"test": public.MATH_TEST},
     "math500": {"test": public.MATH500},
     "aime24": {"test": public.AIME24},
+    "aime25": {"test": public.AIME25},
+    "amc23": {"test": public.AMC23},
 }
+"""Set of problems → split → where it is."""
 
 
 def check_data(config: RunConfig) -> None:
@@ -44,7 +48,7 @@ def check_data(config: RunConfig) -> None:
 def public_data(config: RunConfig) -> list[PublicData]:
     """The public data sets that the run reads: for training, and for lm-eval's own tasks."""
     needed = training_data(config.data)
-    for task in _lm_eval_tasks(config):
+    for task in _public_benchmarks(config):
         needed += [data for data in BENCHMARK_DATA[task].values() if data not in needed]
     return needed
 
@@ -55,7 +59,7 @@ def data_settings(config: RunConfig) -> dict[str, Any]:
     return {
         "data": config.data.model_dump(mode="json", exclude={"folder", *OWN_FILES}),
         "seed": config.seed if isinstance(config.data, ArithmeticData) else None,
-        "benchmarks": _lm_eval_tasks(config),
+        "benchmarks": _public_benchmarks(config),
         "needs demonstrations": config.sft.steps > 0,
         "final answers": {
             split: [rule.reads for rule in verifiers] for split, verifiers in verifiers_by_split(config).items()
@@ -73,7 +77,7 @@ def write_data(config: RunConfig, destination: Path) -> dict[str, int]:
     """
     benchmarks = {
         (task, split): read_public(data, data_folder(config.data))
-        for task in _lm_eval_tasks(config)
+        for task in _public_benchmarks(config)
         for split, data in BENCHMARK_DATA[task].items()
     }
     tested = [problem for (_, split), problems in benchmarks.items() if split == "test" for problem in problems]
@@ -115,8 +119,10 @@ def _earnable(config: RunConfig, splits: Splits) -> Splits:
     return splits
 
 
-def _lm_eval_tasks(config: RunConfig) -> list[str]:
-    return sorted(benchmark.task for benchmark in config.evaluation.benchmarks if benchmark.task in BENCHMARK_DATA)
+def _public_benchmarks(config: RunConfig) -> list[str]:
+    """The sets of public problems that the tasks ask: `aime24_sampled` and `aime24` the same one."""
+    asked = {benchmark.task.partition("_")[0] for benchmark in config.evaluation.benchmarks}
+    return sorted(asked & BENCHMARK_DATA.keys())
 
 
 def _own_files(config: RunConfig) -> dict[str, Path | None]:

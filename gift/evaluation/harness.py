@@ -1,12 +1,13 @@
-"""Runs lm-eval on a model folder: offline, quiet, and with every problem's score kept.
+"""Runs lm-eval on a model folder: offline, quiet, and with every answer kept.
 
-    problems + task YAML → lm-eval tasks → prompts (refused if too long) → our LanguageModel → BenchmarkResult
+    problems + task YAML → lm-eval tasks → prompts (refused if too long) → our LanguageModel → results, answers
 
-`gift.evaluation.lm_eval_tasks` knows the tasks, `gift.evaluation.language_model` asks the model. `lm_eval.evaluate` is
+`gift.evaluation.lm_eval_tasks` knows the tasks, `gift.evaluation.language_model` asks a model, which one of
+`gift.evaluation.decoders` runs. `lm_eval.evaluate` is
 called rather than `simple_evaluate`, which adds only a survey of the machine and a look at the hub, and has one limit
 for all tasks.
 
-Left out: several GPUs, and lm-eval's bootstrap (`gift.evaluation.statistics` has the closed forms).
+Left out: lm-eval's bootstrap (`gift.evaluation.statistics` has the closed forms).
 """
 
 import contextlib
@@ -17,25 +18,28 @@ import itertools
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any, TextIO
 
 import lm_eval
 import torch
-from transformers import PreTrainedModel
 
 from gift.config import AnswerFormat, BenchmarkConfig, EvaluationConfig, PromptFormat
 from gift.data.prompts import asked_text
 from gift.errors import GiftError
-from gift.evaluation.language_model import LanguageModel
+from gift.evaluation.answers import Answer, by_problem
+from gift.evaluation.decoders import open_decoder
+from gift.evaluation.language_model import CompletedPrompt, LanguageModel
 from gift.evaluation.lm_eval_tasks import TASKS, LmEvalTask, asks_as_in_training, load_task
 from gift.evaluation.quiet import quiet_libraries
 from gift.evaluation.results import AnsweredProblem, BenchmarkResult, EvaluationSettings
+from gift.evaluation.sampled import summary
+from gift.evaluation.scoring import Mark, share_of_right_answers
 from gift.evaluation.statistics import mean_and_stderr
 from gift.judge.judge import Judge, open_judge
 from gift.models.ends import load_tokenizer_and_ends
-from gift.models.loading import load_model, torch_dtype
 
 Progress = Callable[[str, int, int], None]
 """(task, finished completions, all completions); called as the work proceeds."""
@@ -43,8 +47,21 @@ Progress = Callable[[str, int, int], None]
 # lm-eval's own default: with it, the five examples before each gsm8k problem are the ones that everybody else has.
 _FEWSHOT_SEED = 1234
 _SHOWN_SAMPLES = 6
+_NOTHING_FOUND = "[invalid]"
+"""What lm-eval's filters make of a completion without an answer."""
 _JUDGE_SECONDS = 5.0
 _ANY_FORMAT: tuple[AnswerFormat, ...] = ("boxed", "answer", "gsm8k")
+
+
+@dataclass(frozen=True)
+class LoadedTask:
+    """A benchmark, ready to be asked."""
+
+    benchmark: BenchmarkConfig
+    task: Any
+    """lm-eval's."""
+    marks: dict[str, list[Mark]]
+    """Filled while lm-eval scores a task of this project."""
 
 
 def evaluate_model(
@@ -55,18 +72,19 @@ def evaluate_model(
     seed: int,
     device: torch.device,
     progress: Progress,
-) -> dict[str, BenchmarkResult]:
-    """Evaluate the Hugging Face folder `model` on each of `config.benchmarks`; the keys are the tasks' names.
+) -> tuple[dict[str, BenchmarkResult], list[Answer]]:
+    """Evaluate the Hugging Face folder `model` on each of `config.benchmarks`: the results by task, and all answers.
 
     Args:
         benchmarks: a folder that `gift.data.sources.write_data` has filled.
-        prompt: the run's, for the tasks `heldout` and `heldout_sampled`. lm-eval's own tasks have their own, which a
-            chat asks in the model's chat template.
-        seed: draws the samples of `heldout_sampled`; each benchmark starts from it, whatever was run before.
+        prompt: the run's, for this project's tasks. lm-eval's own tasks have their own, which a chat asks in the
+            model's chat template.
+        seed: draws the samples; each benchmark starts from it, whatever was run before.
         device: where the model runs.
 
     Raises:
-        GiftError: a benchmark file is missing, empty or malformed; or a prompt and its answer exceed the context.
+        GiftError: a benchmark file is missing, empty or malformed; a prompt and its answer exceed the context; or vLLM
+            can't be started.
     """
     torch.set_num_threads(config.threads)
     audible_progress = _audible(progress, sys.stderr)
@@ -76,30 +94,33 @@ def evaluate_model(
         open_judge(config.threads, _JUDGE_SECONDS) as judge,
     ):
         tokenizer, ends = load_tokenizer_and_ends(model, prompt)
-        language_model = LanguageModel(_load(model, config, device), tokenizer, ends, prompt, config.batch_size)
+        language_model = LanguageModel(model, tokenizer, ends, prompt)
         asked = functools.partial(asked_text, tokenizer, prompt=prompt)
-        tasks = [
-            (benchmark, load_task(benchmark, benchmarks, asked, config.heldout_answers, judge, Path(scratch)))
-            for benchmark in config.benchmarks
-        ]
+        tasks = [_load_task(one, benchmarks, asked, config, judge, Path(scratch)) for one in config.benchmarks]
         # All prompts are checked before the first completion: the last benchmark must not fail after an hour.
-        for benchmark, task in tasks:
-            _refuse_long_prompts(language_model, task, benchmark, prompt)
-        return {
-            benchmark.task: _run(language_model, task, benchmark, config, prompt, seed, judge, audible_progress)
-            for benchmark, task in tasks
-        }
+        longest = max(_longest(language_model, loaded, prompt) for loaded in tasks)
+        with open_decoder(model, config, tokenizer, ends, device, longest) as language_model.decoder:
+            runs = [_run(language_model, one, config, prompt, seed, judge, audible_progress) for one in tasks]
+    results = {result.task: result for result, _ in runs}
+    return results, [answer for _, answers in runs for answer in answers]
 
 
-def _load(folder: Path, config: EvaluationConfig, device: torch.device) -> PreTrainedModel:
-    dtype = torch_dtype(config.precision)
-    return load_model(folder, dtype, dtype, device).to(device)
+def _load_task(
+    benchmark: BenchmarkConfig,
+    benchmarks: Path,
+    asked: Callable[[str], str],
+    config: EvaluationConfig,
+    judge: Judge,
+    scratch: Path,
+) -> LoadedTask:
+    marks: dict[str, list[Mark]] = {}
+    score = share_of_right_answers(judge, config.heldout_answers, marks)
+    return LoadedTask(benchmark, load_task(benchmark, benchmarks, asked, score, scratch), marks)
 
 
-def _refuse_long_prompts(
-    language_model: LanguageModel, task: Any, benchmark: BenchmarkConfig, prompt: PromptFormat
-) -> None:
-    """Nothing is cut."""
+def _longest(language_model: LanguageModel, loaded: LoadedTask, prompt: PromptFormat) -> int:
+    """Tokens of the longest prompt with room for its answer. Nothing is cut: one that does not fit is refused."""
+    benchmark, task = loaded.benchmark, loaded.task
     language_model.asked_as_in_training = asks_as_in_training(benchmark)
     room = language_model.context_length - benchmark.max_new_tokens
     task.set_fewshot_seed(_FEWSHOT_SEED)
@@ -113,6 +134,7 @@ def _refuse_long_prompts(
                 f"max_new_tokens {benchmark.max_new_tokens}); lower max_new_tokens, or use a model with a longer "
                 "context"
             )
+    return max(map(len, contexts)) + benchmark.max_new_tokens
 
 
 def _chat_arguments(language_model: LanguageModel, benchmark: BenchmarkConfig, prompt: PromptFormat) -> dict[str, Any]:
@@ -129,21 +151,22 @@ def _chat_arguments(language_model: LanguageModel, benchmark: BenchmarkConfig, p
 
 def _run(
     language_model: LanguageModel,
-    task: Any,
-    benchmark: BenchmarkConfig,
+    loaded: LoadedTask,
     config: EvaluationConfig,
     prompt: PromptFormat,
     seed: int,
     judge: Judge,
     progress: Progress,
-) -> BenchmarkResult:
+) -> tuple[BenchmarkResult, list[Answer]]:
+    benchmark, task = loaded.benchmark, loaded.task
     problems = len(task.eval_docs)
     total = min(benchmark.limit or problems, problems) * benchmark.samples
     finished = itertools.count(1)
     language_model.asked_as_in_training = asks_as_in_training(benchmark)
     language_model.on_completion = lambda: progress(benchmark.task, next(finished), total)
+    language_model.seed = seed
+    language_model.completed.clear()
     progress(benchmark.task, 0, total)
-    torch.manual_seed(seed)
     # lm-eval builds the prompts again; without this its few-shot generator would go on from where the check left it.
     task.set_fewshot_seed(_FEWSHOT_SEED)
     source, chat = TASKS[benchmark.task], _chat_arguments(language_model, benchmark, prompt)
@@ -158,21 +181,24 @@ def _run(
     )
     samples = output["samples"][source.name]
     primary = [sample for sample in samples if sample["filter"] == source.filter]
+    answers = _answers(language_model, loaded, primary, source)
     correct = [float(sample[source.metric]) for sample in primary]
     accuracy, stderr = mean_and_stderr(correct)
-    return BenchmarkResult(
+    secondary = _secondary_metrics(samples, source) | _judged_beside(judge, primary, correct, source)
+    result = BenchmarkResult(
         task=benchmark.task,
         accuracy=accuracy,
         stderr=stderr,
         n=len(correct),
         ids=tuple(_identity(sample) for sample in primary),
         correct=tuple(correct),
-        secondary=_secondary_metrics(samples, source) | _judged_beside(judge, primary, correct, source),
+        secondary=secondary | summary(by_problem(answers)[benchmark.task]),
         settings=EvaluationSettings(
             lm_eval_version=importlib.metadata.version("lm_eval"),
             task_version=str(output["versions"][source.name]),
             fewshot_count=output["n-shot"][source.name],
             asked_in="the model's chat template" if prompt.chat else "plain text",
+            engine=config.engine,
             samples=benchmark.samples,
             decoding=task.config.generation_kwargs,
             precision=config.precision,
@@ -184,6 +210,44 @@ def _run(
             _answered(sample, score) for sample, score in zip(primary[:_SHOWN_SAMPLES], correct, strict=False)
         ),
     )
+    return result, answers
+
+
+def _answers(
+    language_model: LanguageModel, loaded: LoadedTask, samples: list[dict[str, Any]], source: LmEvalTask
+) -> list[Answer]:
+    """Every completion of the task, problem by problem; for lm-eval's own tasks with what it found in it."""
+    completed: dict[int, list[CompletedPrompt]] = {}
+    for number, one in language_model.completed:
+        completed.setdefault(number, []).append(one)
+    return [
+        Answer(
+            benchmark=loaded.benchmark.task,
+            problem=_identity(sample),
+            sample=place,
+            question=sample["doc"]["question"],
+            reference=sample["doc"]["final_answer"],
+            prompt=sample["arguments"][0][0],
+            completion=one.text,
+            answer=mark.answer,
+            score=float(mark.right is True),
+            judged=mark.right is not None,
+            tokens=one.tokens,
+            truncated=one.truncated,
+        )
+        for sample in samples
+        for place, (one, mark) in enumerate(
+            zip(completed[sample["doc_id"]], _marks(loaded, sample, source), strict=True)
+        )
+    ]
+
+
+def _marks(loaded: LoadedTask, sample: dict[str, Any], source: LmEvalTask) -> list[Mark]:
+    if asks_as_in_training(loaded.benchmark):
+        return loaded.marks[sample["doc"]["id"]]
+    found = sample["filtered_resps"][0]
+    answer = found if isinstance(found, str) else found[0]
+    return [Mark(None if answer == _NOTHING_FOUND else answer, bool(sample[source.metric]))]
 
 
 def _answered(sample: dict[str, Any], score: float) -> AnsweredProblem:

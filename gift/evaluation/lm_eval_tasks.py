@@ -1,7 +1,7 @@
 """The benchmarks as lm-eval tasks on local files: which YAML, which columns, which score counts.
 
-`heldout` and `heldout_sampled` are the files in `tasks/`, asked with the run's own prompt; the others are lm-eval's own
-files with nothing but the place of their data replaced.
+This project's tasks are the files in `tasks/`, greedy or sampled, on any of its sets of problems and asked with the
+run's own prompt; the others are lm-eval's own files with nothing but the place of their data replaced.
 """
 
 import importlib.resources
@@ -14,10 +14,9 @@ import datasets
 import yaml
 from lm_eval.tasks import TaskManager
 
-from gift.config import AnswerFormat, BenchmarkConfig, BenchmarkTask
+from gift.config import BenchmarkConfig, BenchmarkTask
 from gift.data.problems import Problem, read_problems
-from gift.evaluation.scoring import judged_answer
-from gift.judge.judge import Judge
+from gift.evaluation.scoring import Score
 
 Row = dict[str, Any]
 
@@ -45,21 +44,27 @@ def _no_columns(_: Problem) -> Row:
     return {}
 
 
+def _own(name: BenchmarkTask, problems: str, *, sampled: bool) -> dict[BenchmarkTask, LmEvalTask]:
+    """A task of this project on a file of problems."""
+    file = "tasks/heldout_sampled.yaml" if sampled else "tasks/heldout.yaml"
+    return {name: LmEvalTask(name, "gift.evaluation", file, {"test": problems}, columns=_no_columns)}
+
+
 TASKS: dict[BenchmarkTask, LmEvalTask] = {
-    "heldout": LmEvalTask(
-        "heldout",
-        "gift.evaluation",
-        "tasks/heldout.yaml",
-        {"test": "heldout.jsonl"},
-        columns=_no_columns,
-    ),
-    "heldout_sampled": LmEvalTask(
-        "heldout_sampled",
-        "gift.evaluation",
-        "tasks/heldout_sampled.yaml",
-        {"test": "heldout.jsonl"},
-        columns=_no_columns,
-    ),
+    **_own("heldout", "heldout.jsonl", sampled=False),
+    **_own("heldout_sampled", "heldout.jsonl", sampled=True),
+    **_own("gsm8k_greedy", "gsm8k/test.jsonl", sampled=False),
+    **_own("gsm8k_sampled", "gsm8k/test.jsonl", sampled=True),
+    **_own("math_greedy", "math/test.jsonl", sampled=False),
+    **_own("math_sampled", "math/test.jsonl", sampled=True),
+    **_own("math500_greedy", "math500/test.jsonl", sampled=False),
+    **_own("math500_sampled", "math500/test.jsonl", sampled=True),
+    **_own("aime24_greedy", "aime24/test.jsonl", sampled=False),
+    **_own("aime24_sampled", "aime24/test.jsonl", sampled=True),
+    **_own("aime25_greedy", "aime25/test.jsonl", sampled=False),
+    **_own("aime25_sampled", "aime25/test.jsonl", sampled=True),
+    **_own("amc23_greedy", "amc23/test.jsonl", sampled=False),
+    **_own("amc23_sampled", "amc23/test.jsonl", sampled=True),
     "gsm8k": LmEvalTask(
         "gsm8k",
         "lm_eval",
@@ -98,15 +103,14 @@ def load_task(
     benchmark: BenchmarkConfig,
     benchmarks: Path,
     asked: Callable[[str], str],
-    heldout_answers: AnswerFormat,
-    judge: Judge,
+    own_score: Score,
     scratch: Path,
 ) -> Any:
     """An lm-eval task: its YAML file, and a small one that includes it and adds what depends on the run.
 
     Args:
         asked: from a question to what the model is asked, for the tasks that ask as training does.
-        judge: of the answers to those tasks, where they are no plain numbers.
+        own_score: of the answers to those tasks.
 
     Raises:
         GiftError: a file of problems is missing, empty or malformed.
@@ -124,9 +128,11 @@ def load_task(
         "dataset_name": None,
         "dataset_kwargs": {"data_files": data_files, "cache_dir": str(scratch)},
         "repeats": benchmark.samples,
+        "task": task.name,
     }
-    score = "process_results: !function gift.evaluation.scoring.marked_number\n" if ours else ""
     generated = scratch / f"{benchmark.task}.yaml"
+    # Replaced below; without one, lm-eval asks a hub for the task's metrics.
+    score = "process_results: !function gift.evaluation.scoring.share_of_right_answers\n" if ours else ""
     generated.write_text(yaml.safe_dump(overrides) + score, encoding="utf-8")
     # include_defaults would parse lm-eval's thousands of task files, which takes ten seconds.
     loaded = TaskManager(include_defaults=False).load([str(generated)])["tasks"][task.name]
@@ -134,8 +140,7 @@ def load_task(
     decoding: dict[str, Any] = {"max_gen_toks": benchmark.max_new_tokens}
     if ours:  # as in training: an answer ends where the model ends it
         decoding["until"] = []
-        if heldout_answers != "gsm8k":
-            loaded.set_config("process_results", judged_answer(judge, heldout_answers))
+        loaded.set_config("process_results", own_score)
     loaded.set_config("generation_kwargs", decoding, update=True)
     return loaded
 

@@ -1,7 +1,7 @@
 """What an evaluation leaves behind: one `BenchmarkResult` per benchmark, in one JSON file.
 
 It keeps every problem's score, because models are compared problem by problem. Left out: all completions but a few for
-people to read.
+people to read; `gift.evaluation.answers` has them.
 """
 
 from pathlib import Path
@@ -25,6 +25,8 @@ class EvaluationSettings(BaseModel):
     fewshot_count: int
     asked_in: str = "plain text"
     """Or the model's chat template."""
+    engine: str = "transformers"
+    """What completed the prompts."""
     samples: int
     """Completions per problem."""
     decoding: dict[str, Any]

@@ -1,15 +1,16 @@
-"""The score of one problem in the `heldout` tasks, by the judge that the rewards ask, too.
+"""The score of one problem in this project's tasks, by the judge that the rewards ask, too.
 
-lm-eval calls one of these with a document and the completions of all repeats. What could not be judged counts as wrong
-here, and how often that happened is a score of its own.
+lm-eval calls it with a document and the completions of all repeats. What could not be judged counts as wrong here, and
+how often that happened is a score of its own.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
 from gift.config import AnswerFormat
-from gift.judge.answers import states_number
+from gift.judge.answers import final_answer, number_after_mark, states_number
 from gift.judge.judge import Judge
 
 Completions = list[list[str]]
@@ -17,20 +18,33 @@ Completions = list[list[str]]
 Score = Callable[[dict[str, Any], Completions], dict[str, float]]
 
 
-def marked_number(problem: dict[str, Any], results: Completions) -> dict[str, float]:
-    """The share of the completions whose number after `####` is the final answer, as text."""
-    right = [states_number(completion, problem["final_answer"]) for completion in results[0]]
-    return {"exact_match": fmean(map(float, right)), "unjudged": 0.0}
+@dataclass(frozen=True)
+class Mark:
+    """What was found in one completion."""
+
+    answer: str | None
+    """The final answer, as text; None for none."""
+    right: bool | None
+    """None where the judge came to no verdict."""
 
 
-def judged_answer(judge: Judge, answers: AnswerFormat) -> Score:
-    """A score: the share of the completions whose final answer the judge finds equal to the problem's."""
+def marks_of(judge: Judge, answers: AnswerFormat, completions: list[str], reference: str) -> list[Mark]:
+    """One for each completion; a number after `####` is compared as text."""
+    if answers == "gsm8k":
+        return [Mark(number_after_mark(text), states_number(text, reference)) for text in completions]
+    verdicts = judge.verdicts([(text, reference) for text in completions], [answers])
+    found = [final_answer(text, [answers]) for text in completions]
+    return [Mark(answer, right) for answer, right in zip(found, verdicts, strict=True)]
+
+
+def share_of_right_answers(judge: Judge, answers: AnswerFormat, marks: dict[str, list[Mark]]) -> Score:
+    """A score: the share of the completions whose final answer is the problem's; `marks` keeps them, by problem."""
 
     def score(problem: dict[str, Any], results: Completions) -> dict[str, float]:
-        verdicts = judge.verdicts([(completion, problem["final_answer"]) for completion in results[0]], [answers])
+        found = marks[problem["id"]] = marks_of(judge, answers, results[0], problem["final_answer"])
         return {
-            "exact_match": fmean(float(verdict is True) for verdict in verdicts),
-            "unjudged": fmean(float(verdict is None) for verdict in verdicts),
+            "exact_match": fmean(float(mark.right is True) for mark in found),
+            "unjudged": fmean(float(mark.right is None) for mark in found),
         }
 
     return score

@@ -10,25 +10,35 @@ _ALGORITHMS = {"gift": "GIFT", "grpo": "GRPO", "gvpo": "GVPO", "dpo": "DPO", "un
 GAIN = "candidate - sft"
 """The comparison that says what training added to the model it started from."""
 
-_BENCHMARK_LABELS = {
-    "heldout": "Held-out, greedy",
-    "heldout_sampled": "Held-out, sampled",
+_SETS = {
+    "heldout": "Held-out",
     "gsm8k": "GSM8K",
+    "math": "MATH",
     "math500": "MATH-500",
     "aime24": "AIME 2024",
+    "aime25": "AIME 2025",
+    "amc23": "AMC 2023",
 }
-_PROBLEMS = {
-    "heldout": "held-out problems",
-    "heldout_sampled": "held-out problems (sampled answers)",
-    "gsm8k": "GSM8K problems",
-    "math500": "MATH-500 problems",
-    "aime24": "AIME 2024 problems",
-}
+"""What the name of a benchmark begins with → how people call these problems."""
+_WAYS = {"": "", "_greedy": ", greedy", "_sampled": ", sampled"}
+"""What it ends with."""
 
 
 def benchmark_label(name: str) -> str:
     """A benchmark's name for people; lm-eval's own name where there is no better one."""
-    return _BENCHMARK_LABELS.get(name, name)
+    if name == "heldout":
+        return "Held-out, greedy"
+    problems, underscore, way = name.partition("_")
+    known = problems in _SETS and underscore + way in _WAYS
+    return _SETS[problems] + _WAYS[underscore + way] if known else name
+
+
+def _problems(benchmark: str) -> str:
+    """`GSM8K problems (sampled answers)`."""
+    problems, _, way = benchmark.partition("_")
+    called = _SETS.get(problems, problems)
+    called = called.lower() if problems == "heldout" else called
+    return f"{called} problems{' (sampled answers)' if way == 'sampled' else ''}"
 
 
 def candidate_label(report: Report) -> str:
@@ -119,7 +129,7 @@ def verdict_sentence(report: Report) -> str:
     comparison = next((c for c in report.verdict.comparisons if c.name == GAIN), None)
     if comparison is None:
         return f"{outcome}: {' '.join(report.verdict.reasons)}" if report.verdict.reasons else f"{outcome}."
-    problems = f"{comparison.n:,} {_PROBLEMS.get(comparison.benchmark, f'{comparison.benchmark} problems')}"
+    problems = f"{comparison.n:,} {_problems(comparison.benchmark)}"
     name, score = candidate_label(report), report.models.get("candidate", {}).get(comparison.benchmark)
     solved = (
         f"{name} solves {percent(score.accuracy)}\u00a0% of {problems}" if score else f"on {problems}, {name} solves"

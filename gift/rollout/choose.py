@@ -55,6 +55,11 @@ def open_engine(
         yield engine
 
 
+def vllm_is_installed() -> bool:
+    """Without loading it."""
+    return importlib.util.find_spec("vllm") is not None
+
+
 def _engine_beside_rank(
     config: RunConfig,
     model: Path,
@@ -64,7 +69,7 @@ def _engine_beside_rank(
     pad: int,
     weights_of: Callable[[nn.Module], Weights],
 ) -> VllmEngine:
-    if importlib.util.find_spec("vllm") is None:
+    if not vllm_is_installed():
         raise GiftError("rollout.engine is vllm, which is not installed here; install vllm or choose transformers")
     vllm, here = config.rollout.vllm, int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     if here % vllm.tensor_parallel:
@@ -91,7 +96,6 @@ def _worker_settings(config: RunConfig, model: Path, device: torch.device, ends:
         dtype="bfloat16" if config.compute.precision == "bf16" else "float32",
         device="cuda" if device.type == "cuda" else "cpu",
         max_tokens=rollout.max_prompt_tokens + rollout.max_new_tokens,
-        temperature=rollout.temperature,
         ends=tuple(ends),
         tensor_parallel=vllm.tensor_parallel,
         gpu_memory_share=vllm.gpu_memory_share,
@@ -121,9 +125,7 @@ def _engine_on_server(
     if not address:
         raise GiftError(f"rollout.vllm.placement is server, but {VLLM_SERVER} does not say where it is")
     longest = timedelta(minutes=config.rollout.timeout_minutes)
-    server = VllmServer(
-        address, temperature=config.rollout.temperature, ends=ends, answer_seconds=longest.total_seconds()
-    )
+    server = VllmServer(address, ends=ends, answer_seconds=longest.total_seconds())
     ranks = neighbouring_ranks(dist.get_world_size(), longest) if dist.is_initialized() else Ranks()
     return VllmEngine(
         server, config, device, pad=pad, users=Ranks(), loads=ranks.leads, sharers=ranks, weights_of=weights_of

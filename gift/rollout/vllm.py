@@ -53,7 +53,13 @@ class VllmClient(Protocol):
         """What it computes with now, as far as it can say; none where it can't."""
 
     def complete(
-        self, prompts: Sequence[Sequence[int]], seeds: Sequence[int], responses: int, max_new_tokens: int
+        self,
+        prompts: Sequence[Sequence[int]],
+        seeds: Sequence[int],
+        responses: int,
+        max_new_tokens: int,
+        *,
+        temperature: float,
     ) -> Iterator[tuple[int, list[Completion]]]:
         """The place of each prompt (one or more) and its `responses` completions, in the order in which they end."""
 
@@ -91,6 +97,7 @@ class VllmEngine:
         """
         self._client = client
         self._max_new_tokens = config.rollout.max_new_tokens
+        self._temperature = config.rollout.temperature
         self._dtype = torch_dtype(config.compute.precision)
         self._device = device
         self._pad = pad
@@ -175,7 +182,9 @@ class VllmEngine:
         if self._client is None or not prompts:
             return [[] for _ in asked]
         groups: dict[int, list[Completion]] = {}
-        for place, group in self._client.complete(prompts, seeds, responses, max_new_tokens):
+        for place, group in self._client.complete(
+            prompts, seeds, responses, max_new_tokens, temperature=self._temperature
+        ):
             groups[place] = group
             if finished and place < len(asked[0][0]):
                 for offset, completion in enumerate(group):

@@ -43,12 +43,13 @@ class WorkerSettings(Section):
     device: Literal["cpu", "cuda"]
     max_tokens: int
     """Of a prompt and its response."""
-    temperature: float
     ends: tuple[int, ...]
     """Token ids that end a response."""
     tensor_parallel: int
     gpu_memory_share: float
     cpu_cache_gib: float
+    reads_texts: bool = False
+    """Whether it knows its tokenizer, so that a text can end a response."""
 
 
 class VllmProcess:
@@ -89,7 +90,14 @@ class VllmProcess:
         ]
 
     def complete(
-        self, prompts: Sequence[Sequence[int]], seeds: Sequence[int], responses: int, max_new_tokens: int
+        self,
+        prompts: Sequence[Sequence[int]],
+        seeds: Sequence[int],
+        responses: int,
+        max_new_tokens: int,
+        *,
+        temperature: float,
+        stop: Sequence[str] = (),
     ) -> Iterator[tuple[int, list[Completion]]]:
         request = {
             "call": "complete",
@@ -97,6 +105,8 @@ class VllmProcess:
             "seeds": seeds,
             "responses": responses,
             "max_new_tokens": max_new_tokens,
+            "temperature": temperature,
+            "stop": list(stop),
         }
         self._send("sampling", request)
         for _ in prompts:

@@ -31,11 +31,10 @@ REQUESTS_AT_ONCE = 64
 class VllmServer:
     """A `VllmClient` of the server at `address`, e.g. http://vllm:8000."""
 
-    def __init__(self, address: str, *, temperature: float, ends: Sequence[int], answer_seconds: float) -> None:
+    def __init__(self, address: str, *, ends: Sequence[int], answer_seconds: float) -> None:
         """Raises: GiftError: no vLLM server answers there."""
         self._answer_seconds = answer_seconds
         self._address = address.rstrip("/")
-        self._temperature = temperature
         self._ends = list(ends)
         self._model = str(self._answer("GET", "/v1/models")["data"][0]["id"])
 
@@ -53,7 +52,13 @@ class VllmServer:
         return []
 
     def complete(
-        self, prompts: Sequence[Sequence[int]], seeds: Sequence[int], responses: int, max_new_tokens: int
+        self,
+        prompts: Sequence[Sequence[int]],
+        seeds: Sequence[int],
+        responses: int,
+        max_new_tokens: int,
+        *,
+        temperature: float,
     ) -> Iterator[tuple[int, list[Completion]]]:
         def ask(prompt: Sequence[int], seed: int) -> list[Completion]:
             body = {
@@ -61,7 +66,7 @@ class VllmServer:
                 "prompt": prompt,
                 "n": responses,
                 "seed": seed,
-                "temperature": self._temperature,
+                "temperature": temperature,
                 "top_p": 1.0,
                 "top_k": 0,
                 "min_p": 0.0,

@@ -26,7 +26,7 @@ PREFIX_BLOCK_TOKENS = 32
 
 
 class VllmWorker:
-    """vLLM, its temperature and its sleep."""
+    """vLLM and its sleep."""
 
     def __init__(self, settings: WorkerSettings) -> None:
         self._settings = settings
@@ -51,7 +51,7 @@ class VllmWorker:
             dtype=settings.dtype,
             tensor_parallel_size=settings.tensor_parallel,
             max_model_len=settings.max_tokens,
-            skip_tokenizer_init=True,
+            skip_tokenizer_init=not settings.reads_texts,
             generation_config="vllm",  # none of the model's own sampling settings
             logprobs_mode="processed_logprobs",  # at the sampling temperature
             enable_prefix_caching=True,
@@ -70,7 +70,13 @@ class VllmWorker:
         yield over_workers(self._llm.collective_rpc(held_weights))
 
     def complete(
-        self, prompts: Sequence[Sequence[int]], seeds: Sequence[int], responses: int, max_new_tokens: int
+        self,
+        prompts: Sequence[Sequence[int]],
+        seeds: Sequence[int],
+        responses: int,
+        max_new_tokens: int,
+        temperature: float,
+        stop: Sequence[str],
     ) -> Iterator[tuple[int, list[dict[str, Any]]]]:
         """A message for each prompt, as they end: its place, and its `responses` completions as the fields of
         `gift.rollout.vllm.Completion`.
@@ -87,7 +93,7 @@ class VllmWorker:
                 SamplingParams(
                     n=responses,
                     seed=seed,  # a GPU draws by the seeds of a whole batch at once, a CPU row by row
-                    temperature=self._settings.temperature,
+                    temperature=temperature,
                     top_p=1.0,
                     top_k=0,
                     min_p=0.0,
@@ -96,7 +102,8 @@ class VllmWorker:
                     ignore_eos=True,  # only ours count
                     logprobs=0,  # that of the sampled token
                     flat_logprobs=True,
-                    detokenize=False,
+                    stop=list(stop),
+                    detokenize=bool(stop),
                 )
                 for seed in seeds
             ],

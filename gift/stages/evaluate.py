@@ -21,17 +21,21 @@ def evaluation_output(config: RunConfig, data: str, model: str) -> Output:
 
 
 def evaluate(stage: Stage, data: str, model: str) -> str:
-    """Returns: URI of a folder with results.json."""
+    """Returns: URI of a folder with results.json and answers.parquet."""
     config, prompt, seed = stage.config.evaluation, stage.config.prompt_format, stage.config.seed
     setting = stage.config.compute.device
 
     def make(folder: Path) -> dict[str, str]:
+        from gift.evaluation.answers import ANSWERS_FILE, write_answers
         from gift.evaluation.harness import evaluate_model  # takes seconds, which a reused output need not wait
         from gift.models.device import choose_device
 
         device = choose_device(setting)
         with stage.fetched(data, model) as (data_folder, model_folder):
-            results = evaluate_model(model_folder, data_folder, config, prompt, seed, device, progress=_live_lines())
+            results, answers = evaluate_model(
+                model_folder, data_folder, config, prompt, seed, device, progress=_live_lines()
+            )
+        write_answers(folder / ANSWERS_FILE, answers)
         save_results(folder / RESULTS_FILE, results)
         return {}
 

@@ -1,8 +1,10 @@
 """A tiny Llama that learns by rote what it answers, and how to evaluate it, so that every score is known beforehand."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -10,7 +12,9 @@ from gift.config import EvaluationConfig, PromptFormat
 from gift.data.problems import Problem, prompt_text
 from gift.data.tokenizer import train_tokenizer
 from gift.data.tokens import pad_right, tokenize_demonstrations
+from gift.evaluation.answers import Answer
 from gift.evaluation.harness import evaluate_model
+from gift.evaluation.language_model import CompletedPrompt, LanguageModel
 from gift.evaluation.results import BenchmarkResult
 
 CONTEXT = 512
@@ -29,16 +33,31 @@ def no_progress(*_progress: Any) -> None:
     """For tests that are about something else."""
 
 
-def evaluation(*benchmarks: dict[str, Any], batch_size: int = 8, precision: str = "fp32") -> EvaluationConfig:
+def evaluation(*benchmarks: dict[str, Any], batch_size: int = 8, **settings: Any) -> EvaluationConfig:
     return EvaluationConfig.model_validate(
-        {"benchmarks": benchmarks, "batch_size": batch_size, "threads": 1, "precision": precision}
+        {"benchmarks": benchmarks, "batch_size": batch_size, "threads": 1} | settings
     )
 
 
 def evaluate(
     model: Path, benchmarks: Path, config: EvaluationConfig, seed: int, progress: Any, prompt: str = PROMPT
 ) -> dict[str, BenchmarkResult]:
+    return evaluate_with_answers(model, benchmarks, config, seed, progress, prompt)[0]
+
+
+def evaluate_with_answers(
+    model: Path, benchmarks: Path, config: EvaluationConfig, seed: int, progress: Any, prompt: str = PROMPT
+) -> tuple[dict[str, BenchmarkResult], list[Answer]]:
     return evaluate_model(model, benchmarks, config, PromptFormat(template=prompt), seed, torch.device("cpu"), progress)
+
+
+def says(monkeypatch: pytest.MonkeyPatch, answer: Callable[[LanguageModel, Any], list[str]]) -> None:
+    """From now on every model answers lm-eval's requests with these texts."""
+
+    def complete(model: LanguageModel, requests: Any) -> list[CompletedPrompt]:
+        return [CompletedPrompt(text) for text in answer(model, requests)]
+
+    monkeypatch.setattr(LanguageModel, "complete", complete)
 
 
 def write_rote_model(folder: Path) -> None:
@@ -53,7 +72,7 @@ def write_rote_model(folder: Path) -> None:
             hidden_size=64,
             intermediate_size=128,
             num_hidden_layers=2,
-            num_attention_heads=4,
+            num_attention_heads=2,  # vLLM on a CPU has no smaller heads than of 32
             max_position_embeddings=CONTEXT,
             bos_token_id=None,
             eos_token_id=tokenizer.eos_token_id,

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from rote_model import CONTEXT, KEYS, PROMPT, evaluation, no_progress
+from rote_model import CONTEXT, KEYS, PROMPT, evaluation, no_progress, says
 from transformers import LlamaForCausalLM
 
 from gift.config import PromptFormat, RolloutConfig
@@ -29,7 +29,7 @@ TEMPLATE = (
 
 
 def run(folder: Path, benchmarks: Path, prompt: PromptFormat, *tasks: dict[str, Any]) -> dict[str, BenchmarkResult]:
-    return evaluate_model(folder, benchmarks, evaluation(*tasks), prompt, 0, CPU, no_progress)
+    return evaluate_model(folder, benchmarks, evaluation(*tasks), prompt, 0, CPU, no_progress)[0]
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_a_chat_asks_lm_evals_own_tasks_in_the_template(
         ids.extend(self.token_ids(contexts))
         return ["" for _ in asked]
 
-    monkeypatch.setattr(LanguageModel, "generate_until", answer)
+    says(monkeypatch, answer)
     run(chat_model, tmp_path, CHAT, {"task": "gsm8k", "limit": 2, "max_new_tokens": 8})
     assert contexts[0].startswith("<|eos|>system: Be brief.\n<|eos|>user: Question: Train question")
     assert contexts[0].endswith("Question: Train question 0?\nAnswer:\n<|eos|>assistant:")
@@ -124,6 +124,6 @@ def test_answers_stay_the_texts_that_they_are(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: list[str]
 ) -> None:
     write_problems(tmp_path / "heldout.jsonl", [Problem(f"p{i}", f"{i}?", "", text) for i, text in enumerate(answers)])
-    monkeypatch.setattr(LanguageModel, "generate_until", lambda _, asked: ["#### 1" for _ in asked])
+    says(monkeypatch, lambda _, asked: ["#### 1" for _ in asked])
     result = run(model, tmp_path, RAW, HELDOUT)["heldout"]
     assert [sample.final_answer for sample in result.samples] == answers

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rote_model import evaluate, evaluation, no_progress
+from rote_model import evaluate, evaluation, no_progress, says
 from transformers import LlamaForCausalLM
 
 from gift.data.problems import Problem, write_problems
@@ -27,7 +27,7 @@ def test_gsm8k_asks_and_scores_as_lm_evals_own_task(
         requests.extend(asked)
         return [" so\n#### 1,000.", " The answer is 1001", " #### 7 or #### 1002", " nothing"]
 
-    monkeypatch.setattr(LanguageModel, "generate_until", answer)
+    says(monkeypatch, answer)
     config = evaluation({"task": "gsm8k", "limit": 4, "max_new_tokens": 31})
     result = evaluate(model, tmp_path, config, 0, no_progress)["gsm8k"]
 
@@ -74,7 +74,7 @@ def test_math500_asks_and_scores_as_lm_evals_own_task(
             " I don't know",
         ]
 
-    monkeypatch.setattr(LanguageModel, "generate_until", answer)
+    says(monkeypatch, answer)
     config = evaluation({"task": "math500", "max_new_tokens": 31})
     long_context = LlamaForCausalLM.from_pretrained(model)
     long_context.config.max_position_embeddings = 4096  # for lm-eval's four examples
@@ -110,7 +110,7 @@ def test_aime24_asks_and_scores_as_lm_evals_own_task(
         requests.extend(asked)
         return [r" $\boxed{31}$", "$32$ and $32$ make $32$", "33", r"\boxed{0}"]
 
-    monkeypatch.setattr(LanguageModel, "generate_until", answer)
+    says(monkeypatch, answer)
     result = evaluate(model, tmp_path, evaluation({"task": "aime24", "max_new_tokens": 31}), 0, no_progress)["aime24"]
     assert requests[0].args[0] == "Question: Find $1 + 30$.\nAnswer:"
     assert requests[0].args[1]["max_gen_toks"] == 31

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rote_model import COINS, CONTEXT, KEYS, PROMPT, evaluate, evaluation, no_progress
+from rote_model import COINS, CONTEXT, KEYS, PROMPT, evaluate, evaluation, no_progress, says
 from transformers import GenerationConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from gift.config import PromptFormat
@@ -66,7 +66,7 @@ def test_heldout_scores_the_number_after_the_mark(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, completion: str, score: float
 ) -> None:
     write_problems(tmp_path / "heldout.jsonl", [Problem(f"p{i}", f"{i}?", "#### 1,200", "1200") for i in range(2)])
-    monkeypatch.setattr(LanguageModel, "generate_until", lambda _, asked: [completion for _ in asked])
+    says(monkeypatch, lambda _, asked: [completion for _ in asked])
     result = evaluate(model, tmp_path, evaluation(GREEDY), 0, no_progress)["heldout"]
     assert result.correct == (score, score)
     assert score == gsm8k_reward(completion, Problem("p", "?", "#### 1,200", "1200"))
@@ -97,7 +97,7 @@ def test_heldout_finds_the_answer_where_the_configuration_says(
     score: float,
 ) -> None:
     write_problems(tmp_path / "heldout.jsonl", [Problem(f"p{i}", f"{i}?", "", final_answer) for i in range(2)])
-    monkeypatch.setattr(LanguageModel, "generate_until", lambda _, asked: [completion for _ in asked])
+    says(monkeypatch, lambda _, asked: [completion for _ in asked])
     config = evaluation(GREEDY).model_copy(update={"heldout_answers": answers})
     assert evaluate(model, tmp_path, config, 0, no_progress)["heldout"].correct == (score, score)
 
@@ -113,7 +113,7 @@ def test_heldout_asks_with_the_prompt_of_the_run_and_stops_at_no_text(
         stops.extend(request.args[1]["until"] for request in asked)
         return ["" for _ in asked]
 
-    monkeypatch.setattr(LanguageModel, "generate_until", answer)
+    says(monkeypatch, answer)
     template = "<user>\n{% raw %} {{x}} {question}\n<assistant>"  # nothing in it is taken for a template language
     evaluate(model, benchmarks, evaluation(GREEDY), 0, no_progress, prompt=template)
     assert prompts == [f"<user>\n{{% raw %}} {{{{x}}}} {p.question}\n<assistant>" for p in KEYS]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from gift.config import MathReward
 from gift.data.earnable import heldout_verifier
 from gift.data.problems import Problem
-from gift.evaluation.scoring import Score, judged_answer, marked_number
+from gift.evaluation.scoring import Score, share_of_right_answers
 from gift.judge.answers import clean_answer
 from gift.judge.judge import open_judge
 from gift.rewards.gsm8k import gsm8k_reward
@@ -24,8 +24,7 @@ STATED = {"gsm8k": "#### {}", "boxed": r"\boxed{{{}}}", "answer": "Answer: {}"}
 @pytest.fixture(scope="module")
 def scores() -> Iterator[dict[str, Score]]:
     with open_judge(workers=1, time_limit=5) as judge:
-        judged = {name: judged_answer(judge, name) for name in ("boxed", "answer")}
-        yield {"gsm8k": marked_number} | judged
+        yield {name: share_of_right_answers(judge, name, {}) for name in ("gsm8k", "boxed", "answer")}
 
 
 @given(text=ANSWERS, marked=ANSWERS, final_answer=ANSWERS)
@@ -34,12 +33,14 @@ def scores() -> Iterator[dict[str, Score]]:
 @example(text="", marked=",", final_answer="")
 @example(text="", marked="no number", final_answer="[none]")
 @example(text="", marked="5", final_answer="5\x00")
-def test_the_reward_and_the_benchmark_agree_on_every_text(text: str, marked: str, final_answer: str) -> None:
+def test_the_reward_and_the_benchmark_agree_on_every_text(
+    scores: dict[str, Score], text: str, marked: str, final_answer: str
+) -> None:
     completion = f"{text}#### {marked}"
     for answer in (final_answer, marked):
         reward = gsm8k_reward(completion, Problem("p", "?", "", answer))
         assert (
-            marked_number({"final_answer": answer}, [[completion, text]])["exact_match"]
+            scores["gsm8k"]({"id": "p", "final_answer": answer}, [[completion, text]])["exact_match"]
             == (reward + gsm8k_reward(text, Problem("p", "?", "", answer))) / 2
         )
 
@@ -67,14 +68,20 @@ def test_a_response_that_states_the_reference_is_right_whatever_math_verify_make
 ) -> None:
     assert heldout_verifier(answers).can_be_earned(reference)
     completion = f"so {STATED[answers].format(reference)}"
-    assert scores[answers]({"final_answer": reference}, [[completion]]) == {"exact_match": 1.0, "unjudged": 0.0}
+    assert scores[answers]({"id": "p", "final_answer": reference}, [[completion]]) == {
+        "exact_match": 1.0,
+        "unjudged": 0.0,
+    }
 
 
 @pytest.mark.parametrize(("reference", "other"), [("(1,2)", "(12)"), ("0,1", "01"), ("[0,5]", "[05]"), ("yes", "no")])
 @pytest.mark.parametrize("answers", ["boxed", "answer"])
 def test_another_answer_stays_wrong(scores: dict[str, Score], answers: str, reference: str, other: str) -> None:
     completions = [STATED[answers].format(other), STATED[answers].format(reference)]
-    assert scores[answers]({"final_answer": reference}, [completions]) == {"exact_match": 0.5, "unjudged": 0.0}
+    assert scores[answers]({"id": "p", "final_answer": reference}, [completions]) == {
+        "exact_match": 0.5,
+        "unjudged": 0.0,
+    }
 
 
 @pytest.mark.parametrize("answers", ["gsm8k", "boxed", "answer"])
@@ -84,7 +91,7 @@ def test_what_can_be_earned_before_a_run_is_counted_after_it(
     scores: dict[str, Score], answers: str, reference: str
 ) -> None:
     stated = {STATED[answers].format(text) for text in (reference, clean_answer(reference))}
-    counted = any(scores[answers]({"final_answer": reference}, [[text]])["exact_match"] for text in stated)
+    counted = any(scores[answers]({"id": "p", "final_answer": reference}, [[text]])["exact_match"] for text in stated)
     assert counted or not heldout_verifier(answers).can_be_earned(reference)
 
 
@@ -95,7 +102,7 @@ def test_reward_and_benchmark_give_the_same_verdict_on_every_pair(scores: dict[s
     assert len(pairs) > 100
     texts = [STATED[answers].format(answer) for answer, _ in pairs]
     benchmark = [
-        scores[answers]({"final_answer": reference}, [[text]])["exact_match"]
+        scores[answers]({"id": "p", "final_answer": reference}, [[text]])["exact_match"]
         for text, (_, reference) in zip(texts, pairs, strict=True)
     ]
     responses = [

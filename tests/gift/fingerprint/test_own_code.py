@@ -95,4 +95,4 @@ def test_what_it_takes_from_this_library_counts_as_for_a_stage(project: Path) ->
     stage = {f"source {name}": digest for name, digest in reach_in_library("gift.evaluation.scoring").digests.items()}
     assert "source gift.evaluation.scoring" in stage
     assert stage.items() <= found.items()
-    assert own_code("gift.evaluation.scoring:marked_number").items() >= stage.items()
+    assert own_code("gift.evaluation.scoring:marks_of").items() >= stage.items()

@@ -101,11 +101,11 @@ def test_a_server_that_keeps_old_weights_is_noticed_after_one_small_update(
 
 
 def test_a_refused_request_gives_the_servers_reason(model: LlamaForCausalLM) -> None:
-    server = VllmServer(os.environ[VLLM_SERVER], temperature=1.0, ends=ENDS, answer_seconds=60)
+    server = VllmServer(os.environ[VLLM_SERVER], ends=ENDS, answer_seconds=60)
     with pytest.raises(
         GiftError, match=r"^the vLLM server at .* refused /v1/completions \(400\): .*maximum context .*$"
     ):
-        list(server.complete([list(range(10, 90))], [0], 1, 4))
+        list(server.complete([list(range(10, 90))], [0], 1, 4, temperature=1.0))
 
 
 def test_without_a_server_the_address_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,7 +56,6 @@ def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
             dtype="bfloat16",
             device="cuda",
             max_tokens=8,
-            temperature=1.0,
             ends=(1,),
             tensor_parallel=1,
             gpu_memory_share=0.3,
