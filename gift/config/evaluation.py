@@ -63,7 +63,7 @@ class EvaluationVllm(Section):
 
     tensor_parallel: PositiveInt = 1
     """GPUs over which a model is spread; an evaluation gets as many."""
-    gpu_memory_share: Share = 0.85
+    gpu_memory_share: Share = 0.75
     """Of a GPU's memory, for weights and key-value cache."""
     cpu_cache_gib: PositiveFloat = 1.0
     """Key-value cache on CPU, in GiB."""
@@ -83,6 +83,17 @@ class EvaluationConfig(Section):
     """Prompts at a time of transformers, and what a dry run expects of its memory."""
     threads: PositiveInt = 2
     precision: Literal["fp32", "bf16"] = "fp32"
+
+    @property
+    def gpus(self) -> int:
+        """That an evaluation uses, where there are any."""
+        return self.vllm.tensor_parallel if self.engine == "vllm" else 1
+
+    @model_validator(mode="after")
+    def vllm_is_used(self) -> Self:
+        if self.engine != "vllm" and self.vllm != EvaluationVllm():
+            raise ValueError(f"evaluation.vllm is for engine: vllm (got {self.engine})")
+        return self
 
     @model_validator(mode="after")
     def tasks_are_distinct(self) -> Self:

@@ -5,7 +5,7 @@
     warm-up, update   operations of the matrix products, at `TRAINING_SHARE` of the GPU's peak
     sampling          each step of the decoder reads the weights, and every response its keys and values, at
                       `BANDWIDTH_SHARE` of the memory's; and its operations; and a pause, as kernels are started
-    evaluation        the same, in transformers, of three models on one GPU
+    evaluation        the same for three models, with vLLM as long as its cache holds, else in batches
 
 It is the worst case: prompts and responses of full length. The shares are what such code reaches by experience, not
 measured here. Imports no torch. Left out: starting pods and vLLM, transfers, scoring, and several nodes' network.
@@ -75,15 +75,11 @@ def _operations_per_second(gpu: GpuConfig) -> float:
 
 
 def _decoding(config: RunConfig, shape: ModelShape, gpu: GpuConfig, rows: int, prompt: int, response: int) -> float:
-    """Seconds for `rows` responses, as many at a time as vLLM's cache holds."""
-    weights = float(ENTRY_BYTES * parameter_count(shape))
-    entries = rows * key_value_bytes(shape, prompt + response, ENTRY_BYTES)
+    """Seconds for `rows` responses of a rank."""
     waves, pause = 1, TRANSFORMERS_PAUSE * shape.layers
     if config.rollout.engine == "vllm":
-        room = (
-            config.rollout.vllm.gpu_memory_share * gpu.memory_gib * GIB * config.rollout.vllm.tensor_parallel - weights
-        )
-        waves, pause = max(1, math.ceil(entries / max(room, 1.0))), VLLM_PAUSE
+        share = config.rollout.vllm.gpu_memory_share * config.rollout.vllm.tensor_parallel
+        waves, pause = _waves(shape, gpu, rows, prompt + response, share), VLLM_PAUSE
     return _steps(shape, gpu, rows, prompt, response, waves=waves, pause=pause)
 
 
@@ -102,8 +98,16 @@ def _steps(
 def _benchmark(config: RunConfig, shape: ModelShape, gpu: GpuConfig, benchmark: BenchmarkConfig) -> float:
     """Of one model; a benchmark with no limit has as many problems as the held-out ones."""
     problems = min(benchmark.limit or config.data.heldout, config.data.heldout)
-    rows = problems * benchmark.samples
-    batches = math.ceil(rows / config.evaluation.batch_size)
-    prompt = config.rollout.max_prompt_tokens
-    pause = TRANSFORMERS_PAUSE * shape.layers
-    return _steps(shape, gpu, rows, prompt, benchmark.max_new_tokens, waves=batches, pause=pause)
+    rows, prompt, response = problems * benchmark.samples, config.rollout.max_prompt_tokens, benchmark.max_new_tokens
+    if config.evaluation.engine == "vllm":
+        share, spread = config.evaluation.vllm.gpu_memory_share, config.evaluation.vllm.tensor_parallel
+        waves, pause = _waves(shape, gpu, rows, prompt + response, share * spread), VLLM_PAUSE
+    else:
+        waves, pause = math.ceil(rows / config.evaluation.batch_size), TRANSFORMERS_PAUSE * shape.layers
+    return _steps(shape, gpu, rows, prompt, response, waves=waves, pause=pause)
+
+
+def _waves(shape: ModelShape, gpu: GpuConfig, rows: int, length: int, share: float) -> int:
+    """How often vLLM's cache must be filled for `rows` sequences of `length` tokens, in `share` of a GPU's memory."""
+    room = share * gpu.memory_gib * GIB - ENTRY_BYTES * parameter_count(shape)
+    return max(1, math.ceil(rows * key_value_bytes(shape, length, ENTRY_BYTES) / max(room, 1.0)))

@@ -238,9 +238,14 @@ def _update(config: RunConfig, shape: ModelShape) -> Parts:
 
 
 def _evaluation(config: RunConfig, shape: ModelShape, parameters: int) -> Parts:
-    """One process on one device, whatever `compute.ranks` says."""
-    element = 2 if config.evaluation.precision == "bf16" else 4
-    tokens = config.evaluation.batch_size * config.model.context_length
+    """One process, whatever `compute.ranks` says; of vLLM's on each GPU, or all of its memory on a CPU."""
+    evaluation = config.evaluation
+    element = 2 if evaluation.precision == "bf16" else 4
+    if evaluation.engine == "vllm":
+        if on_gpu(config) and config.compute.gpu:
+            return {"vLLM": evaluation.vllm.gpu_memory_share * config.compute.gpu.memory_gib * GIB}
+        return {"vLLM": element * parameters + evaluation.vllm.cpu_cache_gib * GIB}
+    tokens = evaluation.batch_size * config.model.context_length
     return {"weights": float(element * parameters), "key-value cache": key_value_bytes(shape, tokens, element)}
 
 

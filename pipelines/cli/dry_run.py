@@ -160,7 +160,7 @@ def _at_once(config: RunConfig) -> str:
     """What a run on Kubernetes holds while it trains."""
     compute, cluster, beside = config.compute, config.cluster, config.evaluates_beside_training
     pods = [cluster.training] * compute.nodes + [cluster.light] * (compute.nodes > 1) + [cluster.model] * beside
-    gpus = f", {compute.ranks + beside} GPUs" if compute.gpu else ""
+    gpus = f", {compute.ranks + beside * config.evaluation.gpus} GPUs" if compute.gpu else ""
     amounts = f"{sum(pod.cpu for pod in pods):g} CPUs, {sum(pod.memory_gib for pod in pods):g} GiB{gpus}"
     return f"base and SFT are evaluated {'beside' if beside else 'after'} the training, which needs {amounts}"
 

@@ -93,11 +93,12 @@ def _set_resources(task: PipelineTask, resources: Resources) -> None:
 
 
 def _set_gpus(task: PipelineTask, config: RunConfig, stage: str) -> None:
-    """All ranks of the node for training, one GPU for evaluation; none where the profile has no `compute.gpu`."""
+    """All ranks of the node for training, one GPU or vLLM's for evaluation; none where the profile has no
+    `compute.gpu`."""
     if config.compute.gpu is None or stage not in TRAINING_STAGES + EVALUATION:
         return
     task.set_accelerator_type(config.cluster.gpu_resource)
-    task.set_accelerator_limit(config.compute.ranks if stage in TRAINING_STAGES else 1)
+    task.set_accelerator_limit(config.compute.ranks if stage in TRAINING_STAGES else config.evaluation.gpus)
     for label, value in config.cluster.node_selector.items():
         kubernetes.add_node_selector(task, label, value)
     for toleration in config.cluster.tolerations:

@@ -36,6 +36,7 @@ def shrunk(config: RunConfig, storage: str) -> RunConfig:
     values["rl"]["prompts_per_step"] = values["rl"]["mini_batches"] * RANKS
     _shrink_models(values)
     values["rollout"] |= {"engine": "transformers", "vllm": {}}
+    values["evaluation"] |= {"engine": "transformers", "vllm": {}}
     values["cluster"] |= {"vllm_secret": None, "vllm_weights_claim": None}  # of a server that nobody asks
     for benchmark in values["evaluation"]["benchmarks"]:
         benchmark |= {"max_new_tokens": 8, "samples": min(2, benchmark["samples"])}

@@ -24,7 +24,7 @@ def test_every_profile_is_valid() -> None:
         ("rl.steps=many", "rl.steps: input should be a valid integer"),
         ("gate.confidence=1.5", "gate.confidence: input should be less than 1"),
         ("evaluation.benchmarks.0.limit=0", "evaluation.benchmarks.0.limit: input should be greater than 0"),
-        ("evaluation.benchmarks.0.samples=4", "samples is only for the task heldout_sampled"),
+        ("evaluation.benchmarks.0.samples=4", "samples is only for tasks that end in _sampled"),
         ("gate.benchmark=gsm8k", "must be one of evaluation.benchmarks"),
         ("sft.batch_size=7", "must be a multiple of compute.ranks"),
         ("rl.prompts_per_step=3", "must be a multiple of rl.mini_batches x compute.ranks"),
@@ -276,7 +276,10 @@ def test_what_somebody_else_would_refuse_later_is_refused_at_the_start(override:
         (("data={source: ultrafeedback}",), "UltraFeedback has no final answers for gsm8k, heldout, heldout_sampled"),
         (("data={source: gsm8k, hub_revision: main}",), "data.gsm8k.hub_revision is not a known key"),
         (("evaluation.heldout_answers=guess",), "evaluation.heldout_answers: input should be 'gsm8k', 'boxed' or"),
-        (("evaluation.benchmarks.0.task=mmlu",), "'heldout', 'heldout_sampled', 'gsm8k', 'math500' or 'aime24'"),
+        (
+            ("evaluation.benchmarks.0.task=mmlu",),
+            "'heldout', 'heldout_sampled', 'gsm8k', 'math500', 'aime24', 'gsm8k_greedy'",
+        ),
     ],
 )
 def test_data_that_lacks_what_is_asked_of_it_is_refused(overrides: tuple[str, ...], message: str) -> None:

@@ -80,10 +80,22 @@ def test_transformers_starts_kernels_layer_by_layer() -> None:
     assert more == pytest.approx(100 * 300 * (LAYERS * TRANSFORMERS_PAUSE - VLLM_PAUSE), rel=0.01)
 
 
+def test_transformers_evaluates_in_batches_and_vllm_as_its_cache_allows() -> None:
+    benchmark = "evaluation.benchmarks=[{task: heldout_sampled, samples: 4, max_new_tokens: 300}]"
+    batches = -(-1319 * 4 // 32)
+    slow = _estimate(benchmark, "evaluation.engine=transformers")["evaluation"]
+    fast = _estimate(benchmark, "evaluation.vllm.gpu_memory_share=0.75")["evaluation"]
+    read = 300 * 2 * (BODY + HEAD) / BANDWIDTH
+    cached = 1319 * 4 * 556 * 2 * LAYERS * 2 * 64 * 2 / (0.75 * 22 * 2**30 - 2 * (BODY + HEAD))
+    waves = -int(-cached // 1)
+    expected = 3 * (batches * (read + 300 * LAYERS * TRANSFORMERS_PAUSE) - waves * (read + 300 * VLLM_PAUSE))
+    assert slow - fast == pytest.approx(expected, rel=0.01)
+
+
 def test_three_models_are_evaluated_and_the_run_is_the_sum_of_its_phases() -> None:
     found = _estimate()
-    once = _estimate("evaluation.benchmarks=[{task: heldout_sampled, samples: 2, max_new_tokens: 300}]")["evaluation"]
-    assert 0.4 < once / found["evaluation"] < 0.7
+    once = _estimate("evaluation.benchmarks=[{task: heldout_sampled, samples: 4, max_new_tokens: 300}]")["evaluation"]
+    assert 0.5 < once / found["evaluation"] < 0.8
     assert total_duration(found) == pytest.approx(sum(found.values()))
 
 
