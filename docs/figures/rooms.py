@@ -28,6 +28,7 @@ ROOMS = (
     "pipelines.install",
     "components",
     "gift.stages",
+    "gift.promotion",
     "gift.retention",
     "gift.execution",
     "gift.fault_injection",

@@ -17,8 +17,9 @@ TRAINING_STAGES = ("train-sft", "train-policy")
 SAMPLING_STAGES = ("train-policy",)
 DOWNLOADING_STAGES = ("prepare-data", "prepare-model", *TRAINING_STAGES)
 """Base model and data; training stages fetch reward models."""
-CLOSING_STAGES = ("report", "finish-run")
-"""What tells the webhook: the last stage of a run that succeeds, and the exit handler of one that fails."""
+TELLING_STAGES = ("register", "report", "finish-run")
+"""What tells the webhook: of a new champion, the last stage of a run that succeeds, and the exit handler of one that
+fails."""
 OWN_PREFIX = "GIFT_"
 """Before the name of a variable that the platform may set in a pod, too."""
 VLLM_SERVER = "GIFT_VLLM_SERVER"
@@ -74,7 +75,7 @@ def services_of_run(config: RunConfig) -> tuple[Service, ...]:
             cluster.webhook_secret,
             address="GIFT_WEBHOOK_URL",
             required=("GIFT_WEBHOOK_URL",),
-            stages=CLOSING_STAGES,
+            stages=TELLING_STAGES,
         ),
     ]
     if cluster.hub:

@@ -14,6 +14,9 @@ from gift.errors import GiftError
 from gift.evaluation.results import BenchmarkResult
 from gift.evaluation.statistics import PairedDifference, differences, lower_bound, paired_difference
 
+VERDICT_FILE = "verdict.json"
+"""What the gate leaves behind: a `Verdict`."""
+
 
 @dataclass(frozen=True)
 class NotComparable:

@@ -24,6 +24,9 @@ from pydantic import (
 from gift.config import Section
 from gift.report.files import load_document, parse_document, save_document
 
+REPORT_FOLDER = "report"
+"""Where a run keeps its report: `<storage>/runs/<run id>/report`."""
+
 ModelName = Literal["base", "sft", "candidate"]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]

@@ -11,9 +11,6 @@ from gift.evaluation.results import RESULTS_FILE, BenchmarkResult, load_results
 from gift.execution.stage import scratch_folder
 from gift.storage import DirectoryError, download_directory
 
-EVALUATION_TAG = "gift.evaluation"
-"""Tag of a model version: the URI of the results it was judged by."""
-
 
 def champion_result(config: RunConfig, champion: registry.Champion) -> BenchmarkResult | NotComparable:
     """What the champion scored on the gate's benchmark, or why nobody can tell.
@@ -21,9 +18,11 @@ def champion_result(config: RunConfig, champion: registry.Champion) -> Benchmark
     Raises:
         GiftError: S3 or the disk failed, which says nothing about the champion.
     """
-    uri = champion.tags.get(EVALUATION_TAG)
+    uri = champion.tags.get(registry.EVALUATION_TAG)
     if not uri:
-        return NotComparable(f"version {champion.version} has no tag {EVALUATION_TAG} with the URI of its evaluation")
+        return NotComparable(
+            f"version {champion.version} has no tag {registry.EVALUATION_TAG} with the URI of its evaluation"
+        )
     with scratch_folder() as scratch:
         folder = scratch / "evaluation"
         try:

@@ -4,13 +4,11 @@ from pathlib import Path
 
 from gift import registry
 from gift.errors import GiftError
-from gift.evaluation.gate import Opponent, Verdict, decide
+from gift.evaluation.gate import VERDICT_FILE, Opponent, Verdict, decide
 from gift.evaluation.results import RESULTS_FILE, BenchmarkResult, load_results
 from gift.execution.stage import Stage
 from gift.report.files import load_document
 from gift.stages.champion import champion_result
-
-VERDICT_FILE = "verdict.json"
 
 
 def gate(stage: Stage, base_results: str, sft_results: str, candidate_results: str) -> str:

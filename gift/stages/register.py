@@ -1,14 +1,12 @@
-"""Stage: candidate + verdict → registered model version; the only place that moves the alias `champion`."""
+"""Stage: candidate + verdict → registered model version, and champion where the gate was for it."""
 
 from gift import registry
 from gift.evaluation.gate import Verdict
 from gift.execution.output import complete_manifest
 from gift.execution.stage import Stage
-from gift.stages.champion import EVALUATION_TAG
+from gift.promotion.announce import announce
+from gift.report.schema import REPORT_FOLDER
 from gift.stages.gate import read_verdict
-
-NOT_PROMOTED_TAG = "gift.not_promoted"
-"""Tag of a model version: why it is not champion although the verdict was for it."""
 
 
 def register(stage: Stage, model: str, candidate_results: str, verdict: str) -> str:
@@ -16,19 +14,21 @@ def register(stage: Stage, model: str, candidate_results: str, verdict: str) -> 
 
     The champion that the verdict was reached against must still be the champion; else the alias stays where it is.
     """
-    name = stage.config.registered_model
+    name, storage = stage.config.registered_model, stage.config.storage.uri
     decided = read_verdict(stage, verdict)
     made = stage.patiently(lambda: complete_manifest(model))
     folder = made.folder(model)  # where vLLM, transformers and people find the files under their own names
     tags = {
-        EVALUATION_TAG: candidate_results,
+        registry.EVALUATION_TAG: candidate_results,
         "gift.run_id": stage.run_id,
         "gift.mlflow_run": stage.parent_run_id,
         "gift.config_digest": stage.config.digest(),
-        "gift.model_digest": made.digest(),
-        "gift.verdict": verdict,
+        registry.MODEL_DIGEST_TAG: made.digest(),
+        registry.VERDICT_TAG: verdict,
+        registry.REPORT_TAG: f"{storage}/runs/{stage.run_id}/{REPORT_FOLDER}",
     }
-    version = stage.patiently(lambda: registry.register(name, folder, stage.parent_run_id, tags))
+    lock = f"{storage}/locks/champion/{name}"
+    version = stage.patiently(lambda: registry.register_version(name, folder, stage.parent_run_id, tags, lock))
     stage.patiently(lambda: registry.set_challenger(name, version))
     if decided.promote:
         stage.patiently(lambda: _promote(stage, version, decided))
@@ -40,7 +40,15 @@ def register(stage: Stage, model: str, candidate_results: str, verdict: str) -> 
 def _promote(stage: Stage, version: str, verdict: Verdict) -> None:
     name, against = stage.config.registered_model, verdict.champion.version if verdict.champion else None
     try:
-        registry.promote(name, version, instead_of=against, lock=f"{stage.config.storage.uri}/locks/champion/{name}")
+        registry.move_champion(
+            name,
+            version,
+            instead_of=against,
+            kind="promotion",
+            reason=f"The gate was for it. {' '.join(verdict.reasons)}",
+            by=f"run {stage.run_id}",
+            tell=lambda move: announce(name, move),
+        )
     except registry.ChampionChangedError as change:
-        registry.set_tag(name, version, NOT_PROMOTED_TAG, str(change))
+        registry.set_tag(name, version, registry.NOT_PROMOTED_TAG, str(change))
         print(f"  not promoted: {change}", flush=True)

@@ -16,6 +16,7 @@ from gift.provenance import provenance
 from gift.report.critical_path import critical_path
 from gift.report.html import render_report
 from gift.report.schema import (
+    REPORT_FOLDER,
     AccuracyDifference,
     Artifact,
     DataSet,
@@ -28,12 +29,8 @@ from gift.report.schema import (
     save_report,
 )
 from gift.stages.gate import read_verdict
-from gift.stages.register import NOT_PROMOTED_TAG
 from gift.storage import read_manifest
 from gift.tracking import StageRecord, parent_started, stage_records
-
-REPORT_FOLDER = "report"
-"""Name under `<storage>/runs/<run id>/`."""
 
 Results = Mapping[ModelName, Mapping[str, BenchmarkResult]]
 
@@ -114,7 +111,9 @@ def _verdict(stage: Stage, verdict: Verdict, standing: registry.Standing, result
     promoted = verdict.promote and standing.alias == registry.CHAMPION
     reasons = list(verdict.reasons)
     if verdict.promote and not promoted:
-        why = standing.tags.get(NOT_PROMOTED_TAG, "somebody has moved the alias champion on since the registration")
+        why = standing.tags.get(
+            registry.NOT_PROMOTED_TAG, "somebody has moved the alias champion on since the registration"
+        )
         reasons.append(f"The gate was for a promotion, but the candidate is not champion: {why}.")
     gated = stage.config.gate.benchmark
     comparisons = [_comparison(other, gated, difference) for other, difference in verdict.comparisons.items()]

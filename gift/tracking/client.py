@@ -16,6 +16,7 @@ from gift.tracking.entities import (
     pairs,
     read_metric,
     read_model_version,
+    read_pairs,
     read_run,
 )
 from gift.tracking.rest import MlflowError, Rest
@@ -104,13 +105,19 @@ class MlflowClient:
 
     # --- registered models ---
 
-    def create_registered_model(self, name: str) -> None:
-        self.rest.post("registered-models/create", name=name)
+    def create_registered_model(self, name: str, tags: Mapping[str, str]) -> None:
+        self.rest.post("registered-models/create", name=name, tags=pairs(tags))
 
     def get_registered_model(self, name: str) -> RegisteredModel:
         answer = self.rest.get("registered-models/get", name=name)["registered_model"]
         aliases = {entry["alias"]: str(entry["version"]) for entry in answer.get("aliases", [])}
-        return RegisteredModel(answer["name"], aliases)
+        return RegisteredModel(answer["name"], aliases, read_pairs(answer.get("tags", [])))
+
+    def set_registered_model_tag(self, name: str, key: str, value: str) -> None:
+        self.rest.post("registered-models/set-tag", name=name, key=key, value=value)
+
+    def delete_registered_model_tag(self, name: str, key: str) -> None:
+        self.rest.delete("registered-models/delete-tag", name=name, key=key)
 
     def set_registered_model_alias(self, name: str, alias: str, version: str) -> None:
         self.rest.post("registered-models/alias", name=name, alias=alias, version=version)

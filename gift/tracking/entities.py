@@ -45,6 +45,7 @@ class RegisteredModel:
     name: str
     aliases: dict[str, str]
     """alias → version"""
+    tags: dict[str, str]
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from pathlib import Path
 from gift import registry
 from gift.config import load_profile
 from gift.data.splits import SPLITS
-from gift.evaluation.gate import Verdict
+from gift.evaluation.gate import VERDICT_FILE, Verdict
 from gift.evaluation.results import RESULTS_FILE, BenchmarkResult, EvaluationSettings, save_results
 from gift.execution.stage import run_stage
 from gift.report.schema import Report, load_report
-from gift.stages.gate import VERDICT_FILE, gate
+from gift.stages.gate import gate
 from gift.stages.register import register
 from gift.stages.report import report
 from gift.storage import download_directory, upload_directory

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from faulty_proxy import faulty_proxy
+from promotions import promote
 from stored_objects import write_object
 
 from gift import registry
@@ -25,6 +26,7 @@ from gift.storage import delete_paths, download_directory, list_paths, read_mani
 from gift.tracking import finish_parent_run, start_parent_run
 from pipelines.local.services import Services
 
+LOCK = "s3://gift/locks/test-collect"
 NOTHING = RetentionRule(days=-1, runs=0, grace_seconds=-10)
 """Keeps no run that is over, and takes everything for old: S3 counts in whole seconds, so below zero."""
 
@@ -73,11 +75,12 @@ class Run:
     def register(self, **tags: str) -> str:
         manifest = read_manifest(self.model)
         assert manifest is not None
-        return registry.register(
+        return registry.register_version(
             self.config.registered_model,
             manifest.folder(self.model),
             self.parent,
             {"gift.evaluation": self.evaluation, "gift.verdict": self.verdict, "gift.run_id": self.run_id, **tags},
+            LOCK,
         )
 
 
@@ -122,11 +125,10 @@ def test_what_an_old_run_made_goes_and_is_made_anew_by_the_next(config: RunConfi
 
 def test_all_that_a_history_of_champions_points_to_stays(config: RunConfig) -> None:
     champions = [Run(config, f"champion {number}").end() for number in range(3)]
-    lock = f"{config.storage.uri}/locks/champion/{config.registered_model}"
     reigning = None
     for run in champions:
         version = run.register()
-        registry.promote(config.registered_model, version, instead_of=reigning, lock=lock)
+        promote(config.registered_model, version, instead_of=reigning)
         reigning = version
     challenger = Run(config, "challenger").end()
     registry.set_challenger(config.registered_model, challenger.register())
@@ -142,9 +144,11 @@ def test_all_that_a_history_of_champions_points_to_stays(config: RunConfig) -> N
 def test_a_version_of_another_model_and_a_tag_of_a_person_count_as_well(config: RunConfig) -> None:
     noted, served = Run(config, "noted").end(), Run(config, "served").end()
     other = config.model_copy(update={"registered_model": f"{config.registered_model}-other"})
-    registry.register(other.registered_model, f"{served.model}/", served.parent, {})
+    registry.register_version(other.registered_model, f"{served.model}/", served.parent, {}, LOCK)
     elsewhere = "s3://somewhere-else/models/0123456789abcdef"
-    registry.register(other.registered_model, elsewhere, served.parent, {"compare": f"with {noted.evaluation}, again"})
+    registry.register_version(
+        other.registered_model, elsewhere, served.parent, {"compare": f"with {noted.evaluation}, again"}, LOCK
+    )
 
     gc(config)
     assert is_whole(served.model, noted.evaluation, noted.model, noted.data)

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 from candidates import PROBLEMS, Candidates, made_up_result
+from promotions import promote
 from stored_objects import delete_object, object_uri, write_object
 
 from gift import registry
 from gift.evaluation.results import RESULTS_FILE
-from gift.stages.champion import EVALUATION_TAG
+from gift.registry import EVALUATION_TAG
 from gift.stages.lifecycle import start_run
 from gift.storage import delete_directory, upload_directory
 from pipelines.machine.processes import free_ports
@@ -25,8 +26,10 @@ def candidates(bucket_prefix: str, tmp_path: Path) -> Candidates:
 def _by_hand(candidates: Candidates, tags: dict[str, str]) -> str:
     """A champion that somebody registered and promoted without the gate."""
     name = candidates.config.registered_model
-    version = registry.register(name, f"{candidates.config.storage.uri}/by-hand", "", tags)
-    registry.promote(name, version, instead_of=None, lock=f"{candidates.config.storage.uri}/lock")
+    version = registry.register_version(
+        name, f"{candidates.config.storage.uri}/by-hand", "", tags, "s3://gift/locks/by-hand"
+    )
+    promote(name, version, instead_of=None)
     return version
 
 

@@ -5,11 +5,13 @@ from pathlib import Path
 import pytest
 from candidates import Candidates
 from mlflow.tracking import MlflowClient
+from promotions import promote
 
 from gift import registry
-from gift.stages.champion import EVALUATION_TAG
-from gift.stages.register import NOT_PROMOTED_TAG
+from gift.registry import EVALUATION_TAG, NOT_PROMOTED_TAG
 from gift.storage import read_manifest
+
+LOCK = "s3://gift/locks/test-promotion"
 
 
 @pytest.fixture
@@ -55,10 +57,8 @@ def test_another_champion_since_the_verdict_keeps_its_alias(
 ) -> None:
     name = candidates.config.registered_model
     first = candidates.submit(sft=10, candidate=20) if with_champion else None
-    other = registry.register(name, f"{candidates.config.storage.uri}/other", "", {})
-    candidates.meanwhile = lambda: registry.promote(
-        name, other, instead_of=first, lock=f"{candidates.config.storage.uri}/lock"
-    )
+    other = registry.register_version(name, f"{candidates.config.storage.uri}/other", "", {}, LOCK)
+    candidates.meanwhile = lambda: promote(name, other, instead_of=first)
     version = candidates.submit(sft=10, candidate=40)
     assert candidates.verdict().promote
     assert candidates.champion() == other
@@ -66,8 +66,8 @@ def test_another_champion_since_the_verdict_keeps_its_alias(
     assert standing.alias == "challenger"
     against = f"version {first}" if first else "no version"
     why = (
-        f"version {other} of {name} is champion by now, and the verdict was reached against {against}; run again, or "
-        f"promote version {version} by hand"
+        f"version {other} of {name} is champion by now, and {against} was expected; look at both, then run again, or "
+        f"`gift promote {name} --version {version}`"
     )
     assert standing.tags[NOT_PROMOTED_TAG] == why
     printed = capsys.readouterr().out
@@ -113,7 +113,11 @@ def test_a_retried_registration_does_not_stumble_over_its_own_promotion(candidat
     assert candidates.register_again() == version
     after = registry.standing(candidates.config.registered_model, version)
     assert after == before
-    assert (after.alias, after.tags["previous_champion"]) == ("champion", first)
+    assert after.alias == "champion"
+    history = registry.registered_model(candidates.config.registered_model).history
+    assert [(move.version, move.instead_of) for move in history] == [(first, None), (version, first)]
+    assert "The gate was for it. On 40 heldout problems" in history[1].reason
+    assert history[1].by == f"run {candidates.run_id}"
     assert NOT_PROMOTED_TAG not in after.tags
     assert candidates.report(version).registry.alias == "champion"
 
@@ -143,6 +147,7 @@ def test_a_model_that_is_registered_again_carries_the_tags_of_its_newest_evaluat
         "gift.config_digest": candidates.config.digest(),
         "gift.model_digest": standing.tags["gift.model_digest"],
         "gift.verdict": candidates.verdict_uri,
+        "gift.report": f"{candidates.config.storage.uri}/runs/{candidates.run_id}/report",
         "owner": "somebody",
     }
     assert standing.alias == "champion"  # judged against itself, and no worse

@@ -183,7 +183,7 @@ def test_credentials_come_from_secrets_only() -> None:
     mlflow = {"GIFT_MLFLOW_TRACKING_URI": ("gift-mlflow", False)}
     login = {f"GIFT_MLFLOW_TRACKING_{name}": ("gift-mlflow", True) for name in ("USERNAME", "PASSWORD", "TOKEN")}
     for name, task in stages(pipeline).items():
-        webhook = {"GIFT_WEBHOOK_URL": ("gift-webhook", False)} if name in ("report", "finish-run") else {}
+        webhook = {"GIFT_WEBHOOK_URL": ("gift-webhook", False)} if name in ("register", "report", "finish-run") else {}
         assert secrets(task) == s3 | mlflow | login | webhook
         assert task.container["env"] == [{"name": "GIFT_IMAGE_DIGEST", "value": IMAGE.partition("@")[2]}]
 

@@ -1,33 +1,31 @@
-"""The MLflow model registry: a version points to a checkpoint in S3, an alias says what it is used for.
-
-`challenger` is the latest candidate, `champion` the model that the gate let through. Only `promote` moves `champion`;
-the version that it replaces is written on the new one, so that a rollback knows where to go.
-
-Left out on purpose: copying or loading models. The registry holds the `s3://` URI, and the reader's own credentials
-open it. May import `tracking`, `storage` and `errors`.
-"""
+"""Versions of a registered model: registered, tagged and looked up."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from gift.errors import GiftError
-from gift.storage import locked
+from gift.registry.history import Move, read_history
 from gift.tracking.client import MlflowClient
+from gift.tracking.entities import ModelVersion
 from gift.tracking.faults import allow_existing, explain_errors
 from gift.tracking.rest import MlflowError
 
 CHAMPION: Literal["champion"] = "champion"
 CHALLENGER: Literal["challenger"] = "challenger"
-PREVIOUS_CHAMPION_TAG = "previous_champion"
-MOVE_SECONDS = 60.0
-"""More than a request to MLflow takes, with all its repetitions."""
+LOCK_TAG = "gift.lock"
+"""Tag of a registered model: the object in S3 that all who move its alias `champion` lock."""
 OWN_TAGS = "gift."
-"""How the tags of a registration begin; the tags of people and of `promote` do not."""
-
-
-class ChampionChangedError(GiftError):
-    """Somebody else has moved the alias `champion` since the verdict was reached."""
+"""How the tags of a registration begin; those of people do not."""
+EVALUATION_TAG = f"{OWN_TAGS}evaluation"
+"""Tag of a version: the URI of the results it was judged by."""
+VERDICT_TAG = f"{OWN_TAGS}verdict"
+"""The URI of the gate's verdict."""
+REPORT_TAG = f"{OWN_TAGS}report"
+"""The URI of the report of its run, which is written after the registration."""
+MODEL_DIGEST_TAG = f"{OWN_TAGS}model_digest"
+NOT_PROMOTED_TAG = f"{OWN_TAGS}not_promoted"
+"""Why it is not champion although the verdict was for it."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +45,23 @@ class Standing:
     tags: dict[str, str]
 
 
-def register(name: str, source_uri: str, run_id: str, tags: Mapping[str, str]) -> str:
+@dataclass(frozen=True)
+class RegistryView:
+    """What a registered model says at one moment."""
+
+    reigning: str | None
+    """The version with the alias `champion`."""
+    history: list[Move]
+    lock: str | None
+    """What its tag `LOCK_TAG` names."""
+
+
+def register_version(name: str, source_uri: str, run_id: str, tags: Mapping[str, str], lock: str) -> str:
     """Register the checkpoint at `source_uri` (`s3://…`) and return its version; a second call returns the same one.
 
     A version that is there already gets the new tags, and loses those of `OWN_TAGS` that are not among them. MLflow
-    keeps the `run_id` of its first registration; so a tag should name the run, too. The registered model is created
-    when it is missing. `run_id` is the MLflow run that made the checkpoint.
+    keeps the `run_id` of its first registration; so a tag should name the run, too. `run_id` is the MLflow run that
+    made the checkpoint. The registered model is created when it is missing; whoever creates it decides on its `lock`.
 
     Raises:
         GiftError: MLflow is not reachable, or refuses the name or the URI.
@@ -60,7 +69,9 @@ def register(name: str, source_uri: str, run_id: str, tags: Mapping[str, str]) -
     with explain_errors(f"registering {source_uri} as {name!r}"):
         client = MlflowClient()
         with allow_existing():
-            client.create_registered_model(name)
+            client.create_registered_model(name, {LOCK_TAG: lock})
+        if LOCK_TAG not in client.get_registered_model(name).tags:  # a person created it
+            client.set_registered_model_tag(name, LOCK_TAG, lock)
         registered = client.search_model_versions(f"name = '{name}' and source_path = '{source_uri}'")
         if registered:
             version = registered[0].version
@@ -96,46 +107,6 @@ def set_challenger(name: str, version: str) -> None:
         MlflowClient().set_registered_model_alias(name, CHALLENGER, version)
 
 
-def promote(name: str, version: str, instead_of: str | None, lock: str) -> None:
-    """Point the alias `champion` to a version, and write the version that it replaces on its tag `previous_champion`.
-
-    Promoting the reigning champion again changes nothing, so that a retried task does not stumble over its own work.
-    MLflow has no compare-and-set: one promotion at a time holds `lock` from its look at the champion to its move.
-    Whoever moves the alias by hand holds none; a look after the move tells.
-
-    Args:
-        instead_of: the version that must be champion now, i.e. the one that the verdict was reached against; or None.
-        lock: an object in S3, the same for all who promote versions of this model.
-
-    Raises:
-        ChampionChangedError: another version is champion, or none where one was expected, and the alias was not moved;
-            or somebody has moved it right after us.
-        GiftError: MLflow or S3 is not reachable, or there is no such version.
-    """
-    with locked(lock) as lease:
-        reigning = _reigning_version(name)
-        if reigning == version:
-            return
-        if reigning != instead_of:
-            raise ChampionChangedError(
-                f"{_in_words(reigning)} of {name} is champion by now, and the verdict was reached against "
-                f"{_in_words(instead_of)}; run again, or promote version {version} by hand"
-            )
-        with explain_errors(f"promoting version {version} of {name!r}"):
-            client = MlflowClient()
-            # The tag first: an alias that moved without it could not be rolled back.
-            if reigning is not None:
-                client.set_model_version_tag(name, version, PREVIOUS_CHAMPION_TAG, reigning)
-            lease.require(MOVE_SECONDS)
-            client.set_registered_model_alias(name, CHAMPION, version)
-        now = _reigning_version(name)
-    if now != version:
-        raise ChampionChangedError(
-            f"{_in_words(now)} of {name} was made champion at the same moment as version {version}; look at both, run "
-            f"again, or promote version {version} by hand"
-        )
-
-
 def champion(name: str) -> Champion | None:
     """The reigning champion, or None before the first promotion (and before the first registration).
 
@@ -163,9 +134,37 @@ def standing(name: str, version: str) -> Standing:
     return Standing(alias, model.tags)
 
 
-def _reigning_version(name: str) -> str | None:
-    with explain_errors(f"looking up the champion of {name!r}"):
-        return _aliases(name).get(CHAMPION)
+def registered_model(name: str) -> RegistryView:
+    """What a registered model says now.
+
+    Raises:
+        GiftError: MLflow is not reachable, or has no such model; or its history is damaged.
+    """
+    with explain_errors(f"looking up the registered model {name!r}"):
+        try:
+            model = MlflowClient().get_registered_model(name)
+        except MlflowError as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            raise GiftError(
+                f"MLflow has no registered model {name!r}; a profile names it as registered_model, and the first run "
+                "of one registers it"
+            ) from None
+    return RegistryView(model.aliases.get(CHAMPION), read_history(name, model.tags), model.tags.get(LOCK_TAG))
+
+
+def registered_version(name: str, version: str) -> ModelVersion:
+    """A version of a model that is registered.
+
+    Raises:
+        GiftError: MLflow is not reachable, or there is no such version; those that there are, are named.
+    """
+    with explain_errors(f"looking up version {version} of {name!r}"):
+        versions = {one.version: one for one in MlflowClient().search_model_versions(f"name = '{name}'")}
+    if version not in versions:
+        known = ", ".join(sorted(versions, key=int)[-20:])
+        raise GiftError(f"{name} has no version {version}; it has {known or 'none at all'}")
+    return versions[version]
 
 
 def _aliases(name: str) -> dict[str, str]:
@@ -187,7 +186,3 @@ def _replace_own_tags(name: str, version: str, old: Mapping[str, str], new: Mapp
     for key in old:
         if key.startswith(OWN_TAGS) and key not in new:
             client.delete_model_version_tag(name, version, key)
-
-
-def _in_words(version: str | None) -> str:
-    return "no version" if version is None else f"version {version}"
