@@ -66,7 +66,8 @@ def session_services(state_dir: Path, s3_port: int, mlflow_port: int, host: str 
     Yields: where a person finds MLflow's pages.
     """
     if named := os.environ.get("MLFLOW_TRACKING_URI"):
-        console.print("using the MLflow and S3 servers that the environment names")
+        # Not among what a command prints for people or programs to read.
+        Console(stderr=True).print("using the MLflow and S3 servers that the environment names")
         address = urlsplit(named)
         yield address._replace(netloc=address.netloc.rpartition("@")[2]).geturl()  # without a password
         return

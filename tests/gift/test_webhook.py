@@ -57,6 +57,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Webhook]:
 def test_the_webhook_is_told_how_the_run_ended(server: Webhook, capsys: pytest.CaptureFixture[str]) -> None:
     post_run_end(END)
     expected = {
+        "event": "run ended",
         "run_id": "run-1",
         "experiment": "gift",
         "state": "FAILED",

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from candidates import Candidates
+from heard_webhook import heard
 from mlflow.tracking import MlflowClient
 from promotions import promote
 
@@ -151,3 +152,22 @@ def test_a_model_that_is_registered_again_carries_the_tags_of_its_newest_evaluat
         "owner": "somebody",
     }
     assert standing.alias == "champion"  # judged against itself, and no worse
+
+
+def test_the_webhook_is_told_of_a_run_that_promotes_and_of_no_other(
+    candidates: Candidates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with heard() as (url, messages):
+        monkeypatch.setenv("GIFT_WEBHOOK_URL", url)
+        candidates.submit(sft=20, candidate=20)
+        assert messages == []
+        version = candidates.submit(sft=10, candidate=30)
+        candidates.register_again()
+    (told,) = messages
+    assert (told["version"], told["instead_of"], told["run_id"]) == (version, None, candidates.run_id)
+    assert told["by"] == f"run {candidates.run_id}"
+    assert told["reason"].startswith("The gate was for it. On 40 heldout problems the candidate solves 75.0%")
+    assert told["scores"]["heldout"]["accuracy"] == 0.75
+    assert told["report"] == f"{candidates.config.storage.uri}/runs/{candidates.run_id}/report"
+    assert candidates.report(version).verdict.promoted, "the report is where the webhook was told that it would be"

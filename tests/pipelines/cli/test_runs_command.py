@@ -27,7 +27,7 @@ def storage(bucket_prefix: str) -> str:
 def gift_gc(storage: str, *options: str) -> list[str]:
     result = CliRunner().invoke(app, ["gc", "--profile", "local", "--set", f"storage.uri={storage}", *options])
     assert result.exit_code == 0, result.output
-    return result.stdout.splitlines()[1:]
+    return result.stdout.splitlines()
 
 
 def test_it_shows_first_and_removes_when_it_is_told_to(storage: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,1 @@
+"""Commands about registered models: who is champion, and how it is served."""
