@@ -20,6 +20,7 @@ ROOMS = (
     "pipelines.schedules",
     "pipelines.doctor",
     "pipelines.kubeflow",
+    "pipelines.serve",
     "pipelines.local",
     "pipelines",
     "pipelines.experiments",

@@ -23,6 +23,7 @@ from pipelines.cli.images import app as images_app
 from pipelines.cli.kfp_options import EXPERIMENT, KfpExperiment, KfpHost, KfpNamespace, KfpUi
 from pipelines.cli.mirror import app as mirror_app
 from pipelines.cli.models.promotion import history_command, promote_command, rollback_command
+from pipelines.cli.models.serve import serve_command
 from pipelines.cli.runs import app as runs_app
 from pipelines.cli.runs import gc_command
 from pipelines.cli.schedule import app as schedule_app
@@ -63,6 +64,7 @@ app.command("gc")(gc_command)
 app.command("promote")(promote_command)
 app.command("rollback")(rollback_command)
 app.command("history")(history_command)
+app.command("serve")(serve_command)
 app.add_typer(images_app, name="images")
 app.add_typer(mirror_app, name="mirror")
 app.add_typer(schedule_app, name="schedule")

@@ -5,7 +5,6 @@ Left out: containers (`docker_runner`), starting the services (`services`), and 
 
 import contextlib
 import os
-import signal
 import sys
 import tempfile
 import warnings
@@ -13,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 
 import psutil
 from kfp import local
@@ -35,6 +33,7 @@ from pipelines.local.run_log import RunLog, StageFailedError
 from pipelines.local.servers import HOST
 from pipelines.local.watcher import watched_over
 from pipelines.machine import processes
+from pipelines.machine.signals import interrupted_by_signals
 from pipelines.post_training import post_training
 
 OUTBOX = ".outbox"
@@ -207,21 +206,7 @@ def _point_latest(runs: Path, run_id: str) -> None:
     temporary.replace(runs / "latest")
 
 
-@contextlib.contextmanager
-def stages_end_with_us(runner: StageRunner = SUBPROCESSES) -> Iterator[None]:
+def stages_end_with_us(runner: StageRunner = SUBPROCESSES) -> AbstractContextManager[None]:
     """Inside, an interrupt, SIGTERM or a closed terminal ends the running stage with all its ranks, then raises
     KeyboardInterrupt here; a SIGHUP that is ignored (nohup) stays so."""
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        runner.stop()
-        raise KeyboardInterrupt(signal.Signals(number).name)
-
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        numbers.append(signal.SIGHUP)
-    previous = {number: signal.signal(number, stop) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+    return interrupted_by_signals(runner.stop)
