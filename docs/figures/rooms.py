@@ -37,6 +37,7 @@ ROOMS = (
     "gift.training",
     "gift.policy",
     "gift.conversion",
+    "gift.verification",
     "gift.report",
     "gift.evaluation",
     "gift.rollout",

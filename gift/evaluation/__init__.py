@@ -1,5 +1,5 @@
-"""Benchmarks: lm-eval on a model folder, one result per problem, paired statistics, the gate's rule.
+"""Benchmarks: lm-eval on a model folder, every answer and one score per problem, paired statistics, the gate's rule.
 
-`harness` alone runs lm-eval; results, statistics and the rule need nothing of it. May import `models`,
-`data`, `judge`, `config`, `small_file` and `errors`.
+`harness` alone runs lm-eval; answers, results, statistics and the rule need nothing of it. May import `rollout`,
+`models`, `data`, `judge`, `config`, `small_file` and `errors`.
 """

@@ -35,7 +35,7 @@ from gift.evaluation.language_model import CompletedPrompt, LanguageModel
 from gift.evaluation.lm_eval_tasks import TASKS, LmEvalTask, asks_as_in_training, load_task
 from gift.evaluation.quiet import quiet_libraries
 from gift.evaluation.results import AnsweredProblem, BenchmarkResult, EvaluationSettings
-from gift.evaluation.sampled import summary
+from gift.evaluation.sampled import sampled_metrics
 from gift.evaluation.scoring import Mark, share_of_right_answers
 from gift.evaluation.statistics import mean_and_stderr
 from gift.judge.judge import Judge, open_judge
@@ -192,7 +192,7 @@ def _run(
         n=len(correct),
         ids=tuple(_identity(sample) for sample in primary),
         correct=tuple(correct),
-        secondary=secondary | summary(by_problem(answers)[benchmark.task]),
+        secondary=secondary | sampled_metrics(by_problem(answers)[benchmark.task]),
         settings=EvaluationSettings(
             lm_eval_version=importlib.metadata.version("lm_eval"),
             task_version=str(output["versions"][source.name]),

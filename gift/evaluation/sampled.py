@@ -46,7 +46,7 @@ def _votes(answer: Answer) -> bool:
     return answer.score == 1.0 or answer.answer is not None
 
 
-def summary(problems: Mapping[str, Sequence[Answer]]) -> dict[str, float]:
+def sampled_metrics(problems: Mapping[str, Sequence[Answer]]) -> dict[str, float]:
     """Name → value of everything above for one benchmark, from the answers to each problem (as many for all)."""
     everything = [answer for answers in problems.values() for answer in answers]
     metrics = {

@@ -24,6 +24,7 @@ from pipelines.cli.kfp_options import EXPERIMENT, KfpExperiment, KfpHost, KfpNam
 from pipelines.cli.mirror import app as mirror_app
 from pipelines.cli.models.promotion import history_command, promote_command, rollback_command
 from pipelines.cli.models.serve import serve_command
+from pipelines.cli.reports.report import app as report_app
 from pipelines.cli.runs import app as runs_app
 from pipelines.cli.runs import gc_command
 from pipelines.cli.schedule import app as schedule_app
@@ -35,7 +36,6 @@ from pipelines.cli.session import (
     S3Port,
     StateDir,
     console,
-    echo_lines,
     escape,
     known_run,
     local_disks,
@@ -55,6 +55,7 @@ app = typer.Typer(
 app.add_typer(experiment_app, name="experiment")
 app.add_typer(check_app, name="check")
 app.add_typer(bench_app, name="bench")
+app.add_typer(report_app, name="report")
 app.add_typer(cluster_app, name="cluster")
 app.command("compile")(compile_command)
 app.command("lint")(lint_command)
@@ -171,20 +172,3 @@ def profiles() -> None:
         for name in profile_names():
             table.add_row(name, escape(load_profile(name).description))
     console.print(table)
-
-
-@app.command("report")
-def show_report(
-    path: Annotated[Path, typer.Argument(help="A report.json.")] = Path("runs/latest/report.json"),
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table as Markdown.")] = False,
-) -> None:
-    """Print the table of a report."""
-    from gift.report.schema import load_report
-    from gift.report.table import markdown_table, results_table
-
-    with one_line_errors():
-        loaded = load_report(path)
-        if markdown:
-            echo_lines(markdown_table(loaded))
-        else:
-            console.print(results_table(loaded))

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from gift.evaluation.answers import Answer
-from gift.evaluation.sampled import majority_is_right, pass_at_k, powers_of_two, summary
+from gift.evaluation.sampled import majority_is_right, pass_at_k, powers_of_two, sampled_metrics
 from gift.evaluation.statistics import mean_and_stderr
 from tests.gift.evaluation.test_answers import ANSWER
 
@@ -53,7 +53,7 @@ def test_the_majority_decides(said: tuple[str | None, ...], share: float) -> Non
 def test_the_summary_has_every_figure_with_its_error_over_problems() -> None:
     problems = {"p1": _answers("2", "2", "3", None), "p2": _answers("3", "3", "2", "4"), "p3": _answers(*4 * ["5"])}
     problems["p1"][3] = replace(problems["p1"][3], truncated=True, tokens=9)
-    found = summary(problems)
+    found = sampled_metrics(problems)
     assert found["truncated"] == found["no_answer"] == 1 / 12
     assert found["mean_completion_tokens"] == pytest.approx((11 * 5 + 9) / 12)
     for k in (1, 2, 4):
@@ -63,7 +63,7 @@ def test_the_summary_has_every_figure_with_its_error_over_problems() -> None:
 
 
 def test_one_answer_has_no_pass_at_k() -> None:
-    assert summary({"p1": _answers("2"), "p2": _answers("3")}).keys() == {
+    assert sampled_metrics({"p1": _answers("2"), "p2": _answers("3")}).keys() == {
         "truncated",
         "no_answer",
         "mean_completion_tokens",

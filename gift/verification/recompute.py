@@ -1,0 +1,230 @@
+"""Every number of a report, and its verdict, again from the answers that were kept; needs no model.
+
+    answers ──> scores of each problem ──> accuracy, error, pass@k, … ──> differences ──> the gate's rule
+       └──> judged again                    compared with results.json, and with the report
+
+Left out: whether the answers are the model's (`gift.verification.again` asks it), and scores that lm-eval's own tasks
+gave, which are taken as they are.
+"""
+
+import hashlib
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean
+
+from gift import registry
+from gift.config import RunConfig, parse_config
+from gift.errors import GiftError
+from gift.evaluation.answers import Answer
+from gift.evaluation.gate import VERDICT_FILE, NotComparable, Verdict, decide
+from gift.evaluation.results import RESULTS_FILE, BenchmarkResult, load_results
+from gift.evaluation.sampled import sampled_metrics
+from gift.evaluation.scoring import marks_of
+from gift.evaluation.statistics import mean_and_stderr, paired_difference
+from gift.execution.output import content_digest
+from gift.execution.stage import scratch_folder
+from gift.judge.judge import Judge, open_judge
+from gift.report.files import load_document
+from gift.report.schema import ModelName, Report, Score
+from gift.storage import download_directory
+from gift.verification.finding import Finding, differs, holds, unknown
+from gift.verification.stored import StoredEvaluation, stored_evaluation
+
+SAME = {"rel_tol": 1e-9, "abs_tol": 1e-12}
+"""Of sums in another order."""
+JUDGE_SECONDS = 5.0
+MODELS: tuple[ModelName, ...] = ("base", "sft", "candidate")
+OWN_ENDINGS = ("heldout", "_greedy", "_sampled")
+"""How the names of the tasks end that this project judges."""
+SHOWN = 3
+
+
+def verify_report(report: Report) -> Iterator[Finding]:
+    """One finding after another, as they come.
+
+    Raises:
+        GiftError: S3 failed, or the report's configuration is of another version.
+    """
+    config = parse_config(dict(report.config), where="the report's configuration")
+    yield from _data(report)
+    evaluations: dict[ModelName, StoredEvaluation] = {}
+    with open_judge(config.evaluation.threads, JUDGE_SECONDS) as judge:
+        for model in MODELS:
+            try:
+                evaluations[model] = stored_evaluation(report, model)
+            except GiftError as fault:
+                yield differs(f"{model}: {fault}")
+                continue
+            yield from _evaluation(report, config, model, evaluations[model], judge)
+    if len(evaluations) == len(MODELS):
+        results = {model: evaluation.results for model, evaluation in evaluations.items()}
+        yield from _comparisons(report, results)
+        yield from _verdict(report, config, results)
+    else:
+        yield unknown("verdict: not computed again, as an evaluation is missing")
+
+
+def _data(report: Report) -> Iterator[Finding]:
+    artifact = report.artifacts.get("prepare-data")
+    if artifact is None:
+        yield unknown("data: the report does not name them")
+        return
+    try:
+        same = content_digest(artifact.uri) == artifact.digest
+    except GiftError as fault:
+        yield differs(f"data: {fault}")
+        return
+    yield holds(f"data: {artifact.uri}") if same else differs(f"data: {artifact.uri} has another content by now")
+
+
+def _evaluation(
+    report: Report, config: RunConfig, model: ModelName, evaluation: StoredEvaluation, judge: Judge
+) -> Iterator[Finding]:
+    reported = report.models.get(model, {})
+    for task in dict.fromkeys([*reported, *evaluation.results]):
+        where = f"{model}, {task}"
+        if task not in reported or task not in evaluation.results:
+            lacking = "report" if task not in reported else "evaluation"
+            yield differs(f"{where}: the {lacking} has no such benchmark")
+            continue
+        result, problems = evaluation.results[task], evaluation.answers.get(task, {})
+        faults = [*_missing(result, problems)]
+        if not faults:
+            faults = [*_other_scores(result, problems), *_other_numbers(reported[task], result, problems)]
+            own = task.endswith(OWN_ENDINGS)
+            faults += [*_other_questions(problems), *_other_verdicts(config, problems, judge)] if own else []
+            judged = "judged again" if own else "as lm-eval scored them"
+        if faults:
+            yield differs(f"{where}: {_some(faults)}")
+        else:
+            answers = sum(map(len, problems.values()))
+            yield holds(f"{where}: {len(problems):,} problems, {answers:,} answers, {judged}")
+
+
+def _missing(result: BenchmarkResult, problems: Mapping[str, Sequence[Answer]]) -> Iterator[str]:
+    """Problems and samples that are not there, or are too many."""
+    yield from (f"problem {name} has no answers" for name in result.ids if name not in problems)
+    yield from (f"problem {name} is not among the results" for name in problems if name not in result.ids)
+    expected = list(range(result.settings.samples))
+    for name, answers in problems.items():
+        found = [answer.sample for answer in answers]
+        if found != expected:
+            yield f"problem {name} has the samples {found}, expected {len(expected)}"
+
+
+def _other_scores(result: BenchmarkResult, problems: Mapping[str, Sequence[Answer]]) -> Iterator[str]:
+    for name, score in zip(result.ids, result.correct, strict=True):
+        found = fmean(answer.score for answer in problems[name])
+        if not math.isclose(found, score, **SAME):
+            yield f"problem {name} scores {score:g} in results.json, and its answers {found:g}"
+
+
+def _other_numbers(reported: Score, result: BenchmarkResult, problems: Mapping[str, Sequence[Answer]]) -> Iterator[str]:
+    accuracy, stderr = mean_and_stderr([fmean(answer.score for answer in problems[name]) for name in result.ids])
+    expected = {"accuracy": accuracy, "stderr": stderr, "n": float(len(problems)), **sampled_metrics(problems)}
+    told = {"accuracy": reported.accuracy, "stderr": reported.stderr, "n": float(reported.n), **reported.metrics}
+    kept = {"accuracy": result.accuracy, "stderr": result.stderr, "n": float(result.n), **result.secondary}
+    for name, value in expected.items():
+        for place, numbers in (("the report", told), ("results.json", kept)):
+            if not math.isclose(numbers.get(name, math.nan), value, **SAME):
+                yield f"{name} is {numbers.get(name, math.nan):g} in {place}, and {value:g} by the answers"
+
+
+def _other_questions(problems: Mapping[str, Sequence[Answer]]) -> Iterator[str]:
+    """A problem's name ends in a digest of its prompt and its reference."""
+    for name, answers in problems.items():
+        for answer in answers:
+            digests = "".join(hashlib.sha256(text.encode()).hexdigest() for text in (answer.prompt, answer.reference))
+            if not name.endswith(f"@{hashlib.sha256(digests.encode()).hexdigest()[:12]}"):
+                yield f"problem {name} was asked or judged by other texts than its name says"
+                break
+
+
+def _other_verdicts(config: RunConfig, problems: Mapping[str, Sequence[Answer]], judge: Judge) -> Iterator[str]:
+    for name, answers in problems.items():
+        marks = marks_of(
+            judge, config.evaluation.heldout_answers, [one.completion for one in answers], answers[0].reference
+        )
+        for answer, mark in zip(answers, marks, strict=True):
+            if float(mark.right is True) != answer.score:
+                found = "right" if mark.right else "wrong" if mark.right is False else "not to be judged"
+                yield f"sample {answer.sample} of problem {name} has the score {answer.score:g}, and is {found} today"
+            elif mark.answer != answer.answer:
+                yield f"sample {answer.sample} of problem {name} says {mark.answer!r} today, not {answer.answer!r}"
+
+
+def _comparisons(report: Report, results: Mapping[ModelName, Mapping[str, BenchmarkResult]]) -> Iterator[Finding]:
+    for comparison in report.verdict.comparisons:
+        other = comparison.name.removeprefix("candidate - ")
+        where = f"{comparison.name}, {comparison.benchmark}"
+        if other not in ("sft", "base"):
+            continue  # the champion's is looked at with the verdict
+        sides = [results[name].get(comparison.benchmark) for name in ("candidate", other)]  # type: ignore[index]
+        if None in sides:
+            yield differs(f"{where}: there is no such result")
+            continue
+        found = paired_difference(*sides)  # type: ignore[arg-type]
+        told = (comparison.difference, comparison.stderr, comparison.confidence_low, comparison.confidence_high)
+        again = (found.mean, found.stderr, found.low, found.high)
+        same = all(math.isclose(one, two, rel_tol=1e-6, abs_tol=1e-6) for one, two in zip(told, again, strict=True))
+        shown = f"{100 * found.mean:+.2f} points ({100 * found.low:+.2f} to {100 * found.high:+.2f})"
+        yield holds(f"{where}: {shown}") if same else differs(f"{where}: {shown} by the answers")
+
+
+def _verdict(
+    report: Report, config: RunConfig, results: Mapping[ModelName, Mapping[str, BenchmarkResult]]
+) -> Iterator[Finding]:
+    try:
+        kept = _kept_verdict(report, config)
+        champion = _champion(config, kept)
+    except GiftError as fault:
+        yield unknown(f"verdict: not computed again: {fault}")
+        return
+    gated = config.gate.benchmark
+    base, sft, candidate = (results[model][gated] for model in MODELS)
+    again = decide(config.gate, base=base, sft=sft, candidate=candidate, champion=champion, opponent=kept.champion)
+    if again.promote != kept.promote:
+        yield differs(f"verdict: {_decision(again)} by the answers, and the gate said {_decision(kept)}")
+    elif report.verdict.promoted and not again.promote:
+        yield differs("verdict: the report says promoted, and the gate was against it")
+    elif kept.comparable and again.reasons != report.verdict.reasons[: len(again.reasons)]:
+        yield differs("verdict: the same decision, for other reasons than the report gives")
+    else:
+        yield holds(f"verdict: {_decision(again)}")
+
+
+def _kept_verdict(report: Report, config: RunConfig) -> Verdict:
+    with scratch_folder() as scratch:
+        folder = scratch / "verdict"
+        download_directory(f"{config.storage.uri}/runs/{report.run_id}/verdict", folder)
+        return load_document(Verdict, folder / VERDICT_FILE)
+
+
+def _champion(config: RunConfig, kept: Verdict) -> BenchmarkResult | NotComparable | None:
+    """What the gate compared with.
+
+    Raises:
+        GiftError: the registry or the store does not have it any more.
+    """
+    opponent = kept.champion
+    if opponent is None:
+        return None
+    if not kept.comparable:
+        return NotComparable("as the gate said")
+    version = registry.registered_version(opponent.model, opponent.version)
+    uri = version.tags.get(registry.EVALUATION_TAG)
+    if uri is None:
+        raise GiftError(f"version {opponent.version} of {opponent.model}, the champion then, names no evaluation")
+    with scratch_folder() as scratch:
+        folder = scratch / "evaluation"
+        download_directory(uri, folder, wanted=(RESULTS_FILE,))
+        return load_results(folder / RESULTS_FILE, origin=uri)[config.gate.benchmark]
+
+
+def _decision(verdict: Verdict) -> str:
+    return "promote" if verdict.promote else "keep the champion"
+
+
+def _some(faults: Sequence[str]) -> str:
+    more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
+    return "; ".join(faults[:SHOWN]) + more

@@ -1,0 +1,268 @@
+"""A report is checked against real evaluations in a real store: what was changed is named, and what holds holds."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import torch
+
+from gift.config import PromptFormat, RunConfig, load_profile
+from gift.data.problems import write_problems
+from gift.evaluation.answers import ANSWERS_FILE, Answer, read_answers, write_answers
+from gift.evaluation.gate import VERDICT_FILE, decide
+from gift.evaluation.harness import evaluate_model
+from gift.evaluation.results import RESULTS_FILE, BenchmarkResult, load_results, save_results
+from gift.evaluation.statistics import paired_difference
+from gift.execution.output import content_digest
+from gift.report.schema import (
+    AccuracyDifference,
+    Artifact,
+    RegisteredVersion,
+    Report,
+    ReportedVerdict,
+    Score,
+)
+from gift.storage import upload_directory
+from gift.verification.again import reproduce_report
+from gift.verification.beside import reports_beside
+from gift.verification.finding import Finding
+from gift.verification.recompute import verify_report
+from pipelines.local.services import Services
+from tests.gift.evaluation.rote_model import KEYS, PROMPT, no_progress, says, write_rote_model
+
+MODELS = ("base", "sft", "candidate")
+WRONG = "I do not know"
+
+
+@pytest.fixture(scope="module")
+def config() -> RunConfig:
+    benchmarks = "[{task: heldout, max_new_tokens: 24}, {task: heldout_sampled, samples: 4, max_new_tokens: 24}]"
+    return load_profile("local", (f"evaluation.benchmarks={benchmarks}", "evaluation.threads=1", "gate.confidence=0.9"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("verification")
+    write_problems(folder / "data/heldout.jsonl", KEYS)
+    (folder / "model").mkdir()
+    write_rote_model(folder / "model")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def evaluated(config: RunConfig, folder: Path) -> dict[str, tuple[dict[str, BenchmarkResult], list[Answer]]]:
+    """The base model knows nothing, the SFT model every second answer; the candidate is the model itself."""
+    found = {}
+    for name in MODELS:
+        with pytest.MonkeyPatch.context() as patch:
+            if name != "candidate":
+                said = iter(range(10_000))
+                every = 2 if name == "sft" else 10_000
+
+                def answer(_, asked, said=said, every=every):
+                    return [_right(one) if next(said) % every == 1 else WRONG for one in asked]
+
+                says(patch, answer)
+            found[name] = evaluate_model(
+                folder / "model",
+                folder / "data",
+                config.evaluation,
+                PromptFormat(template=PROMPT),
+                config.seed,
+                torch.device("cpu"),
+                no_progress,
+            )
+    return found
+
+
+def _right(request) -> str:
+    return f"#### {request.doc['final_answer']}"
+
+
+Store = Callable[..., Report]
+
+
+@pytest.fixture
+def store(services: Services, config: RunConfig, folder: Path, evaluated, tmp_path: Path) -> Store:
+    """Stores a run's evaluations, each changed by a function of results and answers, and returns its report."""
+    prefix = f"s3://gift/verification/{tmp_path.name}"
+
+    def put(name: str, source: Path) -> Artifact:
+        upload_directory(source, f"{prefix}/{name}", replace=True)
+        return Artifact(uri=f"{prefix}/{name}", digest=content_digest(f"{prefix}/{name}"))
+
+    def make(change: Callable | None = None) -> Report:
+        own = config.model_copy(update={"storage": config.storage.model_copy(update={"uri": prefix})})
+        artifacts = {"prepare-data": put("data", folder / "data"), "convert-candidate": put("model", folder / "model")}
+        for name, (results, answers) in evaluated.items():
+            target = tmp_path / name
+            target.mkdir(exist_ok=True)
+            changed = change(name, dict(results), list(answers)) if change else (results, answers)
+            save_results(target / RESULTS_FILE, changed[0])
+            write_answers(target / ANSWERS_FILE, changed[1])
+            artifacts[f"evaluate-{name}"] = put(f"evaluation-{name}", target)
+        gated = {name: results["heldout"] for name, (results, _) in evaluated.items()}
+        verdict = decide(own.gate, gated["base"], gated["sft"], gated["candidate"], champion=None)
+        (tmp_path / "verdict").mkdir(exist_ok=True)
+        (tmp_path / "verdict" / VERDICT_FILE).write_text(verdict.model_dump_json())
+        put("runs/a-run/verdict", tmp_path / "verdict")
+        return Report(
+            run_id="a-run",
+            profile="a profile",
+            finished=datetime.now(UTC),
+            models={name: {task: _score(r) for task, r in results.items()} for name, (results, _) in evaluated.items()},
+            verdict=ReportedVerdict(
+                promoted=verdict.promote,
+                reasons=verdict.reasons,
+                comparisons=tuple(_comparison(gated, other) for other in ("sft", "base")),
+            ),
+            registry=RegisteredVersion(model="m", version="1", alias="champion", source="s3://gift/x"),
+            seconds={},
+            data={},
+            artifacts=artifacts,
+            provenance={},
+            config=own.model_dump(mode="json"),
+        )
+
+    return make
+
+
+def _score(result: BenchmarkResult) -> Score:
+    return Score(accuracy=result.accuracy, stderr=result.stderr, n=result.n, metrics=result.secondary)
+
+
+def _comparison(results: dict[str, BenchmarkResult], other: str) -> AccuracyDifference:
+    found = paired_difference(results["candidate"], results[other])
+    return AccuracyDifference(
+        name=f"candidate - {other}",
+        benchmark="heldout",
+        difference=found.mean,
+        stderr=found.stderr,
+        n=found.n,
+        confidence_low=found.low,
+        confidence_high=found.high,
+    )
+
+
+def _texts(findings: Iterator[Finding], kind: str) -> list[str]:
+    return [finding.text for finding in findings if finding.kind == kind]
+
+
+def test_an_honest_report_holds(store: Store) -> None:
+    findings = list(verify_report(store()))
+    assert {finding.kind for finding in findings} == {"holds"}
+    texts = [finding.text for finding in findings]
+    assert "candidate, heldout_sampled: 8 problems, 32 answers, judged again" in texts
+    assert texts[-1] == "verdict: promote"
+    assert len(texts) == 1 + 6 + 2 + 1
+
+
+def _changed(name: str, change: Callable) -> Callable:
+    def apply(model, results, answers):
+        return change(results, answers) if model == name else (results, answers)
+
+    return apply
+
+
+def _with_answer(place: int, **values) -> Callable:
+    return lambda results, answers: (
+        results,
+        [replace(a, **values) if i == place else a for i, a in enumerate(answers)],
+    )
+
+
+def _flip_results(results, answers):
+    changed = results["heldout"]
+    return results | {"heldout": changed.model_copy(update={"correct": (0.0, *changed.correct[1:])})}, answers
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (_with_answer(0, score=0.0), r"problem key/0@\w+ scores 1 in results.json, and its answers 0"),
+        (_flip_results, r"problem key/0@\w+ scores 0 in results.json, and its answers 1"),
+        (lambda results, answers: (results, answers[1:]), r"candidate, heldout: problem key/0@\w+ has no answers"),
+        (lambda results, answers: (results, answers[:-1]), r"has the samples \[0, 1, 2\], expected 4"),
+        (_with_answer(2, completion=WRONG), r"sample 0 of problem key/2@\w+ has the score 1, and is wrong today"),
+        (_with_answer(2, reference="5"), r"problem key/2@\w+ was asked or judged by other texts than its name says"),
+        (_with_answer(2, prompt="Say 17."), r"was asked or judged by other texts than its name says"),
+        (_with_answer(3, answer="0"), r"sample 0 of problem key/3@\w+ says '24' today, not '0'"),
+        (_with_answer(1, tokens=999), r"mean_completion_tokens is [\d.]+ in the report, and [\d.]+ by the answers"),
+    ],
+)
+def test_what_was_changed_in_the_store_is_named(store: Store, change: Callable, found: str) -> None:
+    findings = list(verify_report(store(_changed("candidate", change))))
+    assert re.search(found, _texts(iter(findings), "differs")[0])
+
+
+def test_a_number_that_was_changed_in_the_report_is_named(store: Store) -> None:
+    report = store()
+    scores = report.models["candidate"] | {
+        "heldout": report.models["candidate"]["heldout"].model_copy(update={"accuracy": 0.5})
+    }
+    raised = report.model_copy(update={"models": report.models | {"candidate": scores}})
+    assert _texts(verify_report(raised), "differs") == [
+        "candidate, heldout: accuracy is 0.5 in the report, and 1 by the answers"
+    ]
+    comparison = report.verdict.comparisons[0].model_copy(update={"difference": 0.9})
+    verdict = report.verdict.model_copy(update={"comparisons": (comparison,)})
+    (text,) = _texts(verify_report(report.model_copy(update={"verdict": verdict})), "differs")
+    assert text.startswith("candidate - sft, heldout: +50.00 points")
+
+
+def test_a_verdict_that_does_not_follow_is_named(store: Store) -> None:
+    report = store()
+    config = report.config | {"gate": report.config["gate"] | {"min_gain": 0.9}}
+    assert _texts(verify_report(report.model_copy(update={"config": config})), "differs") == [
+        "verdict: keep the champion by the answers, and the gate said promote"
+    ]
+
+
+def test_other_data_and_a_lost_evaluation_are_named(store: Store) -> None:
+    report = store()
+    other = report.artifacts["prepare-data"].model_copy(update={"digest": "0" * 64})
+    lost = report.artifacts["evaluate-sft"].model_copy(update={"uri": "s3://gift/verification/nowhere"})
+    artifacts = report.artifacts | {"prepare-data": other, "evaluate-sft": lost}
+    findings = list(verify_report(report.model_copy(update={"artifacts": artifacts})))
+    data, sft = _texts(iter(findings), "differs")
+    assert data.endswith("/data has another content by now")
+    assert sft.startswith("sft: s3://gift/verification/nowhere is not there or not complete")
+    assert _texts(iter(findings), "unknown") == ["verdict: not computed again, as an evaluation is missing"]
+
+
+def test_an_evaluation_done_again_says_the_same(store: Store) -> None:
+    report = store()
+    prompted = report.config | {"prompt": PROMPT}
+    findings = list(reproduce_report(report.model_copy(update={"config": prompted}), ["candidate"], no_progress))
+    assert [finding.kind for finding in findings] == ["holds", "holds"]
+    assert all(re.search(r"(\d+\.\d%) then, \1 now, problem by problem the same$", f.text) for f in findings)
+
+
+def test_a_number_that_moves_by_more_than_its_error_is_named(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = store()
+    says(monkeypatch, lambda _, asked: [WRONG for _ in asked])
+    prompted = report.config | {"prompt": PROMPT}
+    findings = list(reproduce_report(report.model_copy(update={"config": prompted}), ["candidate"], no_progress))
+    assert [finding.kind for finding in findings] == ["differs", "differs"]
+    assert "100.0% then, 0.0% now, 8 of 8 problems score otherwise" in findings[0].text
+
+
+def test_two_reports_are_compared_problem_by_problem_where_they_asked_the_same(store: Store) -> None:
+    report = store()
+    rows = list(reports_beside(report, report))
+    assert len(rows) == 6
+    assert all(row.paired and row.moved == 0 and row.difference == 0 for row in rows)
+    lost = {name: a.model_copy(update={"digest": "0" * 64}) for name, a in report.artifacts.items()}
+    apart = list(reports_beside(report, report.model_copy(update={"artifacts": lost})))
+    assert not any(row.paired for row in apart)
+    (sft,) = [row for row in apart if (row.model, row.benchmark) == ("sft", "heldout")]
+    assert sft.low < sft.difference == 0 < sft.high
+
+
+def test_what_is_stored_is_read_back(store: Store, tmp_path: Path) -> None:
+    store()
+    assert load_results(tmp_path / "candidate" / RESULTS_FILE)["heldout"].accuracy == 1.0
+    assert len(read_answers(tmp_path / "candidate" / ANSWERS_FILE)) == 40
