@@ -35,8 +35,8 @@ from gift.tracking import send_late_metrics
 
 JOB_FILE = "job.json"
 TERMINATION_MESSAGE = Path("/dev/termination-log")
-LONGEST_MESSAGE = 4000
-"""Kubernetes keeps 4096 bytes."""
+LONGEST_MESSAGE = 4096
+"""Bytes that Kubernetes keeps."""
 
 
 class NodeJob(Section):
@@ -152,9 +152,10 @@ def main() -> None:
         with _stopped_by_signals():
             run_node(sys.argv[1])
     except GiftError as error:
-        print(f"error: {printable(str(error))}", file=sys.stderr, flush=True)
+        message = printable(str(error))
+        print(f"error: {message}", file=sys.stderr, flush=True)
         if TERMINATION_MESSAGE.exists():
-            TERMINATION_MESSAGE.write_text(str(error)[:LONGEST_MESSAGE], encoding="utf-8")
+            TERMINATION_MESSAGE.write_bytes(message.encode()[:LONGEST_MESSAGE])
         sys.exit(1)
 
 

@@ -5,6 +5,7 @@ The same in two containers with addresses of their own: tests/e2e/test_two_nodes
 
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,6 +19,7 @@ from safetensors.torch import load_file
 from tiny_jobs import Job, own_reward
 from tiny_nodes import ROOT, Inputs, composed_weights, start_nodes, submit_job, upload_inputs
 
+from gift.launch import node_program
 from gift.progress import without_time
 from gift.storage import read_manifest
 from gift.storage.steps import complete_steps
@@ -124,6 +126,22 @@ def test_a_node_that_is_lost_in_the_middle_of_a_step_ends_the_other_within_a_min
         with suppress(psutil.NoSuchProcess):
             process.kill()
     nodes[lost].communicate()
+
+
+def test_a_reason_with_control_sequences_is_one_plain_line(
+    services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the container's termination message as on stderr: whoever reads the first may print it on a terminal."""
+    message = tmp_path / "termination-log"
+    message.touch()
+    monkeypatch.setattr(node_program, "TERMINATION_MESSAGE", message)
+    monkeypatch.setattr(sys, "argv", ["node_program", "s3://gift/\x1b[2Jnodes\n" + 400 * "ü"])
+    with pytest.raises(SystemExit):
+        node_program.main()
+    written = message.read_text()
+    assert r"s3://gift/\x1b[2Jnodes\nüü" in written
+    assert written.isprintable()
+    assert f"error: {written}\n" == capsys.readouterr().err
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
