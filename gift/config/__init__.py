@@ -36,7 +36,16 @@ from gift.config.rewards import AnswerFormat, FunctionReward, Gsm8kReward, MathR
 from gift.config.rollout import RolloutConfig, VllmConfig
 from gift.config.run import RunConfig, StorageConfig, digest_of, flatten
 from gift.config.section import Section
-from gift.config.training import ComputeConfig, Device, GpuConfig, LoraConfig, OptimizerConfig, RlConfig, SftConfig
+from gift.config.training import (
+    ComputeConfig,
+    Device,
+    GpuConfig,
+    LoraConfig,
+    OptimizerConfig,
+    RlConfig,
+    SftConfig,
+    Spread,
+)
 
 __all__ = [
     "AnswerFormat",
@@ -81,6 +90,7 @@ __all__ = [
     "ScratchModel",
     "Section",
     "SftConfig",
+    "Spread",
     "StorageConfig",
     "Toleration",
     "UltraFeedbackData",

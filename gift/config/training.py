@@ -27,33 +27,48 @@ class GpuConfig(Section):
     """Peak of its memory, 10⁹ bytes a second."""
 
 
-class ComputeConfig(Section):
-    """How one training job is spread: DeepSpeed ranks, ZeRO and number format."""
+class Spread(Section):
+    """How one training job is cut into pieces. Decides memory, speed, how sums are rounded, and which rank samples for
+    which prompt; not what is trained.
+    """
 
     nodes: PositiveInt = 1
     ranks: PositiveInt = 2
     """Over all nodes; on GPUs, one rank is one GPU."""
     threads_per_rank: PositiveInt = 1
-    device: Device = "auto"
-    """Of all stages that compute with a model; auto takes a GPU where there is one."""
     zero_stage: Annotated[Literal[1, 2, 3], BeforeValidator(_whole_number)] = 2
     offload: Literal["none", "cpu"] = "none"
-    precision: Literal["fp32", "bf16"] = "fp32"
     tokens_per_micro_batch: PositiveInt = 4096
     """Tokens that one forward and backward pass of a rank takes, a group's prompt counted once; at least a prompt and a
     response of full length. Groups may be larger. Decides memory and speed only."""
-    activation_checkpointing: bool = False
-    """Keep only each layer's input for the backward pass and compute the rest again."""
-    fp32_head: bool = False
-    """Compute the logits of policy and reference in float32, where the rest is bf16; costs time on the vocabulary."""
-    gpu: GpuConfig | None = None
-    """The GPUs that the profile asks for; a dry run compares its estimate of memory with them."""
 
     @model_validator(mode="after")
     def ranks_fill_nodes(self) -> Self:
         if self.ranks % self.nodes:
             raise ValueError(f"ranks ({self.ranks}) must be a multiple of nodes ({self.nodes})")
         return self
+
+
+class ComputeConfig(Spread):
+    """DeepSpeed ranks, ZeRO, devices and number format."""
+
+    device: Device = "auto"
+    """Of all stages that compute with a model; auto takes a GPU where there is one."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    activation_checkpointing: bool = False
+    """Keep only each layer's input for the backward pass and compute the rest again."""
+    fp32_head: bool = False
+    """Compute the logits of policy and reference in float32, where the rest is bf16; costs time on the vocabulary."""
+    elastic: bool = False
+    """A training that was interrupted may go on with another number of ranks or nodes, or otherwise spread: how it is
+    spread counts as nothing that decides its output, which is reused whatever ranks have made it."""
+    gpu: GpuConfig | None = None
+    """The GPUs that the profile asks for; a dry run compares its estimate of memory with them."""
+
+    @property
+    def spread(self) -> Spread:
+        """That part of it."""
+        return Spread(**self.model_dump(include=set(Spread.model_fields)))
 
 
 class LoraConfig(Section):

@@ -2,13 +2,13 @@
 
 While the ranks train they leave checkpoints to go on from at `<storage>/runs/<run id>/resume/<stage>/<digest>` (see
 `gift.training.resume`). The digest is that of the output: what was made with another configuration, other inputs or
-other code is never gone on from.
+other code is never gone on from; nor what other ranks have made, unless the profile allows it (`compute.elastic`).
 """
 
 from pathlib import Path
 from typing import Any, Literal
 
-from gift.config import RunConfig
+from gift.config import RunConfig, Spread
 from gift.errors import GiftError
 from gift.execution.output import Output, output_digest
 from gift.execution.stage import Stage, scratch_folder
@@ -64,8 +64,11 @@ def _remove_leftovers(uri: str) -> None:
 
 
 def compute_settings(config: RunConfig) -> dict[str, Any]:
-    """What of `compute` decides a training: all but the GPUs that a dry run compares its estimate with."""
-    return config.compute.model_dump(mode="json", exclude={"gpu"})
+    """What of `compute` decides a training: all but the GPUs that a dry run compares its estimate with, and where the
+    profile allows that the spread changes on the way, but that.
+    """
+    may_change = set(Spread.model_fields) if config.compute.elastic else set()
+    return config.compute.model_dump(mode="json", exclude={"gpu"} | may_change)
 
 
 def run_training(stage: Stage, module: str, data: str, model: str, checkpoint: Path, resume_uri: str) -> None:

@@ -1,4 +1,4 @@
-"""The weights that a training ends with, as its ranks leave them: a safetensors file of each rank, with its share.
+"""The weights of a training as its ranks leave them: a safetensors file of each rank, with its share.
 
     rank-0-of-2.safetensors    parameter → the numbers of it that rank 0 holds, (n,) float32
                                metadata: parameter → its shape, and where in it, row by row, these numbers begin
@@ -7,14 +7,15 @@ They are the optimizer's float32 master weights. Who writes them gathers nothing
 them needs not know how ZeRO cut them: into the halves of one long vector (stages 1 and 2) or each parameter by itself
 (stage 3). Reading and writing goes piece by piece, so that neither takes memory that grows with the model.
 
-Left out: moments, learning rate, steps. No training goes on from here; `gift.training.checkpoint` is for that.
+A training ends with them, and nothing else: no training goes on from that. What one does go on from has AdamW's moments
+in the same form beside them (`gift.training.checkpoint`).
 """
 
 import math
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -46,21 +47,50 @@ class Fragment:
 
 
 @dataclass(frozen=True)
+class StoredFragment:
+    """Numbers of a parameter as one rank has left them."""
+
+    start: int
+    """Where in the parameter they begin, row by row."""
+    stored: StoredTensor
+
+    @property
+    def end(self) -> int:
+        """Where the next ones would begin."""
+        return self.start + (self.stored.end - self.stored.start) // FLOAT32
+
+    def part(self, start: int, end: int) -> StoredTensor:
+        """The numbers of the parameter from `start` on and before `end`, all of which it holds."""
+        first, last = (self.stored.start + FLOAT32 * (number - self.start) for number in (start, end))
+        return replace(self.stored, shape=(end - start,), start=first, end=last)
+
+
+@dataclass(frozen=True)
 class TrainedParameter:
     """A parameter that is still on disk."""
 
+    name: str
     shape: tuple[int, ...]
-    fragments: tuple[StoredTensor, ...]
-    """In order; together the whole parameter."""
+    fragments: tuple[StoredFragment, ...]
+    """In order."""
 
     def pieces(self) -> Iterator[Tensor]:
-        """The parameter row by row, (n,) float32 with n ≤ `PIECE`.
+        """The parameter row by row, (n,) float32 with n ≤ `PIECE`; raises as `between`."""
+        yield from self.between(0, math.prod(self.shape))
+
+    def between(self, start: int, end: int) -> Iterator[Tensor]:
+        """Its numbers from `start` on and before `end`, (n,) float32 with n ≤ `PIECE`.
 
         Raises:
-            GiftError: a file became shorter meanwhile.
+            GiftError: no fragment holds some of them, or a file became shorter meanwhile.
         """
         for fragment in self.fragments:
-            yield from read_pieces(fragment, PIECE)
+            if fragment.start <= start < fragment.end:
+                until = min(end, fragment.end)
+                yield from read_pieces(fragment.part(start, until), PIECE)
+                start = until
+        if start < end:
+            raise GiftError(f"the numbers {start} to {end - 1} of {self.name} are in no file of any rank")
 
 
 class _Place(Section):
@@ -93,8 +123,20 @@ def read_trained_weights(folder: Path) -> dict[str, TrainedParameter]:
     if not names:
         raise GiftError(f"there are no trained weights in {folder}: no file of any rank")
     ranks = int(names[0][1])
+    parameters = read_shares(folder, range(ranks), ranks)
+    for parameter in parameters.values():
+        _check_whole(folder, parameter)
+    return parameters
+
+
+def read_shares(folder: Path, of: Iterable[int], ranks: int) -> dict[str, TrainedParameter]:
+    """What some of `ranks` ranks have left of the parameters, by name; their numbers are not read yet.
+
+    Raises:
+        GiftError: the file of one of them is missing, or damaged.
+    """
     parts: defaultdict[str, list[tuple[_Place, StoredTensor]]] = defaultdict(list)
-    for rank in range(ranks):
+    for rank in of:
         file = _file_of(folder, rank, ranks)
         if not file.exists():
             raise GiftError(f"the trained weights in {folder} are of {ranks} ranks, but there is no {file.name}")
@@ -125,12 +167,22 @@ def _read_share(file: Path) -> dict[str, tuple[_Place, StoredTensor]]:
 
 
 def _parameter(folder: Path, name: str, parts: list[tuple[_Place, StoredTensor]]) -> TrainedParameter:
-    parts = sorted(parts, key=lambda part: part[0].start)
-    shape, end = parts[0][0].shape, 0
-    for place, stored in parts:
-        if place.shape != shape or place.start != end:
-            raise GiftError(f"the trained weights in {folder} are damaged: the parts of {name} do not fit together")
-        end += (stored.end - stored.start) // FLOAT32
-    if end != math.prod(shape):
-        raise GiftError(f"the trained weights in {folder} hold {end} of the {math.prod(shape)} numbers of {name}")
-    return TrainedParameter(shape, tuple(stored for _, stored in parts))
+    shape = parts[0][0].shape
+    if any(place.shape != shape for place, _ in parts):
+        raise _unfit(folder, name)
+    fragments = sorted((StoredFragment(place.start, stored) for place, stored in parts), key=lambda part: part.start)
+    return TrainedParameter(name, shape, tuple(fragments))
+
+
+def _check_whole(folder: Path, parameter: TrainedParameter) -> None:
+    end, numbers = 0, math.prod(parameter.shape)
+    for fragment in parameter.fragments:
+        if fragment.start != end:
+            raise _unfit(folder, parameter.name)
+        end = fragment.end
+    if end != numbers:
+        raise GiftError(f"the trained weights in {folder} hold {end} of the {numbers} numbers of {parameter.name}")
+
+
+def _unfit(folder: Path, name: str) -> GiftError:
+    return GiftError(f"the trained weights in {folder} are damaged: the parts of {name} do not fit together")

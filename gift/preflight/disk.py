@@ -7,8 +7,7 @@ and the trained weights written while the newest checkpoint is still on its way 
 
     model             what a stage fetches or makes as a Hugging Face folder; none where there is no SFT to do
     trained weights   what a training ends with: float32 master weights
-    resume            the checkpoint that it leaves every few steps, or goes on from: DeepSpeed's, with master weights
-                      and two moments, and under ZeRO 1 and 2 the weights as well
+    resume            the checkpoint that it leaves every few steps, or goes on from: master weights and two moments
     rewards           reward models of the hub
     rollout weights   of vLLM, where `/dev/shm` is too small for them
     other             data, results, logs
@@ -73,10 +72,11 @@ def estimate_disk(
     # Adapters are merged into the weights that they were trained on.
     sft_template, policy_template = (base, start) if config.lora else (0.0, 0.0)
     rewards = sum(FLOAT32 * parameter_count(s) for r, s in reward_models if isinstance(r.model, HubModel))
-    trained = float(FLOAT32 * trained_count(config, shape))
+    numbers = trained_count(config, shape)
+    trained = float(FLOAT32 * numbers)
     training = {TRAINED_WEIGHTS: trained / config.compute.nodes, "rewards": float(rewards)}
-    sft = training | _resume(config, parameters, config.sft.checkpoint_every)
-    policy = training | _resume(config, parameters, config.rl.checkpoint_every) | _rollout(config, parameters)
+    sft = training | _resume(config, numbers, config.sft.checkpoint_every)
+    policy = training | _resume(config, numbers, config.rl.checkpoint_every) | _rollout(config, parameters)
     stages: StagesDisk = {
         "prepare-model": {"model": base},
         "train-sft": {"model": base} | sft if config.sft.steps else {},
@@ -89,14 +89,6 @@ def estimate_disk(
     }
     other = {"other": other_bytes(config)}
     return {stage: {part: size for part, size in (parts | other).items() if size} for stage, parts in stages.items()}
-
-
-def _checkpoint_bytes(config: RunConfig, parameters: int, *, nodes: int = 1) -> float:
-    """A checkpoint to go on from, or with `nodes` the largest node's part: its share of the optimizer, and the weights.
-
-    Under ZeRO-3 the weights are in no file of their own; they are the master weights, rounded.
-    """
-    return MASTER_AND_MOMENTS * parameters / nodes + _weights_beside(config, parameters)
 
 
 def other_bytes(config: RunConfig) -> float:
@@ -122,8 +114,9 @@ def store_bytes(config: RunConfig, shape: ModelShape) -> float:
     """
     parameters = parameter_count(shape)
     converted = (2 if config.conversion.precision == "bf16" else FLOAT32) * parameters
-    models = FLOAT32 * parameters + 2 * (FLOAT32 * trained_count(config, shape) + converted)
-    return data_bytes(config.data) + models + 2 * _checkpoint_bytes(config, parameters)
+    trained = trained_count(config, shape)
+    models = FLOAT32 * parameters + 2 * (FLOAT32 * trained + converted)
+    return data_bytes(config.data) + models + 2 * MASTER_AND_MOMENTS * trained
 
 
 def known_shapes(config: RunConfig) -> tuple[ModelShape, list[tuple[ModelReward, ModelShape]]] | None:
@@ -160,9 +153,10 @@ def _shape(model: ModelConfig) -> ModelShape | None:
     return model_shape(model)
 
 
-def _resume(config: RunConfig, parameters: int, every: int) -> Parts:
-    """On each node; where nodes have folders of their own, each keeps the weights as well."""
-    return {"resume": _checkpoint_bytes(config, parameters, nodes=config.compute.nodes) if every else 0.0}
+def _resume(config: RunConfig, trained: int, every: int) -> Parts:
+    """On each node its own ranks', or where other ranks may have written it, all of them."""
+    nodes = 1 if config.compute.elastic else config.compute.nodes
+    return {"resume": MASTER_AND_MOMENTS * trained / nodes if every else 0.0}
 
 
 def _rollout(config: RunConfig, parameters: int) -> Parts:
@@ -171,10 +165,6 @@ def _rollout(config: RunConfig, parameters: int) -> Parts:
     beside = config.rollout.engine == "vllm" and config.rollout.vllm.placement == "beside-rank"
     fits = size < config.cluster.shared_memory_gib * GIB
     return {"rollout weights": float(size) if beside and not fits else 0.0}
-
-
-def _weights_beside(config: RunConfig, parameters: int) -> float:
-    return 0.0 if config.compute.zero_stage == 3 else float(_element(config) * parameters)
 
 
 def _element(config: RunConfig) -> int:

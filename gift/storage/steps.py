@@ -1,29 +1,38 @@
-"""Checkpoints below one URI: a directory for each step and part, `<uri>/step-<n>/node-<k>`.
+"""Checkpoints below one URI: a directory for each step and part, `<uri>/step-<n>/node-<k>-of-<nodes>`.
 
 A step counts when all its parts are complete. Left out: whether what they hold is any use; readers find out.
 """
 
 import re
 from collections import Counter
+from dataclasses import dataclass
 
 from gift.storage.composition import delete_directory
 from gift.storage.listing import list_paths
 
 
-def part_uri(uri: str, step: int, node: int) -> str:
-    """Where a node stores its part of the checkpoint of `step`."""
-    return f"{uri}/step-{step}/node-{node}"
+@dataclass(frozen=True, order=True)
+class StoredStep:
+    """A step, and how many nodes have stored a part of its checkpoint."""
+
+    step: int
+    nodes: int
 
 
-def complete_steps(uri: str, nodes: int) -> list[int]:
-    """The steps below `uri` for which the parts of all `nodes` are complete, the newest first.
+def part_uri(uri: str, stored: StoredStep, node: int) -> str:
+    """Where one of the nodes, counted from 0, stores its part of a checkpoint."""
+    return f"{uri}/step-{stored.step}/node-{node}-of-{stored.nodes}"
+
+
+def complete_steps(uri: str) -> list[StoredStep]:
+    """The steps below `uri` for which the parts of all nodes are complete, the newest first.
 
     Raises:
         GiftError: S3 can't be read.
     """
-    manifests = (re.fullmatch(r"step-(\d+)/node-\d+/manifest\.json", path) for path in list_paths(uri))
-    parts = Counter(int(manifest[1]) for manifest in manifests if manifest)
-    return sorted((step for step, count in parts.items() if count == nodes), reverse=True)
+    manifests = (re.fullmatch(r"step-(\d+)/node-\d+-of-(\d+)/manifest\.json", path) for path in list_paths(uri))
+    parts = Counter(StoredStep(int(found[1]), int(found[2])) for found in manifests if found)
+    return sorted((stored for stored, count in parts.items() if count == stored.nodes), reverse=True)
 
 
 def remove_all_but(uri: str, step: int) -> None:

@@ -1,79 +1,116 @@
-"""What DeepSpeed writes of a training to go on from it: weights, optimizer, learning rate, cut into the ranks' shares.
+"""What a training goes on from: the master weights and AdamW's moments, as its ranks hold them, and how far it is.
 
-With `engine` and `shards` the only module that knows DeepSpeed. No code in a checkpoint is run: a file that holds
-anything but tensors, plain values and three of DeepSpeed's own classes is refused.
+    master/rank-0-of-2.safetensors      parameter → the numbers of it that rank 0 holds (`gift.models.trained_weights`)
+    exp_avg/…, exp_avg_sq/…             the same of the moments
+    updates-0.json                      updates that are done, and those of them that were taken
+
+Nothing in them knows how ZeRO had cut the parameters: any number of ranks reads it, each what it holds itself, with any
+ZeRO stage and number format (the model's weights are the master weights, rounded). They hold numbers only, no code.
+
+With `engine` and `shards` the only module that knows DeepSpeed. Left out: DeepSpeed's own checkpoints, which are
+pickles and belong to one number of ranks; weights that are not trained, which the model's folder has; gradients, of
+which there are none between two updates.
 """
 
-import pickle
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import deepspeed
 import torch
-from deepspeed.runtime.fp16.loss_scaler import LossScaler
-from deepspeed.runtime.zero.config import ZeroStageEnum
-from deepspeed.utils.tensor_fragment import fragment_address
+import torch.distributed as dist
+from pydantic import ValidationError
+from torch import Tensor
+from torch.optim import AdamW
 
+from gift.config import Section
+from gift.config.section import Count
 from gift.errors import GiftError
+from gift.models.trained_weights import read_shares
+from gift.training.engine import move_schedule
+from gift.training.shards import held_fragments, optimizer_vectors, refresh_weights, save_fragments
+
+MASTER, MOMENTS = "master", ("exp_avg", "exp_avg_sq")
 
 
-def save_checkpoint(
-    engine: deepspeed.DeepSpeedEngine, directory: Path, step: int, *, with_shared: bool = False
+class UpdateCounts(Section):
+    """The same on all ranks."""
+
+    done: Count
+    """Taken or not: the schedule of the learning rate counts them all."""
+    taken: Count
+    """Those that AdamW counts."""
+
+
+def save_checkpoint(engine: deepspeed.DeepSpeedEngine, folder: Path) -> None:
+    """Leave what this rank holds in `folder`. All ranks; none waits for another."""
+    adamw = engine.optimizer.optimizer
+    save_fragments(engine, folder / MASTER)
+    for moment in MOMENTS:
+        save_fragments(engine, folder / moment, partial(_moment, adamw, moment))
+    taken = adamw.state[optimizer_vectors(engine)[0]].get("step", 0)
+    counts = UpdateCounts(done=engine.lr_scheduler.last_epoch, taken=int(taken))
+    _counts_file(folder, dist.get_rank()).write_text(counts.model_dump_json(), encoding="utf-8")
+
+
+@torch.no_grad()
+def load_checkpoint(
+    engine: deepspeed.DeepSpeedEngine, folder: Path, of: Sequence[int], ranks: int, *, keep_schedule: bool = False
 ) -> None:
-    """Write `<directory>/step-<step>/` and name it in `<directory>/latest`. All ranks.
+    """Continue from what `ranks` ranks have left in `folder`. All ranks.
 
-    Each rank writes what it alone holds; what all ranks hold is written by the first one, and by this one too
-    `with_shared`: where nodes have folders of their own, one rank of each does that.
-    """
-    own_share = engine.save_non_zero_checkpoint
-    engine.save_non_zero_checkpoint = own_share or with_shared
-    ZeroStageEnum.__reduce_ex__ = _reduce_to_value
-    engine.save_checkpoint(str(directory), tag=f"step-{step}")
-    engine.save_non_zero_checkpoint = own_share
-
-
-def _reduce_to_value(member: ZeroStageEnum, _protocol: int) -> tuple[type, tuple[int]]:
-    """Pickles an enum as later Pythons do; 3.11.0 to 3.11.3 write a call of `getattr`, which no safe reader allows."""
-    return type(member), (member.value,)
-
-
-def load_checkpoint(engine: deepspeed.DeepSpeedEngine, directory: Path, step: int) -> None:
-    """Continue from what `save_checkpoint` wrote: weights, optimizer, learning rate. All ranks.
-
-    The engine must be spread over ranks as the one that wrote the checkpoint. No code in the files is run.
+    Args:
+        of: those whose files are read. This rank's own has all that it needs where as many ranks with the same ZeRO
+            stage wrote it; else it may need any.
+        keep_schedule: the learning rate goes on from where it is now.
 
     Raises:
-        GiftError: there is no such checkpoint.
+        GiftError: a file is missing or damaged, or is of another model.
     """
-    engine.checkpoint_engine.load = _load_data_only  # DeepSpeed's own unpickles whatever it finds
-    loaded, _ = engine.load_checkpoint(str(directory), tag=f"step-{step}")
-    if loaded is None:  # DeepSpeed warns, and goes on
-        raise GiftError(f"DeepSpeed finds no checkpoint of step {step} in {directory}")
+    adamw, held = engine.optimizer.optimizer, held_fragments(engine)
+    counts = _read_counts(folder, of[0])
+    for vector in optimizer_vectors(engine):  # also those that hold nothing but padding, which AdamW steps, too
+        adamw.state[vector] |= {name: _moment(adamw, name, vector) for name in MOMENTS}
+        adamw.state[vector]["step"] = torch.tensor(float(counts.taken))
+    for kind in (MASTER, *MOMENTS):
+        stored = read_shares(folder / kind, of, ranks)
+        for name, fragment in held.items():
+            if name not in stored or stored[name].shape != fragment.shape:
+                raise GiftError(f"the checkpoint has no {name} of shape {fragment.shape}; it is of another model")
+            vector = fragment.vector if kind == MASTER else _moment(adamw, kind, fragment.vector)
+            part, filled = fragment.part_of(vector), 0
+            for piece in stored[name].between(fragment.start, fragment.start + fragment.length):
+                part[filled : filled + len(piece)].copy_(piece)
+                filled += len(piece)
+    refresh_weights(engine)
+    if not keep_schedule:
+        move_schedule(engine, counts.done)
 
 
-def check_share(directory: Path, step: int, rank: int, ranks: int) -> None:
-    """See that one of `ranks` ranks has what `load_checkpoint` will read: its files of `step`, and whole.
+def check_checkpoint(folder: Path, of: Sequence[int], ranks: int) -> None:
+    """See that what `load_checkpoint` will read is there, before there is an engine.
 
     Raises:
-        GiftError: a file is missing or damaged, or another number of ranks wrote the checkpoint.
+        GiftError: a file is missing or damaged.
     """
-    own = f"*zero_pp_rank_{rank}_mp_rank_00_"
-    folder = directory / f"step-{step}"
-    optimizer = sorted(folder.glob(f"{own}optim_states.pt"))
-    model = sorted([*folder.glob(f"{own}model_states.pt"), *folder.glob("mp_rank_00_model_states.pt")])
-    if not optimizer or not model:
-        raise GiftError(f"it has not all files of rank {rank}, one of {ranks}")
+    _read_counts(folder, of[0])
+    for kind in (MASTER, *MOMENTS):
+        read_shares(folder / kind, of, ranks)
+
+
+def _moment(adamw: AdamW, name: str, vector: Tensor) -> Tensor:
+    """(n,) float32; zeros before the first update, as AdamW itself begins."""
+    state = adamw.state[vector]
+    return state[name] if name in state else torch.zeros_like(vector)
+
+
+def _counts_file(folder: Path, rank: int) -> Path:
+    return folder / f"updates-{rank}.json"
+
+
+def _read_counts(folder: Path, rank: int) -> UpdateCounts:
+    file = _counts_file(folder, rank)
     try:
-        shared, *_ = [_load_data_only(str(path)) for path in (*model, *optimizer)]
-        saved_ranks = shared["dp_world_size"]
-    except (RuntimeError, EOFError, pickle.UnpicklingError, KeyError, TypeError) as error:
-        raise GiftError(f"a file of rank {rank} can't be read ({type(error).__name__})") from error
-    if saved_ranks != ranks:
-        raise GiftError(f"it was written by {saved_ranks} ranks, and training has {ranks}")
-
-
-def _load_data_only(path: str, **_: object) -> dict[str, Any]:
-    """Besides tensors and plain values three of DeepSpeed's own classes are let in, which only hold numbers."""
-    with torch.serialization.safe_globals([LossScaler, ZeroStageEnum, fragment_address]):
-        content: dict[str, Any] = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
-    return content
+        return UpdateCounts.model_validate_json(file.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise GiftError(f"{file.name} can't be read ({type(error).__name__})") from error

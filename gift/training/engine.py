@@ -198,6 +198,12 @@ def skip_update(engine: deepspeed.DeepSpeedEngine) -> None:
         engine.lr_scheduler.step()
 
 
+def move_schedule(engine: deepspeed.DeepSpeedEngine, updates: int) -> None:
+    """Bring the learning rate to where it is after so many updates."""
+    engine.lr_scheduler.last_epoch = updates - 1
+    skip_update(engine)
+
+
 def gradient_norm(engine: deepspeed.DeepSpeedEngine) -> float:
     """The 2-norm of the whole gradient in the last update, before clipping."""
     return float(engine.get_global_grad_norm())

@@ -13,12 +13,16 @@ def batch_indices(size: int, batch_size: int, step: int, seed: int) -> list[int]
     return [_index(size, position, seed) for position in range(start, start + batch_size)]
 
 
-def example_stream(size: int, seed: int, rank: int, ranks: int, taken: int = 0) -> Iterator[int]:
+def example_stream(size: int, seed: int, rank: int, ranks: int, *, start: int = 0, taken: int = 0) -> Iterator[int]:
     """This rank's examples without end: every `ranks`-th of the sequence that `batch_indices` cuts into batches.
 
-    A rank may take as many as it needs; no two ranks get the same one in an epoch. The first `taken` are left out.
+    A rank may take as many as it needs; no two ranks get the same one in an epoch.
+
+    Args:
+        start: position in the sequence at which the first rank's stream begins.
+        taken: how many of this rank's are left out.
     """
-    for position in count(rank + taken * ranks, ranks):
+    for position in count(start + rank + taken * ranks, ranks):
         yield _index(size, position, seed)
 
 

@@ -46,7 +46,7 @@ from gift.training.heldout import Heldout, due, heldout_metrics
 from gift.training.order import derived_seed, example_stream
 from gift.training.reports import step_reports
 from gift.training.resume import TrainingState, open_checkpoints
-from gift.training.shards import save_trained_weights, sharded_weights
+from gift.training.shards import save_fragments, sharded_weights
 from gift.training.sources import Sampler, engine_deadline, scored_data
 from gift.training.update import Learner, update
 
@@ -116,13 +116,14 @@ def train(job: TrainingJob) -> None:
             state = TrainingState(
                 step=step + 1,
                 num_tokens=metrics["num_tokens"],
+                stream_start=state.stream_start,
                 examples_taken=state.examples_taken + batch.sampled_groups,
                 health=learner.health.state,
             )
             checkpoints.save(learner.engine, state, reports)
         learner.health.check_end()
         # Before anything is closed, which may fail.
-        save_trained_weights(learner.engine.module, job.checkpoint)
+        save_fragments(learner.engine, job.checkpoint)
 
 
 def _learner(job: TrainingJob, device: torch.device, health: Health) -> Learner:
@@ -212,7 +213,8 @@ def _group_source(
 
 def _order(size: int, config: RunConfig, state: TrainingState) -> Iterator[int]:
     """Which of `size` examples this rank sees next."""
-    return example_stream(size, config.seed, dist.get_rank(), config.compute.ranks, state.examples_taken)
+    rank, ranks = dist.get_rank(), config.compute.ranks
+    return example_stream(size, config.seed, rank, ranks, start=state.stream_start, taken=state.examples_taken)
 
 
 def _heldout(job: TrainingJob, tokenizer: PreTrainedTokenizerBase) -> Heldout:

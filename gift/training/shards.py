@@ -2,17 +2,18 @@
 other, or all of them part by part. No rank ever holds the whole model for it.
 
 With `engine` and `checkpoint` the only module that knows DeepSpeed. Under ZeRO-1 and 2 every weight is whole anyway;
-only the optimizer's float32 master weights are cut into parts.
+only the optimizer's float32 master weights and moments are cut into parts.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import deepspeed
 import torch
 import torch.distributed as dist
-from deepspeed.utils import safe_get_local_fp32_param
 from torch import Tensor, nn
 
 from gift.models.adapter import PlainWeight, plain_weights
@@ -48,29 +49,87 @@ def scale_weights(model: nn.Module, factor: float) -> None:
             parameter.mul_(factor)
 
 
-def save_trained_weights(model: nn.Module, folder: Path) -> None:
-    """Leave this rank's part of the master weights in `folder`: what a conversion needs, and nothing to go on from.
+@dataclass(frozen=True)
+class HeldFragment:
+    """What of a parameter this rank's optimizer holds: numbers that lie side by side, in the parameter and here."""
+
+    shape: tuple[int, ...]
+    """Of the whole parameter."""
+    start: int
+    """Where in the parameter they begin, row by row."""
+    length: int
+    vector: Tensor
+    """The optimizer's long vector of master weights that has them, (n,) float32; moments are vectors like it."""
+    offset: int
+    """Where in the vector they begin."""
+
+    def part_of(self, vector: Tensor) -> Tensor:
+        """The same place of a vector that is as long, (length,)."""
+        return vector[self.offset : self.offset + self.length]
+
+
+def optimizer_vectors(engine: deepspeed.DeepSpeedEngine) -> list[Tensor]:
+    """All vectors of master weights that this rank's optimizer holds, (n,) float32 each."""
+    zero = engine.optimizer
+    if engine.zero_optimization_partition_weights():
+        return list(zero.fp32_partitioned_groups_flat)
+    return [vector for group in zero.optimizer.param_groups for vector in group["params"]]
+
+
+def held_fragments(engine: deepspeed.DeepSpeedEngine) -> dict[str, HeldFragment]:
+    """What this rank's optimizer holds of the parameters that are trained, by their names."""
+    trained = {name: parameter for name, parameter in engine.module.named_parameters() if parameter.requires_grad}
+    own = {name: _own_fragment(engine, parameter) for name, parameter in trained.items()}
+    return {name: fragment for name, fragment in own.items() if fragment}
+
+
+def save_fragments(
+    engine: deepspeed.DeepSpeedEngine, folder: Path, vector_like: Callable[[Tensor], Tensor] = lambda vector: vector
+) -> None:
+    """Leave this rank's part of the master weights in `folder`, or of the vectors that lie beside theirs.
 
     All ranks; none waits for another.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    rank, ranks = dist.get_rank(), dist.get_world_size()
-    trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-    fragments = {name: _own_fragment(parameter, rank) for name, parameter in trained.items()}
-    write_share(folder, rank, ranks, {name: fragment for name, fragment in fragments.items() if fragment})
+    fragments = {
+        name: Fragment(held.shape, held.start, held.length, partial(_part_like, held, vector_like))
+        for name, held in held_fragments(engine).items()
+    }
+    write_share(folder, dist.get_rank(), dist.get_world_size(), fragments)
 
 
-def _own_fragment(parameter: Any, rank: int) -> Fragment | None:
-    """What of a parameter's master weights this rank has; None for nothing."""
-    if hasattr(parameter, "ds_id"):  # ZeRO-3: equal parts of each parameter, the last one filled up
+@torch.no_grad()
+def refresh_weights(engine: deepspeed.DeepSpeedEngine) -> None:
+    """Make the model's weights the master weights, rounded to its number format. All ranks."""
+    zero = engine.optimizer
+    if not engine.zero_optimization_partition_weights():
+        zero.update_lp_params()
+        return
+    zero.checkpoint_event_prologue()  # lets go of small parameters, which DeepSpeed keeps whole between two steps
+    for group in range(len(zero.fp32_partitioned_groups_flat)):
+        zero._reassign_or_swap_out_partitioned_parameters(group)
+    zero.checkpoint_event_epilogue()
+
+
+def _part_like(held: HeldFragment, vector_like: Callable[[Tensor], Tensor]) -> Tensor:
+    return held.part_of(vector_like(held.vector))
+
+
+def _own_fragment(engine: deepspeed.DeepSpeedEngine, parameter: Any) -> HeldFragment | None:
+    """None for nothing."""
+    zero = engine.optimizer
+    if engine.zero_optimization_partition_weights():  # equal parts of each parameter, the last one filled up
         part = parameter.ds_tensor.ds_numel
-        start = rank * part
+        start = dist.get_rank() * part
         length = min(part, parameter.ds_numel - start)
         if length <= 0:
             return None
-        return Fragment(tuple(parameter.ds_shape), start, length, lambda: safe_get_local_fp32_param(parameter)[:length])
+        group, offset, _ = zero.grad_position[zero.get_param_id(parameter)]
+        vector = zero.fp32_partitioned_groups_flat[group]
+        return HeldFragment(tuple(parameter.ds_shape), start, length, vector, offset)
     held = parameter._hp_mapping
     if held is None:
         return None
     place = held.lp_fragment_address
-    return Fragment(tuple(parameter.shape), place.start, place.numel, lambda: held.hp_fragment)
+    (vector,) = zero.optimizer.param_groups[held.param_group_index]["params"]
+    return HeldFragment(tuple(parameter.shape), place.start, place.numel, vector, held.hp_fragment_address.start)

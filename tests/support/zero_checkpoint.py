@@ -1,8 +1,8 @@
-"""Reads the master weights of a checkpoint to go on from (stages 1 to 3, any number of ranks).
+"""Reads the master weights and moments of DeepSpeed's own checkpoints (stages 1 to 3, any number of ranks).
 
-It knows nothing of the weights that a training ends with, which are compared with these. Each rank's file holds flat
-fp32 master weights; a parameter is a handful of slices of them. DeepSpeed's own `zero_to_fp32` can't read what its bf16
-optimizer writes under stage 1.
+It knows nothing of what the project writes, which is compared with these. Each rank's file holds flat fp32 vectors; a
+parameter is a handful of slices of them. DeepSpeed's own `zero_to_fp32` can't read what its bf16 optimizer writes under
+stage 1.
 
 Left out: frozen parameters, persistent buffers, expert and tensor parallelism, parameter alignment. The engine here
 uses none of them, and the size check below finds a checkpoint that does.
@@ -34,8 +34,10 @@ class StoredParameter:
         return flat[: self.shape.numel()].view(self.shape)
 
 
-def read_parameters(checkpoint: Path) -> dict[str, StoredParameter]:
-    """The parameters of the step that `<checkpoint>/latest` names, in the order of the model's parameter groups.
+def read_parameters(checkpoint: Path, kind: str = "master") -> dict[str, StoredParameter]:
+    """The master weights of the parameters, or a moment of them (`exp_avg`, `exp_avg_sq`), in the order of the groups.
+
+    Of the step that `<checkpoint>/latest` names.
 
     Tied weights appear once, under their first name.
 
@@ -49,11 +51,27 @@ def read_parameters(checkpoint: Path) -> dict[str, StoredParameter]:
     if len(ranks) != saved_ranks:
         raise GiftError(f"checkpoint {folder} was written by {saved_ranks} ranks, but holds files of {len(ranks)}")
     group_shapes: list[dict[str, torch.Size]] = model_states["param_shapes"]
-    if "fp32_flat_groups" in ranks[0]:
-        return _parameters_of_stage_3(folder, group_shapes, [rank["fp32_flat_groups"] for rank in ranks])
-    return _parameters_of_stages_1_and_2(
-        folder, group_shapes, [rank["single_partition_of_fp32_groups"] for rank in ranks]
-    )
+    parameters = _parameters_of_stage_3 if "fp32_flat_groups" in ranks[0] else _parameters_of_stages_1_and_2
+    return parameters(folder, group_shapes, [_vectors(rank, kind) for rank in ranks])
+
+
+def read_step_counts(checkpoint: Path) -> set[float]:
+    """Updates that AdamW has counted, over all ranks and vectors."""
+    ranks = [_load(path)["optimizer_state_dict"] for path in _rank_files(_step_folder(checkpoint), "optim_states")]
+    return {float(state["step"]) for rank in ranks for state in _states(rank).values()}
+
+
+def _vectors(rank: dict[str, Any], kind: str) -> list[Tensor]:
+    """One for each parameter group."""
+    if kind == "master":
+        vectors: list[Tensor] = rank.get("fp32_flat_groups") or rank["single_partition_of_fp32_groups"]
+        return vectors
+    return [state[kind] for _, state in sorted(_states(rank).items())]
+
+
+def _states(rank: dict[str, Any]) -> dict[int, dict[str, Tensor]]:
+    states: dict[int, dict[str, Tensor]] = (rank.get("optimizer_state_dict") or rank["base_optimizer_state"])["state"]
+    return states
 
 
 def _parameters_of_stages_1_and_2(

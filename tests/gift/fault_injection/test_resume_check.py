@@ -42,7 +42,7 @@ def test_a_training_that_goes_on_from_something_else_is_seen(bucket_prefix: str,
     def tamper(line: str) -> None:
         if not line.startswith("kill"):
             return
-        (part,) = {m[1] for path in list_paths(bucket_prefix) if (m := re.match(r"(.*/step-\d+/node-0)/", path))}
+        (part,) = {m[1] for path in list_paths(bucket_prefix) if (m := re.match(r"(.*/step-\d+/node-0-of-1)/", path))}
         download_directory(f"{bucket_prefix}/{part}", tmp_path / "part")
         for file in (tmp_path / "part").glob("state-*.json"):
             state = json.loads(file.read_text())

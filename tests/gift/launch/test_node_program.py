@@ -65,7 +65,7 @@ def test_two_nodes_train_the_same_model_as_one(inputs: Inputs, tmp_path: Path, m
 def test_a_node_that_dies_ends_the_job_and_the_next_attempt_goes_on(inputs: Inputs, tmp_path: Path) -> None:
     uri, job = submit_job(inputs, tmp_path / "job", "gift.training.sft", "compute.nodes=2", *LONG)
     first, second = start_nodes(uri, nodes=2)
-    wait_until(lambda: complete_steps(job.resume, nodes=2))
+    wait_until(lambda: complete_steps(job.resume))
     second.kill()  # the kernel kills its agent and its ranks with it
     _, error = first.communicate(timeout=NOTICED_SECONDS)
     assert first.returncode == 1
@@ -89,7 +89,7 @@ def test_both_nodes_tell_of_the_rank_that_was_killed(inputs: Inputs, tmp_path: P
     """As the kernel does when a node is out of memory; the other node's own rank only sees a connection close."""
     uri, job = submit_job(inputs, tmp_path / "job", "gift.training.sft", "compute.nodes=2", *LONG)
     nodes = start_nodes(uri, nodes=2)
-    wait_until(lambda: complete_steps(job.resume, nodes=2))
+    wait_until(lambda: complete_steps(job.resume))
     children = psutil.Process(nodes[1].pid).children(recursive=True)
     next(child for child in children if child.ppid() != nodes[1].pid).kill()  # a rank, and not its parent
     ended = [(without_time(node.communicate(timeout=NOTICED_SECONDS)[1]), node.returncode) for node in nodes]
@@ -114,7 +114,7 @@ def test_a_node_that_is_lost_in_the_middle_of_a_step_ends_the_other_within_a_min
     endless = ("compute.zero_stage=3", "rl.steps=100000", "rl.checkpoint_every=2", own_reward("some_digit"))
     uri, job = submit_job(inputs, tmp_path / "job", "gift.training.rl", "compute.nodes=2", *endless)
     nodes = start_nodes(uri, nodes=2)
-    wait_until(lambda: complete_steps(job.resume, nodes=2) != [])
+    wait_until(lambda: complete_steps(job.resume) != [])
     node = psutil.Process(nodes[lost].pid)
     processes = [node, *node.children(recursive=True)]
     for process in processes:

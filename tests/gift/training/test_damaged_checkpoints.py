@@ -1,6 +1,7 @@
 """A damaged checkpoint costs the steps since the one before: no good one is lost, and no start fails for ever."""
 
 import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,22 +11,22 @@ from stored_objects import delete_object, object_uri, read_object, write_object
 from tiny_jobs import RANKS, Job, write_inputs
 
 from gift.launch.one_node import launch_ranks
-from gift.storage import download_directory, read_manifest, upload_directory
-from gift.storage.steps import complete_steps, part_uri
+from gift.storage import download_directory, upload_directory
+from gift.storage.steps import StoredStep, complete_steps, part_uri
 from pipelines.local.services import Services
 
 SFT = ("sft.steps=6", "sft.checkpoint_every=2", "sft.optimizer.warmup_steps=2", "compute.ranks=2")
 
 
 def flip_a_byte(uri: str) -> None:
-    optimizer = object_uri(uri, _file(uri, "optim_states.pt"))
+    optimizer = object_uri(uri, "exp_avg/rank-1-of-2.safetensors")
     content = bytearray(read_object(optimizer))
     content[len(content) // 2] ^= 1
     write_object(optimizer, bytes(content))
 
 
 def remove_a_file(uri: str) -> None:
-    delete_object(object_uri(uri, _file(uri, "model_states.pt")))
+    delete_object(object_uri(uri, "master/rank-0-of-2.safetensors"))
 
 
 def truncate_the_manifest(uri: str) -> None:
@@ -37,17 +38,18 @@ def overwrite_a_state(uri: str) -> None:
     write_object(object_uri(uri, "state-0.json"), b'{"step": 4}')
 
 
-def _file(uri: str, end: str) -> str:
-    manifest = read_manifest(uri)
-    assert manifest is not None
-    return next(file.path for file in manifest.files if file.path.endswith(end))
+def part(job: Job, step: int) -> str:
+    """All of a checkpoint: there is one node."""
+    return part_uri(job.resume_uri, StoredStep(step, 1), 0)
 
 
-def fetched(job: Job, step: int, folder: Path, state: str | None = None) -> Path:
-    """The files of a checkpoint; with another `state-0.json` they are ones that no checksum finds fault with."""
-    download_directory(part_uri(job.resume_uri, step, 0), folder)
-    if state is not None:
-        (folder / "state-0.json").write_text(state)
+def fetched(job: Job, step: int, folder: Path, file: str = "", content: bytes | None = None) -> Path:
+    """The files of a checkpoint; with one of another content, or without it, no checksum finds fault with them."""
+    download_directory(part(job, step), folder)
+    if content is not None:
+        (folder / file).write_bytes(content)
+    elif file:
+        (folder / file).unlink()
     return folder
 
 
@@ -56,9 +58,8 @@ def test_a_damaged_newest_checkpoint_costs_the_steps_since_the_one_before(
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(RANKS))
     inputs = write_inputs(tmp_path)
-    whole, of_one_rank = Job(inputs, *SFT), Job(inputs, *SFT, "compute.ranks=1")
+    whole = Job(inputs, *SFT)
     whole.attempt("keep_checkpoints", tmp_path / "whole")
-    of_one_rank.attempt("keep_checkpoints", tmp_path / "one rank")
     older, newest = (fetched(whole, step, tmp_path / str(step)) for step in (2, 4))
     damages: dict[str, tuple[Callable[[str], None], str]] = {
         "flipped byte": (flip_a_byte, "is damaged"),
@@ -66,19 +67,24 @@ def test_a_damaged_newest_checkpoint_costs_the_steps_since_the_one_before(
         "truncated manifest": (truncate_the_manifest, "manifest.json is not valid"),
         "other state": (overwrite_a_state, "has 11 bytes, its manifest says"),
     }
+    rank_1 = "exp_avg_sq/rank-1-of-2.safetensors"
     broken: dict[str, tuple[Path, str]] = {
-        "no JSON": (fetched(whole, 4, tmp_path / "a", "{"), "its state-0.json can't be read"),
-        "other step": (fetched(whole, 4, tmp_path / "b", '{"step": 3}'), "its state-0.json is of step 3"),
-        "one rank": (fetched(of_one_rank, 4, tmp_path / "c"), "it was written by 1 ranks, and training has 2"),
+        "no JSON": (fetched(whole, 4, tmp_path / "a", "state-0.json", b"{"), "its state-0.json can't be read"),
+        "other step": (fetched(whole, 4, tmp_path / "b", "state-0.json", b'{"step": 3}'), "state-0.json is of step 3"),
+        "no spread": (fetched(whole, 4, tmp_path / "c", "spread.json"), "its spread.json can't be read"),
+        "no ranks": (fetched(whole, 4, tmp_path / "d", "spread.json", b'{"ranks": 0}'), "spread.json can't be read"),
+        "no count": (fetched(whole, 4, tmp_path / "e", "updates-1.json", b"[]"), "updates-1.json can't be read"),
+        "a rank": (fetched(whole, 4, tmp_path / "f", rank_1), "but there is no rank-1-of-2.safetensors"),
+        "code": (fetched(whole, 4, tmp_path / "g", rank_1, pickle.dumps(print)), "rank-1-of-2.safetensors is damaged"),
     }
     jobs = {name: Job(inputs, *SFT) for name in ("untouched", *damages, *broken, "all damaged")}
     for name, job in jobs.items():
-        upload_directory(older, part_uri(job.resume_uri, 2, 0))
-        upload_directory(broken[name][0] if name in broken else newest, part_uri(job.resume_uri, 4, 0))
+        upload_directory(older, part(job, 2))
+        upload_directory(broken[name][0] if name in broken else newest, part(job, 4))
         if name in damages:
-            damages[name][0](part_uri(job.resume_uri, 4, 0))
+            damages[name][0](part(job, 4))
     for step in (2, 4):
-        flip_a_byte(part_uri(jobs["all damaged"].resume_uri, step, 0))
+        flip_a_byte(part(jobs["all damaged"], step))
 
     capfd.readouterr()
     _train_all(jobs, tmp_path / "jobs")
@@ -95,8 +101,8 @@ def test_a_damaged_newest_checkpoint_costs_the_steps_since_the_one_before(
         found = job.weights(tmp_path / "jobs" / name)
         assert all(torch.equal(found[weight], expected[weight]) for weight in expected), name
         if name != "untouched":
-            assert complete_steps(job.resume_uri, 1) == [4], "written again, and the others removed"
-            download_directory(part_uri(job.resume_uri, 4, 0), tmp_path / "again" / name)
+            assert complete_steps(job.resume_uri) == [StoredStep(4, 1)], "written again, and the others removed"
+            download_directory(part(job, 4), tmp_path / "again" / name)
 
 
 def _train_all(jobs: dict[str, Job], folder: Path) -> None:

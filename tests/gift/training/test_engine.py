@@ -98,8 +98,9 @@ def test_what_is_left_at_the_end_is_four_bytes_a_weight_and_no_pickle(trained, c
     weights = sum(parameter.assemble().nbytes for parameter in read_parameters(trained / case).values())
     headers = 2 * 4096
     assert weights < sum(file.stat().st_size for file in files) < weights + headers
-    to_go_on_from = sum(file.stat().st_size for file in (trained / case / "step-3").iterdir() if file.suffix == ".pt")
-    assert to_go_on_from > 3 * weights
+    to_go_on_from = [file for file in (trained / case / "ours").rglob("*") if file.is_file()]
+    assert {file.suffix for file in to_go_on_from} == {".safetensors", ".json"}
+    assert 3 * weights < sum(file.stat().st_size for file in to_go_on_from) < 3 * (weights + headers)
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -11,7 +11,7 @@ from tiny_jobs import Job, own_reward, write_inputs
 
 from gift.errors import GiftError
 from gift.storage import list_paths, upload_directory
-from gift.storage.steps import complete_steps, part_uri, remove_all_but
+from gift.storage.steps import StoredStep, complete_steps, part_uri, remove_all_but
 from pipelines.local.services import Services
 
 RL = ("rl.steps=6", "rl.checkpoint_every=2", "rl.optimizer={learning_rate: 1.0e-2, warmup_steps: 2, schedule: linear}")
@@ -66,7 +66,7 @@ def test_a_killed_training_ends_where_an_uninterrupted_one_does(
     capfd.readouterr()
     job.attempt(module, tmp_path / "resumed")
     assert "goes on after step 4" in capfd.readouterr().out
-    assert list((tmp_path / "resumed").rglob("resume/**/*.pt")) == [], "nothing is left on the disk"
+    assert list((tmp_path / "resumed").rglob("resume/**/*.*")) == [], "nothing is left on the disk"
 
     expected = whole.weights(tmp_path / "whole")
     found = job.weights(tmp_path / "resumed")
@@ -129,19 +129,22 @@ def _leave_half_a_checkpoint(uri: str, folder: Path) -> None:
     """As a writer does that was killed before the manifest: it must be ignored, although its step is the highest."""
     folder.mkdir()
     (folder / "state-0.json").write_text("{}")
-    upload_directory(folder, part_uri(uri, 5, 0))
-    delete_object(object_uri(part_uri(uri, 5, 0), "manifest.json"))
+    upload_directory(folder, part_uri(uri, StoredStep(5, 1), 0))
+    delete_object(object_uri(part_uri(uri, StoredStep(5, 1), 0), "manifest.json"))
 
 
 def test_a_checkpoint_counts_when_all_nodes_have_stored_their_part(bucket_prefix: str, tmp_path: Path) -> None:
     (tmp_path / "state-0.json").write_text("{}")
-    assert complete_steps(bucket_prefix, 2) == []
-    for step, node in ((2, 0), (2, 1), (10, 0)):
-        upload_directory(tmp_path, part_uri(bucket_prefix, step, node))
-    assert complete_steps(bucket_prefix, 2) == [2]
-    upload_directory(tmp_path, part_uri(bucket_prefix, 10, 1))
-    assert complete_steps(bucket_prefix, 2) == [10, 2]
+    old, new = StoredStep(2, 2), StoredStep(10, 2)
+    assert complete_steps(bucket_prefix) == []
+    for stored, node in ((old, 0), (old, 1), (new, 0), (StoredStep(10, 3), 0)):
+        upload_directory(tmp_path, part_uri(bucket_prefix, stored, node))
+    assert complete_steps(bucket_prefix) == [old]
+    upload_directory(tmp_path, part_uri(bucket_prefix, StoredStep(10, 3), 1))
+    assert complete_steps(bucket_prefix) == [old], "two parts of three"
+    upload_directory(tmp_path, part_uri(bucket_prefix, new, 1))
+    assert complete_steps(bucket_prefix) == [new, old]
     remove_all_but(bucket_prefix, 10)
-    assert complete_steps(bucket_prefix, 2) == [10]
+    assert complete_steps(bucket_prefix) == [new]
     remove_all_but(bucket_prefix, 0)
     assert list_paths(bucket_prefix) == []

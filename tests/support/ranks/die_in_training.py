@@ -18,7 +18,7 @@ import torch.distributed as dist
 
 from gift.launch.rank_job import TrainingJob, read_job
 from gift.storage import list_paths
-from gift.storage.steps import complete_steps
+from gift.storage.steps import StoredStep, complete_steps
 from gift.training.reports import Reports
 
 
@@ -42,7 +42,8 @@ def wait_until_alone(step: int, job: TrainingJob) -> None:
     """Return when the checkpoint of `step` is complete, and those before it are removed."""
     steps: set[str] = set()
     deadline = time.monotonic() + 60
-    while steps != {f"step-{step}"} or complete_steps(job.resume.uri, job.config.compute.nodes) != [step]:
+    stored = StoredStep(step, job.config.compute.nodes)
+    while steps != {f"step-{step}"} or complete_steps(job.resume.uri) != [stored]:
         if time.monotonic() > deadline:
             raise TimeoutError(f"there should be step-{step} alone, there are {steps}")
         time.sleep(0.05)

@@ -36,19 +36,19 @@ def run_case(case: dict, template: Path, output: Path) -> None:
     learner = new_learner(case, template)
     first, middle, third = batch(1), batch(2), batch(3)
     measured = [learn(learner, first)]
-    save_checkpoint(learner.engine, output / "before", step=1)
+    leave(learner, output / "before")
     measured.append(learn_nothing(learner, middle, case["middle"]))
-    save_checkpoint(learner.engine, output / "after", step=2)
+    leave(learner, output / "after")
     measured.append(learn(learner, third))
-    save_checkpoint(learner.engine, output / "end", step=3)
-    load_checkpoint(learner.engine, output / "before", step=1)
-    save_checkpoint(learner.engine, output / "rewound", step=1)
+    leave(learner, output / "end")
+    load_checkpoint(learner.engine, output / "before" / "ours", [dist.get_rank()], 2)
+    leave(learner, output / "rewound")
     learner.engine.destroy()
 
     resumed = new_learner(case, template)
-    load_checkpoint(resumed.engine, output / "after", step=2)
+    load_checkpoint(resumed.engine, output / "after" / "ours", [dist.get_rank()], 2)
     learn(resumed, third)
-    save_checkpoint(resumed.engine, output / "resumed", step=3)
+    leave(resumed, output / "resumed")
     resumed.engine.destroy()
 
     other = new_learner(case, template)
@@ -56,10 +56,16 @@ def run_case(case: dict, template: Path, output: Path) -> None:
     for _ in range(other.config.rl.mini_batches):
         other.engine.lr_scheduler.step()
     learn(other, third)
-    save_checkpoint(other.engine, output / "without", step=3)
+    leave(other, output / "without")
     other.engine.destroy()
     if dist.get_rank() == 0:
         (output / "measured.json").write_text(json.dumps(measured))
+
+
+def leave(learner: Learner, folder: Path) -> None:
+    """What DeepSpeed itself writes, to compare with, and beside it what is gone on from."""
+    learner.engine.save_checkpoint(str(folder), tag="step")
+    save_checkpoint(learner.engine, folder / "ours")
 
 
 def new_learner(case: dict, template: Path) -> Learner:

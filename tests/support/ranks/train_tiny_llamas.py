@@ -1,4 +1,7 @@
-"""Run by the ranks: trains one tiny Llama per case and leaves its checkpoint and rank 0's measurements."""
+"""Run by the ranks: trains one tiny Llama per case and leaves its checkpoint and rank 0's measurements.
+
+What DeepSpeed itself writes is beside ours; it knows nothing of our code, and is what ours is compared with.
+"""
 
 import json
 import sys
@@ -19,7 +22,7 @@ from gift.training.engine import (
     initialize_ranks,
     micro_batch,
 )
-from gift.training.shards import save_trained_weights
+from gift.training.shards import save_fragments
 
 
 def main(job: dict) -> None:
@@ -38,7 +41,8 @@ def run_case(template: Path, output: Path, compute: ComputeConfig, job: dict) ->
     norms, whole = [], True
     for step, update in enumerate(batches):
         if step == 1:
-            save_checkpoint(engine, output / "early", step=1)
+            save_checkpoint(engine, output / "early" / "ours")
+            engine.save_checkpoint(str(output / "early"), tag="step-1")
         take_update(engine, update)
         norms.append(gradient_norm(engine))
         with gathered_parameters(engine):
@@ -47,8 +51,9 @@ def run_case(template: Path, output: Path, compute: ComputeConfig, job: dict) ->
             engine.module.generate(
                 update[-1, dist.get_rank(), :1], max_new_tokens=2 + 3 * dist.get_rank(), do_sample=False, pad_token_id=0
             )
-    save_checkpoint(engine, output, step=updates)
-    save_trained_weights(engine.module, output / "weights")
+    engine.save_checkpoint(str(output), tag=f"step-{updates}")
+    save_checkpoint(engine, output / "ours")
+    save_fragments(engine, output / "weights")
     engine.eval()
     with torch.no_grad():
         logits = engine(input_ids=batches[0, 0, 0]).logits
@@ -74,11 +79,11 @@ def resume_case(
     updates = len(batches)
     model = AutoModelForCausalLM.from_pretrained(template, dtype=torch.float32)
     engine = build_engine(model, compute, optimizer, updates)
-    load_checkpoint(engine, output / "early", step=1)
+    load_checkpoint(engine, output / "early" / "ours", [dist.get_rank()], 2)
     for update in batches[1:]:
         take_update(engine, update)
-    save_checkpoint(engine, output / "resumed", step=updates)
-    save_trained_weights(engine.module, output / "resumed" / "weights")
+    engine.save_checkpoint(str(output / "resumed"), tag=f"step-{updates}")
+    save_fragments(engine, output / "resumed" / "weights")
     engine.destroy()
 
 
