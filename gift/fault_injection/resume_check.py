@@ -6,8 +6,8 @@
 Every attempt starts with an empty disk, so that it has what the store has. The training is a tiny one with real ranks,
 ZeRO and rollouts; on a processor in fp32 it comes out the same each time, which is why equality can be asked for.
 
-Left out: another number of ranks after a kill. Sums over them are rounded otherwise, so that their checkpoints have
-another address (`gift.execution.train_once`), and `gift.training.resume` leaves one of another number aside.
+Left out: another number of ranks after a kill. Sums over them are rounded otherwise, so that only what they begin with
+is equal to the last bit (`tests/gift/training/test_checkpoint.py`).
 """
 
 import os

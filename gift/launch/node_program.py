@@ -3,8 +3,8 @@
     job from S3 → roll call → model and data → this node's ranks → its part of the weights to S3
 
 Kubeflow Trainer says who we are (PET_NODE_RANK, PET_NNODES, PET_MASTER_ADDR, PET_MASTER_PORT). Nodes share no disk:
-each fetches its own copy of the inputs, and DeepSpeed leaves on each the shards of its own ranks, on node 0 also what
-is there only once. The stage that submitted the job puts the parts together.
+each fetches its own copy of the inputs, and has the shards of its own ranks. The stage that submitted the job puts the
+parts together.
 
 A failure is one line on stderr and in the container's termination message, where that stage reads it.
 """

@@ -15,7 +15,7 @@ Besides weights, moments and learning rate (`gift.training.checkpoint`) a rank n
 that MLflow may not have yet travel with the checkpoint; those of steps that are done twice are logged twice.
 
 A training goes on from what another `Spread` left, too: other ranks, nodes, ZeRO stage. It finds that where the profile
-allows it (`compute.elastic`, `gift.execution.train_once`). Each node then fetches what it needs of all parts. Weights,
+allows it (`compute.elastic`, `gift.execution.train_once`). Each node then fetches the parts of all nodes. Weights,
 moments, learning rate, health and the count of tokens are the same to the last bit, and SFT goes on with the same
 batches. In reinforcement learning all ranks go on after the examples of the one that had come furthest: none comes
 twice in an epoch, and where no rank had refilled groups none is left out. What a step samples is seeded by the rank,
@@ -27,7 +27,7 @@ and optimizer do, and the steps in between are lost.
 What is read back comes from the run's own prefix and is verified against the manifest; it is numbers, and no code.
 
 Left out: a last checkpoint on SIGTERM. It would take the rest of a step and the transfer of the whole state, where spot
-nodes give notice of 30 to 120 seconds.
+nodes give notice of 30 to 120 seconds. And choosing, of another spread's parts, those that a node needs something of.
 """
 
 import shutil
@@ -176,7 +176,6 @@ class Checkpoints:
                 print(f"  the checkpoint of step {step} is left aside: {fault}", flush=True)
             if self._leads:
                 shutil.rmtree(self._folder, ignore_errors=True)
-            dist.barrier()
         if stored:
             print(f"  starts from the beginning: no checkpoint at {self._uri} is whole", flush=True)
         return _Found(TrainingState(), self._spread)

@@ -34,10 +34,10 @@ def test_a_stage_that_was_killed_goes_on_when_it_is_started_again(
 
     assert _train_until_killed(run | inputs, tmp_path_factory.mktemp("scratch")) == -signal.SIGKILL
     (digest,) = {path.partition("/")[0] for path in list_paths(resumable)}
-    assert read_manifest(f"{resumable}/{digest}/step-2/node-0") is not None
+    assert read_manifest(f"{resumable}/{digest}/step-2/node-0-of-1") is not None
 
     (tmp_path / "state-0.json").write_text("{}")
-    upload_directory(tmp_path, f"{resumable}/{'0' * 16}/step-3/node-0")  # what other code has left, for example
+    upload_directory(tmp_path, f"{resumable}/{'0' * 16}/step-3/node-0-of-1")  # what other code has left, for example
     capfd.readouterr()
     output = run_stage(train_sft, **run, **inputs)
     printed = capfd.readouterr().out
@@ -49,6 +49,36 @@ def test_a_stage_that_was_killed_goes_on_when_it_is_started_again(
 
     rarely = load_profile("local", (*TINY_WARM_UP, f"storage.uri={bucket_prefix}", "sft.checkpoint_every=3"))
     assert run_stage(train_sft, **run | {"config": rarely.model_dump_json()}, **inputs) == output
+
+
+def test_an_elastic_training_goes_on_with_other_ranks_when_the_same_run_is_started_again(
+    bucket_prefix: str, tmp_path_factory: pytest.TempPathFactory, capfd: pytest.CaptureFixture[str]
+) -> None:
+    own = (*TINY_WARM_UP, f"storage.uri={bucket_prefix}")
+    elastic, rigid = (*own, "compute.elastic=true"), (*own, "compute.elastic=false")
+    two = ("compute.ranks=2", "compute.zero_stage=3", "compute.tokens_per_micro_batch=2048")
+    config = load_profile("local", elastic)
+    run = {"config": config.model_dump_json(), "run_id": "r", "parent_run_id": start_parent_run(config, bucket_prefix)}
+    data = run_stage(prepare_data, **run)
+    inputs = {"data": data, "model": run_stage(prepare_model, **run, data=data)}
+
+    def of(*settings: str) -> dict[str, str]:
+        return run | inputs | {"config": load_profile("local", settings).model_dump_json()}
+
+    assert _train_until_killed(of(*elastic, *two), tmp_path_factory.mktemp("scratch")) == -signal.SIGKILL
+    capfd.readouterr()
+    other = run_stage(train_sft, **of(*rigid, *two))
+    printed = capfd.readouterr().out
+    assert "made with another configuration" in printed
+    assert "goes on after" not in printed
+    # That one has removed what was left at the end of its stage, as of any training of this run.
+    assert _train_until_killed(of(*elastic, *two), tmp_path_factory.mktemp("scratch")) == -signal.SIGKILL
+    capfd.readouterr()
+    output = run_stage(train_sft, **of(*elastic))
+    assert "written by 2 rank(s) on 1 node(s) with ZeRO-3" in capfd.readouterr().out
+    assert output != other
+    assert run_stage(train_sft, **of(*elastic, *two)) == output, "reused, whatever ranks have made it"
+    assert run_stage(train_sft, **of(*rigid)) not in {output, other}
 
 
 def _train_until_killed(arguments: dict[str, str], scratch: Path) -> int:

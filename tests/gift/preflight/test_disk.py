@@ -122,6 +122,9 @@ def test_each_of_several_nodes_holds_its_share() -> None:
     )
     assert one["trained weights"] == 4 * four["trained weights"]
     assert one["model"] == four["model"]
+    assert one["resume"] == 4 * four["resume"]
+    elastic = parts_of(load_profile("qwen2.5-32b-dapo", ("compute.nodes=4", "compute.elastic=true")))["train-policy"]
+    assert elastic["resume"] == one["resume"], "it may need what one node had left"
 
 
 def test_weights_for_vllm_are_on_the_disk_where_shared_memory_is_too_small() -> None:

@@ -28,6 +28,12 @@ def test_a_derived_seed_belongs_to_its_purpose() -> None:
     assert all(0 <= seed < 2**31 for seed in seeds)
 
 
+def test_other_ranks_go_on_after_what_was_taken() -> None:
+    whole = [index for step in range(5) for index in batch_indices(10, 4, step, seed=3)]
+    streams = [example_stream(10, seed=3, rank=rank, ranks=3, start=8) for rank in range(3)]
+    assert [next(streams[position % 3]) for position in range(12)] == whole[8:]
+
+
 def test_a_stream_goes_on_where_it_was_left() -> None:
     whole, rest = example_stream(10, seed=3, rank=1, ranks=2), example_stream(10, seed=3, rank=1, ranks=2, taken=7)
     assert [next(whole) for _ in range(20)][7:] == [next(rest) for _ in range(13)]
