@@ -15,7 +15,7 @@ from gift.errors import GiftError
 from gift.storage.attempts import About, write_directory
 from gift.storage.client import Location, connect, parse_uri, storage_faults
 from gift.storage.manifest import MANIFEST_NAME, Manifest, ManifestFile, read_manifest
-from gift.storage.objects import delete_keys, in_parallel, keys_below
+from gift.storage.objects import delete_keys, in_parallel, keys_below, open_transfers
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -43,7 +43,9 @@ def compose_directory(
     with storage_faults(client, location.bucket):
 
         def send(place: Location) -> list[ManifestFile]:
-            return in_parallel(client, lambda transfers, item: _copy(client, transfers, item, place), sources)
+            return in_parallel(
+                open_transfers(client), lambda transfers, item: _copy(client, transfers, item, place), sources
+            )
 
         about = About(step, parents, metadata, decided_by)
         return write_directory(client, location, send, about, replace=False)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, TypeVar
 
 from boto3.s3.transfer import TransferConfig, create_transfer_manager
@@ -18,33 +19,39 @@ PART_BYTES = 16 * MIB  # larger files travel in parts of this size
 FILES_AT_ONCE = 4
 KEYS_PER_DELETE = 1000  # the limit of S3's DeleteObjects
 
+Shared = TypeVar("Shared")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 def in_parallel(
-    client: "S3Client", function: Callable[[TransferManager, Item], Result], items: Iterable[Item]
+    shared: AbstractContextManager[Shared], function: Callable[[Shared, Item], Result], items: Iterable[Item]
 ) -> list[Result]:
-    """`function` of every item, in order; the first exception cancels all the others, and is raised.
+    """`function` of what all share and every item, in order; the first exception cancels all the others, and is raised.
 
-    The files share one pool of `MAX_REQUESTS` request threads; the threads here wait for those, and compute hashes.
+    The threads here wait for those of `shared`, which make the requests, and compute hashes.
     """
-    config = TransferConfig(
-        multipart_threshold=PART_BYTES,
-        multipart_chunksize=PART_BYTES,
-        max_concurrency=MAX_REQUESTS,
-        preferred_transfer_client="classic",  # the CRT client would ignore our time limits
-    )
     pool = ThreadPoolExecutor(FILES_AT_ONCE)
     try:
-        with create_transfer_manager(client, config) as transfers:  # left by an exception, it cancels its transfers
-            futures = [pool.submit(function, transfers, item) for item in items]
+        with shared as opened:  # left by an exception, it cancels what the others wait for
+            futures = [pool.submit(function, opened, item) for item in items]
             done, _ = wait(futures, return_when=FIRST_EXCEPTION)
             for future in done:
                 future.result()
     finally:
         pool.shutdown(cancel_futures=True)
     return [future.result() for future in futures]
+
+
+def open_transfers(client: "S3Client") -> TransferManager:
+    """boto3's own way to send and copy objects, with one pool of `MAX_REQUESTS` request threads."""
+    config = TransferConfig(
+        multipart_threshold=PART_BYTES,
+        multipart_chunksize=PART_BYTES,
+        max_concurrency=MAX_REQUESTS,
+        preferred_transfer_client="classic",  # the CRT client would ignore our time limits
+    )
+    return create_transfer_manager(client, config)
 
 
 def keys_below(client: "S3Client", location: Location) -> set[str]:

@@ -1,9 +1,9 @@
 """Uploading and downloading whole directories: files in parallel, large files in parallel parts.
 
-    upload:    files hashed and sent → manifest written, if no other writer was faster (`gift.storage.attempts`)
+    upload:    files sent and hashed → manifest written, if no other writer was faster (`gift.storage.attempts`)
     download:  manifest read → disk space checked → files fetched and hashed in a sibling folder → renamed into place
 
-A reader therefore finds a complete directory or none.
+A reader therefore finds a complete directory or none. Files are hashed while they travel.
 Left out on purpose: resuming a broken transfer; it starts again.
 """
 
@@ -13,9 +13,11 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 from s3transfer.manager import TransferManager
@@ -25,8 +27,12 @@ from gift.fingerprint.files import sha256_of
 from gift.inside_folder import check_inside
 from gift.storage.attempts import About, write_directory
 from gift.storage.client import DirectoryError, Location, connect, error_code, parse_uri, storage_faults
+from gift.storage.fetching import ObjectSource, fetch_object, request_threads
 from gift.storage.manifest import MANIFEST_NAME, Manifest, ManifestFile, read_manifest
-from gift.storage.objects import in_parallel
+from gift.storage.objects import in_parallel, open_transfers
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +66,9 @@ def upload_directory(
         paths = _files_below(source)
 
         def send(place: Location) -> list[ManifestFile]:
-            return in_parallel(client, lambda transfers, path: _upload_file(transfers, source, path, place), paths)
+            return in_parallel(
+                open_transfers(client), lambda transfers, path: _upload_file(transfers, source, path, place), paths
+            )
 
         about = About(step, parents, metadata, decided_by)
         manifest = write_directory(client, location, send, about, replace=replace)
@@ -112,7 +120,9 @@ def _fetch(uri: str, manifest: Manifest, files: list[ManifestFile], destination:
         destination.parent.mkdir(parents=True, exist_ok=True)
         _require_space(destination.parent, files, uri)
         with _folder_that_becomes(destination) as partial, storage_faults(client, place.bucket):
-            in_parallel(client, lambda transfers, file: _download_file(transfers, place, file, partial), files)
+            in_parallel(
+                request_threads(), lambda threads, file: _download_file(client, threads, place, file, partial), files
+            )
 
 
 def download_into(uri: str, folder: Path) -> None:
@@ -132,27 +142,34 @@ def download_into(uri: str, folder: Path) -> None:
 
 def _upload_file(transfers: TransferManager, source: Path, path: str, location: Location) -> ManifestFile:
     local = source / path
-    file = ManifestFile(path=path, size=local.stat().st_size, sha256=sha256_of(local))
-    transfers.upload(str(local), location.bucket, location.key(path)).result()
+    size = local.stat().st_size
+    sent = transfers.upload(str(local), location.bucket, location.key(path))
+    file = ManifestFile(path=path, size=size, sha256=sha256_of(local))  # while it is sent
+    sent.result()
     return file
 
 
-def _download_file(transfers: TransferManager, location: Location, file: ManifestFile, folder: Path) -> None:
+def _download_file(client: "S3Client", threads: Executor, location: Location, file: ManifestFile, folder: Path) -> None:
     remote = f"s3://{location.bucket}/{location.key(file.path)}"
     local = folder / file.path
     local.parent.mkdir(parents=True, exist_ok=True)
+    source = ObjectSource(client, location.bucket, location.key(file.path), file.size)
     try:
-        transfers.download(location.bucket, location.key(file.path), str(local)).result()
+        found = fetch_object(source, local, threads)
     except ClientError as error:
-        if error_code(error) in ("404", "NoSuchKey"):
-            raise DirectoryError(
-                f"{remote} is missing although the manifest lists it: write the directory again"
-            ) from error
-        raise
-    size = local.stat().st_size
-    if size != file.size:
-        raise DirectoryError(f"{remote} has {size} bytes, its manifest says {file.size}: write the directory again")
-    if sha256_of(local) != file.sha256:
+        match error_code(error):
+            case "404" | "NoSuchKey":
+                wrong = "is missing although the manifest lists it"
+            case "416" | "InvalidRange":
+                wrong = f"has less than the {file.size} bytes that its manifest says"
+            case _:
+                raise
+        raise DirectoryError(f"{remote} {wrong}: write the directory again") from error
+    if found.size != file.size:
+        raise DirectoryError(
+            f"{remote} has {found.size} bytes, its manifest says {file.size}: write the directory again"
+        )
+    if found.sha256 != file.sha256:
         raise DirectoryError(f"{remote} is damaged (its sha256 is not the manifest's): write the directory again")
 
 

@@ -1,5 +1,6 @@
 """What a store does wrong for a moment costs a moment; what it goes on doing is named in one line, and waited for."""
 
+import random
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,19 @@ def test_a_fault_that_stays_is_an_outage_of_s3_by_name(
     faulty_store.fault_of = lambda _method, path: fault if path.endswith("manifest.json") else None
     with pytest.raises(ServiceAwayError, match=f"S3 at 127.0.0.1:{faulty_store.port}"):
         read_manifest(uri)
+
+
+@pytest.mark.parametrize("fault", MOMENTARY)
+def test_a_momentary_fault_of_any_part_of_a_large_file_costs_nothing(
+    faulty_store: FaultyProxy, bucket_prefix: str, tmp_path: Path, fault: Fault
+) -> None:
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "large").write_bytes(random.Random(0).randbytes(40 * 2**20 + 7))
+    upload_directory(tmp_path / "files", f"{bucket_prefix}/files")
+    faulty_store.fault_of = FirstRequests(fault, 3, lambda method, path: method == "GET" and path.endswith("/large"))
+    download_directory(f"{bucket_prefix}/files", tmp_path / "copy")
+    assert len(faulty_store.faults) == 3
+    assert (tmp_path / "copy" / "large").read_bytes() == (tmp_path / "files" / "large").read_bytes()
 
 
 def test_a_key_that_is_refused_half_way_is_no_outage_and_leaves_no_directory(

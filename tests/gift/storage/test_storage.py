@@ -15,7 +15,7 @@ import pytest
 from stored_objects import delete_object, object_uri, write_object
 
 from gift.errors import GiftError
-from gift.storage import check_storage, download_directory, read_manifest, upload_directory
+from gift.storage import DirectoryError, check_storage, download_directory, read_manifest, upload_directory
 
 LARGE = 40 * 1024**2 + 7
 
@@ -165,6 +165,36 @@ def test_changed_object_is_refused_and_nothing_is_left(
     write_object(object_uri(uri, "a.txt"), content)
 
     with pytest.raises(GiftError, match=object_uri(uri, message)):
+        download_directory(uri, tmp_path / "copies" / "copy")
+    assert list((tmp_path / "copies").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("position", "bytes_more", "message"),
+    [
+        (0, 0, "is damaged"),
+        (LARGE // 2, 0, "is damaged"),
+        (LARGE - 1, 0, "is damaged"),
+        (0, 1, f"has {LARGE + 1} bytes, its manifest says {LARGE}"),
+        (0, LARGE, f"has {2 * LARGE} bytes, its manifest says {LARGE}"),
+        (0, -1, f"has {LARGE - 1} bytes, its manifest says {LARGE}"),
+        (0, 9 - LARGE, f"has 9 bytes, its manifest says {LARGE}"),
+        (0, -LARGE, f"has less than the {LARGE} bytes that its manifest says"),
+    ],
+)
+def test_changed_object_of_several_parts_is_refused(
+    source: Path, bucket_prefix: str, tmp_path: Path, position: int, bytes_more: int, message: str
+) -> None:
+    uri = f"{bucket_prefix}/checkpoint"
+    upload_directory(source, uri)
+    content = bytearray((source / "model.safetensors").read_bytes())
+    if bytes_more:
+        content = (content * 2)[: LARGE + bytes_more]
+    else:
+        content[position] ^= 1
+    write_object(object_uri(uri, "model.safetensors"), bytes(content))
+
+    with pytest.raises(DirectoryError, match=object_uri(uri, f"model.safetensors {message}")):
         download_directory(uri, tmp_path / "copies" / "copy")
     assert list((tmp_path / "copies").iterdir()) == []
 
