@@ -1,10 +1,12 @@
-"""What is measured: a model's shape, and how many tokens of which lengths. Imports no torch."""
+"""What is measured: a model's shape, how many tokens of which lengths, and where. Imports no torch."""
 
 import fnmatch
 import itertools
 import math
 import random
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
 
 from gift.config import ModelShape, Section
 from gift.config.section import PositiveInt
@@ -30,6 +32,17 @@ MODELS = {
         vocabulary_size=49152,
         tied_embeddings=True,
     ),
+    # Qwen/Qwen2.5-0.5B's shape, for GPUs: a step of it takes two CPU cores minutes.
+    "500m": ModelShape(
+        layers=24,
+        hidden_size=896,
+        intermediate_size=4864,
+        attention_heads=14,
+        key_value_heads=2,
+        vocabulary_size=151936,
+        tied_embeddings=True,
+        attention_bias=True,
+    ),
     "tiny": ModelShape(
         layers=2,
         hidden_size=32,
@@ -40,7 +53,9 @@ MODELS = {
         tied_embeddings=True,
     ),
 }
-NEW_TOKENS = {"12m": 64, "135m": 128}
+NEW_TOKENS = {"12m": 64, "135m": 128, "500m": 256}
+CASE_FILE = "case.json"
+"""In the folder that the sides read."""
 
 
 class StepCase(Section):
@@ -55,6 +70,17 @@ class StepCase(Section):
     ragged: bool
     """Whether responses differ in length."""
     prompts: PositiveInt = 2
+    device: Literal["cpu", "cuda"] = "cpu"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Of the forward and backward pass; both sides keep float32 weights for the optimizer."""
+
+    def measured_on(self, device: Literal["cpu", "cuda"], precision: Literal["fp32", "bf16"]) -> "StepCase":
+        """The same batch there, under a name of its own."""
+        if (device, precision) == ("cpu", "fp32"):
+            return self
+        return self.model_copy(
+            update={"name": f"{self.name}-{device}-{precision}", "device": device, "precision": precision}
+        )
 
     @property
     def response_lengths(self) -> tuple[tuple[int, ...], ...]:
@@ -100,6 +126,11 @@ def _cases() -> dict[str, StepCase]:
 
 
 CASES = _cases()
+
+
+def read_step_case(folder: Path) -> StepCase:
+    """The case that `gift.bench.inputs.write_step_inputs` was called with."""
+    return StepCase.model_validate_json((folder / CASE_FILE).read_text(encoding="utf-8"))
 
 
 def find_cases(patterns: Sequence[str]) -> tuple[StepCase, ...]:

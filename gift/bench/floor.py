@@ -5,6 +5,9 @@
 A group's prompt is read once, and no padding. The last token of a response predicts nothing and is not read. Of the
 last layer, tokens that predict no response token need keys and values alone, and the head sees only those that do.
 
+How long that takes at least is a matter of what the machine multiplies in a second, which `gift.bench.matrix` finds out
+with matrices whose size is said here. Imports no torch.
+
 Left out: what is no matrix product (norms, softmax, the optimizer), which takes time and hardly any operations.
 """
 
@@ -15,6 +18,18 @@ from gift.config import ModelShape
 
 PASSES = 4
 """In units of one forward pass."""
+MATRIX_TIMES = 8
+"""Products of a turn."""
+
+
+def matrix_size(case: StepCase) -> int:
+    """Rows and columns: three float32 matrices of 4 MB on a CPU, and enough to keep a GPU busy."""
+    return 1024 if case.device == "cpu" else 8192
+
+
+def matrix_operations(case: StepCase) -> int:
+    """Multiplications and additions of a turn of `gift.bench.matrix`."""
+    return 2 * matrix_size(case) ** 3 * MATRIX_TIMES
 
 
 def floor_operations(case: StepCase) -> int:

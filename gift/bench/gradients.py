@@ -23,4 +23,5 @@ class GradientSum:
         return taken
 
     def _add(self, name: str, gradient: Tensor) -> None:
-        self._sums[name] = self._sums[name] + gradient if name in self._sums else gradient.clone()
+        summand = gradient.float()  # bf16 would lose most of what later micro-batches bring
+        self._sums[name] = self._sums[name] + summand if name in self._sums else summand.clone()

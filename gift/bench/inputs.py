@@ -13,14 +13,21 @@ import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    AutoModelForCausalLM,
+    LlamaConfig,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+)
 
-from gift.bench.cases import StepCase
+from gift.bench.cases import CASE_FILE, StepCase, read_step_case
 from gift.rollout.rollouts import Rollouts
 from gift.training.groups import GroupBatch
 
 POLICY, REFERENCE = "policy", "reference"
-BATCH, CASE = "batch.safetensors", "case.json"
+BATCH = "batch.safetensors"
 END = 0
 """The token that ends a response; none is in the batch, where every length is the case's own."""
 
@@ -28,20 +35,15 @@ END = 0
 def write_step_inputs(case: StepCase, folder: Path) -> None:
     """Make and fill a folder; the same case gives the same bytes."""
     folder.mkdir()
-    (folder / CASE).write_text(case.model_dump_json(), encoding="utf-8")
+    (folder / CASE_FILE).write_text(case.model_dump_json(), encoding="utf-8")
     torch.manual_seed(0)
-    model = LlamaForCausalLM(_llama(case))
+    model = AutoModelForCausalLM.from_config(_architecture(case))
     _save(model, case, folder / REFERENCE)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter += 0.002 * torch.randn_like(parameter)
     _save(model, case, folder / POLICY)
     save_file(_batch(case), folder / BATCH)
-
-
-def read_step_case(folder: Path) -> StepCase:
-    """The case that `write_step_inputs` was called with."""
-    return StepCase.model_validate_json((folder / CASE).read_text(encoding="utf-8"))
 
 
 def read_step_batch(folder: Path, device: torch.device) -> GroupBatch:
@@ -62,9 +64,11 @@ def read_step_batch(folder: Path, device: torch.device) -> GroupBatch:
     )
 
 
-def _llama(case: StepCase) -> LlamaConfig:
+def _architecture(case: StepCase) -> PretrainedConfig:
+    """Llama, or Qwen2 where the projections to queries, keys and values have biases."""
     shape = case.model
-    return LlamaConfig(
+    kind = Qwen2Config if shape.attention_bias else LlamaConfig
+    return kind(
         vocab_size=shape.vocabulary_size,
         hidden_size=shape.hidden_size,
         intermediate_size=shape.intermediate_size,
@@ -79,7 +83,7 @@ def _llama(case: StepCase) -> LlamaConfig:
     )
 
 
-def _save(model: LlamaForCausalLM, case: StepCase, folder: Path) -> None:
+def _save(model: PreTrainedModel, case: StepCase, folder: Path) -> None:
     model.save_pretrained(folder)
     words = {"<end>": END} | {f"word{index}": index for index in range(1, case.model.vocabulary_size)}
     tokenizer = Tokenizer(WordLevel(words, unk_token="<end>"))  # noqa: S106 (no secret)

@@ -2,14 +2,17 @@
 
 import torch
 
-from gift.bench.matrix_size import MATRIX_SIZE, MATRIX_TIMES
+from gift.bench.cases import StepCase
+from gift.bench.floor import MATRIX_TIMES, matrix_size
 from gift.bench.turns import Turns
+from gift.models.loading import torch_dtype
 
 
-def take_matrix_turns(turns: Turns) -> None:
-    """Multiply float32 matrices on one thread, as long as somebody asks."""
+def take_matrix_turns(case: StepCase, turns: Turns) -> None:
+    """Multiply matrices of the case's number format on its device, by one thread, as long as somebody asks."""
     torch.set_num_threads(1)
-    left, right = torch.randn(2, MATRIX_SIZE, MATRIX_SIZE)
+    size = matrix_size(case)
+    left, right = torch.randn(2, size, size, device=case.device, dtype=torch_dtype(case.precision))
     while turns.begin():
         for _ in range(MATRIX_TIMES):
             torch.matmul(left, right)

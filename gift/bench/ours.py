@@ -1,7 +1,7 @@
 """This trainer's side: `gift.training.update.update` on the batch, as a rank of a run calls it."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from gift.algorithms import load_objective
-from gift.bench.cases import StepCase
+from gift.bench.cases import StepCase, read_step_case
 from gift.bench.gradients import GradientSum
-from gift.bench.inputs import POLICY, REFERENCE, read_step_batch, read_step_case
+from gift.bench.inputs import POLICY, REFERENCE, read_step_batch
 from gift.bench.objective import ADAM_BETA1, ADAM_BETA2, CLIPPING, KL_COEFFICIENT, LEARNING_RATE
 from gift.bench.turns import Turns
 from gift.config import RunConfig, load_profile
@@ -36,19 +36,24 @@ class OurUpdate:
 
 def take_our_turns(folder: Path, turns: Turns) -> None:
     """Steps of this trainer on what `write_step_inputs` wrote, as long as somebody asks."""
-    ours = our_update(folder, read_step_batch(folder, torch.device("cpu")), our_config(read_step_case(folder)))
+    case = read_step_case(folder)
+    ours = our_update(folder, read_step_batch(folder, torch.device(case.device)), our_config(case))
     while turns.begin():
         ours.step()
         turns.end(ours.gradient)
 
 
-def our_config(case: StepCase) -> RunConfig:
-    """The run whose step this is: one rank and thread, and the objective that both sides take."""
+def our_config(case: StepCase, settings: Sequence[str] = ()) -> RunConfig:
+    """The run whose step this is: one rank and thread, and the objective that both sides take.
+
+    Args:
+        settings: `key=value` besides.
+    """
     return load_profile(
         "local",
         (
             f"model.context_length={case.prompt_tokens + case.response_tokens}",
-            "compute={ranks: 1, threads_per_rank: 1, device: cpu, precision: fp32}",
+            f"compute={{ranks: 1, threads_per_rank: 1, device: {case.device}, precision: {case.precision}}}",
             f"rollout.group_size={case.group_size}",
             f"rollout.max_prompt_tokens={case.prompt_tokens}",
             f"rollout.max_new_tokens={case.response_tokens}",
@@ -58,6 +63,7 @@ def our_config(case: StepCase) -> RunConfig:
             f"rl.prompts_per_step={case.prompts}",
             f"rl.optimizer={{learning_rate: {LEARNING_RATE}, beta1: {ADAM_BETA1}, beta2: {ADAM_BETA2}, "
             f"gradient_clipping: {CLIPPING}}}",
+            *settings,
         ),
     )
 

@@ -11,14 +11,15 @@ from typing import Literal
 from pydantic import Field
 
 from gift.bench.cases import StepCase
-from gift.bench.matrix_size import MATRIX_OPERATIONS
+from gift.bench.floor import matrix_operations
 from gift.config import Section
-from gift.config.section import NonNegativeFloat, PositiveFloat, PositiveInt
+from gift.config.section import Count, NonNegativeFloat, PositiveFloat, PositiveInt
 from gift.report.files import load_document, save_document
 
 SideName = Literal["gift", "trl", "trl-stock", "matrix"]
 """This trainer; TRL with nothing but the responses through the head, as on CUDA; TRL as it is here; see `matrix`."""
 GIGABYTE = 1e9
+_ON_A_GPU = "On a GPU (cuda) seconds are the clock's, and memory is that of torch's tensors on it."
 
 
 class Turn(Section):
@@ -28,9 +29,18 @@ class Turn(Section):
     """Of all threads."""
     wall_seconds: PositiveFloat
     peak_bytes: PositiveInt
-    """The most resident memory while it was taken."""
-    bytes_before: PositiveInt
-    """What it had before there was a model: Python and libraries."""
+    """The most memory while it was taken: resident on a CPU, torch's tensors on a GPU."""
+    bytes_before: Count
+    """What it had before there was a model: Python and libraries, or nothing on a GPU."""
+
+
+def seconds_of(case: StepCase, turn: Turn) -> float:
+    """What a step costs: CPU time, or the clock's where a GPU computes."""
+    return turn.cpu_seconds if case.device == "cpu" else turn.wall_seconds
+
+
+def unit_of(case: StepCase) -> str:
+    return "CPU s" if case.device == "cpu" else "s"
 
 
 class StepMeasurement(Section):
@@ -44,9 +54,9 @@ class StepMeasurement(Section):
     """`gift.bench.floor`."""
     provenance: dict[str, str] = Field(default_factory=dict)
 
-    def cpu_seconds(self, side: SideName) -> float:
-        """Median of a step."""
-        return median(turn.cpu_seconds for turn in self.turns[side])
+    def seconds(self, side: SideName) -> float:
+        """Median of a step, as `seconds_of`."""
+        return median(seconds_of(self.case, turn) for turn in self.turns[side])
 
     def tokens_per_second(self, side: SideName) -> float:
         """Prompts (once per response) and responses, without padding, by the median wall time."""
@@ -57,28 +67,28 @@ class StepMeasurement(Section):
         return max(turn.peak_bytes for turn in self.turns[side])
 
     def cost(self, side: SideName) -> float:
-        """Our CPU seconds as a share of that side's: median over rounds."""
+        """Our seconds as a share of that side's: median over rounds."""
         return median(self.costs(side))
 
     def costs(self, side: SideName) -> list[float]:
         """As `cost`, round by round."""
         rounds = zip(self.turns["gift"], self.turns[side], strict=True)
-        return [ours.cpu_seconds / theirs.cpu_seconds for ours, theirs in rounds]
+        return [seconds_of(self.case, ours) / seconds_of(self.case, theirs) for ours, theirs in rounds]
 
     @property
     def matrix_rate(self) -> float:
-        """Multiplications and additions per CPU second."""
-        return MATRIX_OPERATIONS / self.cpu_seconds("matrix")
+        """Multiplications and additions per second."""
+        return matrix_operations(self.case) / self.seconds("matrix")
 
     @property
     def floor_seconds(self) -> float:
-        """CPU seconds of what no step can do without."""
+        """Seconds of what no step can do without."""
         return self.floor_operations / self.matrix_rate
 
     @property
     def floor_share(self) -> float:
-        """Of our CPU seconds."""
-        return self.floor_seconds / self.cpu_seconds("gift")
+        """Of our seconds."""
+        return self.floor_seconds / self.seconds("gift")
 
 
 class Measurements(Section):
@@ -110,10 +120,11 @@ def keep_measurement(measurement: StepMeasurement, path: Path) -> Measurements:
 def markdown(measurements: Measurements) -> str:
     """The table of all cases."""
     found = list(measurements.cases.values())
+    unit = " or ".join(sorted({unit_of(one.case) for one in found}))
     columns: list[tuple[str, Callable[[StepMeasurement], str]]] = [
         ("case", lambda one: one.case.name),
-        ("gift, CPU s", lambda one: f"{one.cpu_seconds('gift'):.3g}"),
-        ("TRL, CPU s", lambda one: f"{one.cpu_seconds('trl'):.3g}"),
+        (f"gift, {unit}", lambda one: f"{one.seconds('gift'):.3g}"),
+        (f"TRL, {unit}", lambda one: f"{one.seconds('trl'):.3g}"),
         ("TRL ÷ gift", lambda one: _times(one.costs("trl"))),
         ("stock TRL ÷ gift", lambda one: _times(one.costs("trl-stock")) if "trl-stock" in one.turns else "–"),
         ("gift, tokens/s", lambda one: f"{one.tokens_per_second('gift'):,.0f}"),
@@ -121,7 +132,7 @@ def markdown(measurements: Measurements) -> str:
         ("gift, GB", lambda one: f"{one.peak_bytes('gift') / GIGABYTE:.2f}"),
         ("TRL, GB", lambda one: f"{one.peak_bytes('trl') / GIGABYTE:.2f}"),
         ("gift ÷ TRL, memory", lambda one: f"{one.peak_bytes('gift') / one.peak_bytes('trl'):.2f}"),
-        ("floor, CPU s", lambda one: f"{one.floor_seconds:.3g}"),
+        (f"floor, {unit}", lambda one: f"{one.floor_seconds:.3g}"),
         ("floor reached", lambda one: f"{one.floor_share:.0%}"),
         ("gradients differ by", lambda one: f"{max(one.gradient_differences.values()):.0e}"),
     ]
@@ -131,7 +142,8 @@ def markdown(measurements: Measurements) -> str:
         *(f"| {' | '.join(shown(one) for _, shown in columns)} |" for one in found),
     ]
     rounds = sorted({len(one.turns["gift"]) for one in found})
-    return "\n".join((_explanation(rounds), "", *lines, ""))
+    gpu = [_ON_A_GPU] if any(one.case.device != "cpu" for one in found) else []
+    return "\n".join((_explanation(rounds), *gpu, "", *lines, ""))
 
 
 def floor_in_words(found: StepMeasurement) -> str:
@@ -139,7 +151,7 @@ def floor_in_words(found: StepMeasurement) -> str:
     operations, rate = found.floor_operations / 1e9, found.matrix_rate / 1e9
     return (
         f"{found.case.name}  floor: {operations:,.4g} G operations at {rate:,.4g} G/s are {found.floor_seconds:.3g} "
-        f"CPU s, {found.floor_share:.0%} of the {found.cpu_seconds('gift'):.3g} that gift takes"
+        f"{unit_of(found.case)}, {found.floor_share:.0%} of the {found.seconds('gift'):.3g} that gift takes"
     )
 
 

@@ -6,8 +6,9 @@ The side `inputs` takes no turns: it writes what the others read, so that whoeve
 import os
 import sys
 from pathlib import Path
+from typing import TextIO
 
-from gift.bench.cases import StepCase
+from gift.bench.cases import StepCase, read_step_case
 from gift.bench.turns import Turns
 
 
@@ -24,17 +25,21 @@ def main(name: str, inputs: Path, outputs: Path) -> None:
             case "gift":
                 from gift.bench.ours import take_our_turns
 
-                take_our_turns(inputs, Turns(sys.stdin, replies, outputs))
+                take_our_turns(inputs, _turns(inputs, replies, outputs))
             case "trl" | "trl-stock":
                 # TRL would load it to no purpose, and its memory would count as TRL's.
                 sys.modules["vllm"] = None  # type: ignore[assignment]  # how Python says "not to be had"
                 from gift.bench.theirs import take_their_turns
 
-                take_their_turns(inputs, Turns(sys.stdin, replies, outputs), completion_only=name == "trl")
+                take_their_turns(inputs, _turns(inputs, replies, outputs), completion_only=name == "trl")
             case "matrix":
                 from gift.bench.matrix import take_matrix_turns
 
-                take_matrix_turns(Turns(sys.stdin, replies, outputs))
+                take_matrix_turns(read_step_case(inputs), _turns(inputs, replies, outputs))
+
+
+def _turns(inputs: Path, replies: TextIO, outputs: Path) -> Turns:
+    return Turns(sys.stdin, replies, outputs, read_step_case(inputs).device)
 
 
 if __name__ == "__main__":

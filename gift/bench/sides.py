@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Literal, cast
 
 from gift.bench.cases import StepCase
 from gift.bench.results import SideName, Turn
@@ -24,9 +24,8 @@ SIDE_ENVIRONMENT = {
     "MKL_NUM_THREADS": "1",
     "TOKENIZERS_PARALLELISM": "false",
     "HF_HUB_OFFLINE": "1",
-    "CUDA_VISIBLE_DEVICES": "",
-    "DS_ACCELERATOR": "cpu",
 }
+ON_DEVICE = {"cpu": {"CUDA_VISIBLE_DEVICES": "", "DS_ACCELERATOR": "cpu"}, "cuda": {"DS_ACCELERATOR": "cuda"}}
 
 
 def write_inputs_apart(case: StepCase, inputs: Path, folder: Path) -> None:
@@ -39,7 +38,7 @@ def write_inputs_apart(case: StepCase, inputs: Path, folder: Path) -> None:
             stdout=file,
             stderr=file,
             check=False,
-            env=os.environ | SIDE_ENVIRONMENT,
+            env=os.environ | SIDE_ENVIRONMENT | ON_DEVICE["cpu"],
             preexec_fn=end_with_parent(os.getpid()),
         )
     if finished.returncode != 0:
@@ -85,7 +84,7 @@ class Side:
 
 
 @contextmanager
-def open_side(name: SideName, inputs: Path, folder: Path) -> Iterator[Side]:
+def open_side(name: SideName, inputs: Path, folder: Path, device: Literal["cpu", "cuda"] = "cpu") -> Iterator[Side]:
     """Start a side on what `inputs` holds; it leaves its log and its gradient in `folder`, and ends with the block."""
     folder.mkdir()
     log = folder / "log"
@@ -96,7 +95,7 @@ def open_side(name: SideName, inputs: Path, folder: Path) -> Iterator[Side]:
             stdout=subprocess.PIPE,
             stderr=file,
             text=True,
-            env=os.environ | SIDE_ENVIRONMENT,
+            env=os.environ | SIDE_ENVIRONMENT | ON_DEVICE[device],
             preexec_fn=end_with_parent(os.getpid()),
         )
     try:

@@ -24,9 +24,9 @@ from transformers import (
 )
 from trl import GRPOConfig, GRPOTrainer
 
-from gift.bench.cases import StepCase
+from gift.bench.cases import StepCase, read_step_case
 from gift.bench.gradients import GradientSum
-from gift.bench.inputs import POLICY, REFERENCE, read_step_batch, read_step_case
+from gift.bench.inputs import POLICY, REFERENCE, read_step_batch
 from gift.bench.objective import (
     ADAM_BETA1,
     ADAM_BETA2,
@@ -48,7 +48,7 @@ ROWS = 8
 def take_their_turns(folder: Path, turns: Turns, *, completion_only: bool) -> None:
     """Steps of TRL's trainer on what `write_step_inputs` wrote, as long as somebody asks."""
     torch.set_num_threads(1)
-    if completion_only:
+    if completion_only and read_step_case(folder).device == "cpu":
         # There it asks only whether to leave the other tokens out.
         trl.trainer.utils._use_triton = lambda _device: True
     case, batch = read_step_case(folder), read_step_batch(folder, torch.device("cpu"))
@@ -129,8 +129,8 @@ def _settings(folder: Path, case: StepCase) -> GRPOConfig:
         gradient_checkpointing=False,
         shuffle_dataset=False,
         max_steps=FOREVER,
-        bf16=False,
-        use_cpu=True,
+        bf16=case.precision == "bf16",
+        use_cpu=case.device == "cpu",
         logging_strategy="no",
         save_strategy="no",
         report_to="none",

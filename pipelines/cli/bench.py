@@ -1,7 +1,7 @@
 """`gift bench`: how fast this trainer's update step is beside TRL's, and whether it became slower."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -17,6 +17,10 @@ def step(
     stock: Annotated[
         bool, typer.Option("--stock", help="Measure TRL once more, as it is on a CPU: prompts through the head, too.")
     ] = False,
+    device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Where both sides compute.")] = "cpu",
+    precision: Annotated[
+        Literal["fp32", "bf16"], typer.Option(help="Number format of forward and backward pass.")
+    ] = "fp32",
     output: Annotated[
         Path, typer.Option(help="Where the results go, with a table beside it (.md); other cases in it stay.")
     ] = Path("benchmarks/results/step.json"),
@@ -27,7 +31,7 @@ def step(
         from gift.bench.measure import measure_step, require_trl
         from gift.bench.results import floor_in_words, keep_measurement, load_measurements, markdown
 
-        cases = find_cases(case)
+        cases = tuple(one.measured_on(device, precision) for one in find_cases(case))
         require_trl()
         if output.exists():
             load_measurements(output)  # refused before it costs minutes

@@ -71,7 +71,7 @@ def _naive_gradient(inputs: Path) -> Mapping[str, Tensor]:
 def test_our_step_has_the_gradient_of_the_formula(inputs: Path, ours: Path, tmp_path: Path) -> None:
     naive = {name: values.float() for name, values in _naive_gradient(inputs).items()}
     save_file(naive, tmp_path / "naive.safetensors")
-    assert check_same_gradient(ours / GRADIENT, tmp_path / "naive.safetensors", "the formula") < 1e-5
+    assert check_same_gradient(ours / GRADIENT, tmp_path / "naive.safetensors", "the formula", 1e-4) < 1e-5
 
 
 @pytest.mark.parametrize("spoilt", ["scaled", "of other parameters", "no number"])
@@ -80,14 +80,14 @@ def test_another_gradient_is_refused(ours: Path, tmp_path: Path, spoilt: str) ->
     name = next(iter(found))
     match spoilt:
         case "scaled":
-            found = {key: values * (1 + 2 * LARGEST_DIFFERENCE) for key, values in found.items()}
+            found = {key: values * (1 + 2 * LARGEST_DIFFERENCE["fp32"]) for key, values in found.items()}
         case "of other parameters":
             found["other"] = found.pop(name)
         case "no number":
             found[name] = torch.full_like(found[name], torch.nan)
     save_file(found, tmp_path / "spoilt.safetensors")
     with pytest.raises(GiftError, match=r"the gradients of gift and trl differ by (2\.0e-04|inf|nan)"):
-        check_same_gradient(ours / GRADIENT, tmp_path / "spoilt.safetensors", "trl")
+        check_same_gradient(ours / GRADIENT, tmp_path / "spoilt.safetensors", "trl", LARGEST_DIFFERENCE["fp32"])
 
 
 def test_a_side_that_fails_is_one_line_with_the_last_of_its_log(inputs: Path, tmp_path: Path) -> None:

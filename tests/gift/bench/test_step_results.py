@@ -6,7 +6,7 @@ import pytest
 from step_measurements import measurement, turns
 
 from gift.bench.cases import CASES
-from gift.bench.matrix_size import MATRIX_OPERATIONS
+from gift.bench.floor import matrix_operations
 from gift.bench.results import keep_measurement, load_measurements, markdown
 from gift.errors import GiftError
 
@@ -15,14 +15,14 @@ def test_a_ratio_is_the_median_over_rounds_and_not_of_each_side() -> None:
     """In the second round the machine did something else: both sides took ten times as long."""
     found = measurement("tiny", turns(1.0, 10.0, 2.0), turns(2.0, 20.0, 3.0))
     assert found.cost("trl") == 0.5
-    assert found.cpu_seconds("gift") == 2.0
+    assert found.seconds("gift") == 2.0
     assert found.tokens_per_second("gift") == CASES["tiny"].tokens / 4.0
 
 
 def test_the_share_of_the_floor_follows_from_the_measured_rate() -> None:
     found = measurement("tiny", turns(2.0), turns(3.0))
-    assert found.matrix_rate == pytest.approx(MATRIX_OPERATIONS / 0.1)
-    assert found.floor_seconds == pytest.approx(10**10 * 0.1 / MATRIX_OPERATIONS)
+    assert found.matrix_rate == pytest.approx(matrix_operations(CASES["tiny"]) / 0.1)
+    assert found.floor_seconds == pytest.approx(10**10 * 0.1 / matrix_operations(CASES["tiny"]))
     assert found.floor_share == pytest.approx(found.floor_seconds / 2.0)
 
 
