@@ -98,7 +98,8 @@ class SftConfig(Section):
     steps: Count
     batch_size: PositiveInt
     checkpoint_every: Count = 100
-    """Steps between two checkpoints to go on from after an interruption; 0 for none. Decides nothing else."""
+    """Steps between two checkpoints to go on from after an interruption; 0 for none, and to begin anew. Decides nothing
+    else."""
     optimizer: OptimizerConfig
 
 

@@ -114,7 +114,7 @@ class Checkpoints:
     def restore(self, engine: DeepSpeedEngine) -> None:
         """Bring a new engine to where `start` says; then the other checkpoints are no longer needed."""
         self._load(engine, self._found)
-        if dist.get_rank() == 0:
+        if self._every and dist.get_rank() == 0:
             self._patiently(lambda: remove_all_but(self._uri, self.start.step))
 
     def rewind(self, engine: DeepSpeedEngine) -> None:
@@ -163,7 +163,8 @@ class Checkpoints:
 
     def _newest_whole(self, doing: str) -> _Found:
         """The newest checkpoint that is whole for all ranks; its files then lie in the folder."""
-        stored = self._patiently(lambda: complete_steps(self._uri)) if dist.get_rank() == 0 else []
+        asks = self._every and dist.get_rank() == 0
+        stored = self._patiently(lambda: complete_steps(self._uri)) if asks else []
         candidates = iter(stored)
         while step := said_by_first_rank((candidate := next(candidates, StoredStep(0, 0))).step):
             found, fault = self._fetch(StoredStep(step, said_by_first_rank(candidate.nodes)))
@@ -278,7 +279,7 @@ def open_checkpoints(job: TrainingJob, *, steps: int, every: int) -> Iterator[Ch
 
     Args:
         steps: how many there are in all.
-        every: steps between two checkpoints; 0 for none.
+        every: steps between two checkpoints; 0 for none: then none is looked for, either, and the store is not asked.
 
     Raises:
         GiftError: S3 or the disk failed.
