@@ -47,7 +47,7 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="gift-gpu-") as scratch:
-        site = Path(scratch, "site")
+        site = Path(scratch, "site-packages")  # dill takes modules of other folders for the user's, and copies them
         try:
             with tarfile.open(arguments.packed) as archive:
                 archive.extractall(site, filter="data")
