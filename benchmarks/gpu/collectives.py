@@ -28,7 +28,7 @@ def measure_collectives(device: Literal["cpu", "cuda"]) -> PartResult:
         for name, received in _all_kinds(sent).items():
             if not torch.equal(received, sent):
                 raise GiftError(f"{backend}'s {name} of one rank changes what it is given")
-    version = ".".join(map(str, torch.cuda.nccl.version())) if device == "cuda" else ""
+    version = ".".join(map(str, torch.cuda.nccl.version())) if device == "cuda" else ""  # type: ignore[no-untyped-call]
     line = f"{' '.join((backend, version)).strip()} with one rank: {', '.join(_all_kinds(sent))} are right."
     dist.destroy_process_group()
     return PartResult([line], {"backend": backend, "version": version, "elements": ELEMENTS, "times": TIMES})
