@@ -52,7 +52,7 @@ def main() -> None:
             with tarfile.open(arguments.packed) as archive:
                 archive.extractall(site, filter="data")
         except (OSError, tarfile.TarError) as error:
-            print(f"{arguments.packed} can't be unpacked: {error}", file=sys.stderr)
+            print(f"{arguments.packed} can't be unpacked: {' '.join(str(error).split())}", file=sys.stderr)
             sys.exit(2)
         outcomes = run_parts(arguments.budget, arguments.device, site, Path(scratch), arguments.out)
     failed = [name for name, outcome in outcomes.items() if outcome.failure]
