@@ -20,9 +20,9 @@ from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig
 from gift.config import LoraConfig
 from gift.conversion.merging import merged_weights
 from gift.errors import GiftError
-from gift.models.stored_weights import stored_tensors
-from gift.models.trained_weights import TrainedParameter, read_trained_weights
-from gift.models.weight_stream import StreamedTensor, write_weights
+from gift.weights.stored_weights import stored_tensors
+from gift.weights.trained_weights import TrainedParameter, read_trained_weights
+from gift.weights.weight_stream import StreamedTensor, write_weights
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 COPIED_FILES = (

@@ -12,9 +12,9 @@ from torch import Tensor
 from gift.config import LoraConfig
 from gift.errors import GiftError
 from gift.models.adapter import DOWN, UP, merge
-from gift.models.stored_weights import StoredTensor
-from gift.models.trained_weights import TrainedParameter
-from gift.models.weight_stream import PIECE, StreamedTensor, read_pieces
+from gift.weights.stored_weights import StoredTensor
+from gift.weights.trained_weights import TrainedParameter
+from gift.weights.weight_stream import PIECE, StreamedTensor, read_pieces
 
 WEIGHT = ".weight"
 

@@ -28,9 +28,9 @@ from gift.errors import GiftError
 from gift.fault_injection.kill import MOST_STEPS, Attempt, Kill
 from gift.launch.rank_job import ResumeSettings, TrainingJob
 from gift.models.base_model import write_base_model
-from gift.models.stored_weights import StoredTensor, same_values, stored_tensors
 from gift.storage import delete_directory
 from gift.tracking import finish_parent_run, start_parent_run
+from gift.weights.stored_weights import StoredTensor, same_values, stored_tensors
 
 TINY = (
     *("model.hidden_size=32", "model.intermediate_size=64", "model.layers=1", "model.attention_heads=2"),

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from gift.config import FolderModel, HubModel, ModelConfig, ModelShape, PackageModel, ScratchModel
 from gift.errors import GiftError
-from gift.models.stored_weights import read_json_object
+from gift.weights.stored_weights import read_json_object
 
 FAMILIES = ("llama", "mistral", "qwen2")
 """`model_type` of the configs that `read_shape` understands."""

@@ -15,7 +15,7 @@ from gift.data.prompts import asked_text
 from gift.models.ends import load_tokenizer_and_ends
 from gift.models.folder_check import OF_OTHER_SENSES, check_model_folder, check_token
 from gift.models.reading import count_language_model
-from gift.models.stored_weights import stored_tensors
+from gift.weights.stored_weights import stored_tensors
 
 _PLAIN = PromptFormat(template="{question}")
 

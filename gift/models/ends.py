@@ -14,7 +14,7 @@ from gift.config import PromptFormat
 from gift.data.prompts import turn_end
 from gift.errors import GiftError
 from gift.models.loading import load_tokenizer
-from gift.models.stored_weights import read_json_object
+from gift.weights.stored_weights import read_json_object
 
 
 def load_tokenizer_and_ends(folder: Path, prompt: PromptFormat) -> tuple[PreTrainedTokenizerBase, tuple[int, ...]]:

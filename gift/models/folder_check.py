@@ -12,7 +12,7 @@ from typing import Any
 from gift.errors import GiftError
 from gift.hub.download import MODEL_FILES
 from gift.inside_folder import check_inside
-from gift.models.stored_weights import StoredTensor, read_json_object, same_values, stored_tensors
+from gift.weights.stored_weights import StoredTensor, read_json_object, same_values, stored_tensors
 
 EMBEDDINGS = (
     *("embed_tokens.weight", "wte.weight", "word_embeddings.weight", "embed_in.weight", "tok_embeddings.weight"),

@@ -27,7 +27,7 @@ from transformers.modeling_utils import str_to_torch_dtype
 
 from gift.errors import GiftError
 from gift.models.folder_check import check_head
-from gift.models.stored_weights import read_json_object, stored_tensors
+from gift.weights.stored_weights import read_json_object, stored_tensors
 
 SHOWN = 3
 """Names of weights that a message has room for."""

@@ -13,7 +13,7 @@ from gift.errors import GiftError
 from gift.evaluation.gate import VERDICT_FILE, Verdict
 from gift.execution.stage import scratch_folder
 from gift.promotion.announce import announce
-from gift.promotion.checkpoint import check_checkpoint
+from gift.promotion.checkpoint import check_registered_weights
 from gift.registry import Move
 from gift.storage import download_directory
 from gift.tracking.entities import ModelVersion
@@ -51,7 +51,7 @@ def promote_version(command: Command, version: str, tell: Callable[[str], None],
     registered = registry.registered_version(command.name, version)
     if not force:
         _require_verdict(command.name, registered)
-    check_checkpoint(command.name, registered, tell)
+    check_registered_weights(command.name, registered, tell)
     return _move(command, version, command.expected, "promotion")
 
 
@@ -76,7 +76,7 @@ def roll_back(command: Command, to: str | None, tell: Callable[[str], None]) -> 
         raise GiftError(
             f"version {target} of {command.name} never was champion, so there is no going back; use `gift promote`"
         )
-    check_checkpoint(command.name, registered, tell)
+    check_registered_weights(command.name, registered, tell)
     expected = view.reigning if command.expected == registry.ANYONE else command.expected
     return _move(command, target, expected, "rollback")
 

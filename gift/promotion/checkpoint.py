@@ -10,9 +10,9 @@ from pathlib import Path
 
 from gift.errors import GiftError
 from gift.execution.stage import scratch_folder
-from gift.models.finite import check_finite_weights
 from gift.storage import Manifest, download_directory, whole_manifest
 from gift.tracking.entities import ModelVersion
+from gift.weights.finite import check_finite_weights
 
 WEIGHTS_SUFFIX = ".safetensors"
 
@@ -35,7 +35,7 @@ def find_checkpoint(name: str, version: ModelVersion) -> tuple[str, Manifest]:
     return directory, manifest
 
 
-def check_checkpoint(name: str, version: ModelVersion, tell: Callable[[str], None]) -> None:
+def check_registered_weights(name: str, version: ModelVersion, tell: Callable[[str], None]) -> None:
     """Read all of it, one file on the disk at a time; `tell` is called with a line before it begins.
 
     Raises:
@@ -54,7 +54,7 @@ def check_checkpoint(name: str, version: ModelVersion, tell: Callable[[str], Non
 
 
 def fetch_checkpoint(name: str, version: ModelVersion, folder: Path) -> None:
-    """A verified copy in `folder`, which must not exist yet; raises as `check_checkpoint`."""
+    """A verified copy in `folder`, which must not exist yet; raises as `check_registered_weights`."""
     directory, manifest = find_checkpoint(name, version)
     download_directory(directory, folder)
     for file in manifest.files:

@@ -1,6 +1,6 @@
 """What a training goes on from: the master weights and AdamW's moments, as its ranks hold them, and how far it is.
 
-    master/rank-0-of-2.safetensors      parameter → the numbers of it that rank 0 holds (`gift.models.trained_weights`)
+    master/rank-0-of-2.safetensors      parameter → the numbers of it that rank 0 holds (`gift.weights.trained_weights`)
     exp_avg/…, exp_avg_sq/…             the same of the moments
     updates-0.json                      updates that are done, and those of them that were taken
 
@@ -26,9 +26,9 @@ from torch.optim import AdamW
 from gift.config import Section
 from gift.config.section import Count
 from gift.errors import GiftError
-from gift.models.trained_weights import read_shares
 from gift.training.engine import move_schedule
 from gift.training.shards import held_fragments, optimizer_vectors, refresh_weights, save_fragments
+from gift.weights.trained_weights import read_shares
 
 MASTER, MOMENTS = "master", ("exp_avg", "exp_avg_sq")
 

@@ -17,8 +17,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from gift.models.adapter import PlainWeight, plain_weights
-from gift.models.trained_weights import Fragment, write_share
 from gift.rollout.weights import Weights
+from gift.weights.trained_weights import Fragment, write_share
 
 
 def sharded_weights(model: nn.Module) -> Weights:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from gift.config import parse_config
 from gift.evaluation.results import BenchmarkResult
 from gift.report.schema import ModelName, Report
-from gift.verification.finding import Finding, differs, holds
+from gift.verification.finding import ReportFinding, differs, holds
 from gift.verification.stored import MODEL_STAGES, artifact_of, fetched, stored_evaluation
 
 ERRORS = 2.0
@@ -21,7 +21,7 @@ ERRORS = 2.0
 
 def reproduce_report(
     report: Report, models: Sequence[ModelName], progress: Callable[[str, int, int], None]
-) -> Iterator[Finding]:
+) -> Iterator[ReportFinding]:
     """One finding per model and benchmark.
 
     Args:
@@ -45,7 +45,7 @@ def reproduce_report(
         yield from (_finding(model, before[task], result) for task, result in again.items())
 
 
-def _finding(model: ModelName, before: BenchmarkResult, after: BenchmarkResult) -> Finding:
+def _finding(model: ModelName, before: BenchmarkResult, after: BenchmarkResult) -> ReportFinding:
     where = f"{model}, {after.task}"
     if before.ids != after.ids:
         return differs(f"{where}: other problems or prompts than the report's ({before.n} then, {after.n} now)")

@@ -7,7 +7,7 @@ Kind = Literal["holds", "differs", "unknown"]
 
 
 @dataclass(frozen=True)
-class Finding:
+class ReportFinding:
     """One thing that was looked at."""
 
     kind: Kind
@@ -15,13 +15,13 @@ class Finding:
     text: str
 
 
-def holds(text: str) -> Finding:
-    return Finding("holds", text)
+def holds(text: str) -> ReportFinding:
+    return ReportFinding("holds", text)
 
 
-def differs(text: str) -> Finding:
-    return Finding("differs", text)
+def differs(text: str) -> ReportFinding:
+    return ReportFinding("differs", text)
 
 
-def unknown(text: str) -> Finding:
-    return Finding("unknown", text)
+def unknown(text: str) -> ReportFinding:
+    return ReportFinding("unknown", text)

@@ -27,7 +27,7 @@ from gift.judge.judge import Judge, open_judge
 from gift.report.files import load_document
 from gift.report.schema import ModelName, Report, Score
 from gift.storage import download_directory
-from gift.verification.finding import Finding, differs, holds, unknown
+from gift.verification.finding import ReportFinding, differs, holds, unknown
 from gift.verification.stored import StoredEvaluation, stored_evaluation
 
 SAME = {"rel_tol": 1e-9, "abs_tol": 1e-12}
@@ -39,7 +39,7 @@ OWN_ENDINGS = ("heldout", "_greedy", "_sampled")
 SHOWN = 3
 
 
-def verify_report(report: Report) -> Iterator[Finding]:
+def verify_report(report: Report) -> Iterator[ReportFinding]:
     """One finding after another, as they come.
 
     Raises:
@@ -64,7 +64,7 @@ def verify_report(report: Report) -> Iterator[Finding]:
         yield unknown("verdict: not computed again, as an evaluation is missing")
 
 
-def _data(report: Report) -> Iterator[Finding]:
+def _data(report: Report) -> Iterator[ReportFinding]:
     artifact = report.artifacts.get("prepare-data")
     if artifact is None:
         yield unknown("data: the report does not name them")
@@ -79,7 +79,7 @@ def _data(report: Report) -> Iterator[Finding]:
 
 def _evaluation(
     report: Report, config: RunConfig, model: ModelName, evaluation: StoredEvaluation, judge: Judge
-) -> Iterator[Finding]:
+) -> Iterator[ReportFinding]:
     reported = report.models.get(model, {})
     for task in dict.fromkeys([*reported, *evaluation.results]):
         where = f"{model}, {task}"
@@ -153,7 +153,7 @@ def _other_verdicts(config: RunConfig, problems: Mapping[str, Sequence[Answer]],
                 yield f"sample {answer.sample} of problem {name} says {mark.answer!r} today, not {answer.answer!r}"
 
 
-def _comparisons(report: Report, results: Mapping[ModelName, Mapping[str, BenchmarkResult]]) -> Iterator[Finding]:
+def _comparisons(report: Report, results: Mapping[ModelName, Mapping[str, BenchmarkResult]]) -> Iterator[ReportFinding]:
     for comparison in report.verdict.comparisons:
         other = comparison.name.removeprefix("candidate - ")
         where = f"{comparison.name}, {comparison.benchmark}"
@@ -173,7 +173,7 @@ def _comparisons(report: Report, results: Mapping[ModelName, Mapping[str, Benchm
 
 def _verdict(
     report: Report, config: RunConfig, results: Mapping[ModelName, Mapping[str, BenchmarkResult]]
-) -> Iterator[Finding]:
+) -> Iterator[ReportFinding]:
     try:
         kept = _kept_verdict(report, config)
         champion = _champion(config, kept)

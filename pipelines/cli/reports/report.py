@@ -15,7 +15,7 @@ from gift.errors import printable
 from gift.progress import Progress
 from gift.report.schema import ModelName, load_report
 from gift.report.wording import benchmark_label, score_text, signed
-from gift.verification.finding import Finding
+from gift.verification.finding import ReportFinding
 from pipelines.cli.session import (
     MlflowPort,
     S3Port,
@@ -34,8 +34,8 @@ LATEST = Path("runs/latest/report.json")
 STYLES = {"holds": "green", "differs": "bold red", "unknown": "yellow"}
 
 
-@app.command()
-def show(
+@app.command("show")
+def show_report(
     path: ReportFile = LATEST,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the table as Markdown.")] = False,
 ) -> None:
@@ -88,8 +88,8 @@ def reproduce(
             _tell(reproduce_report(loaded, models, progress))
 
 
-@app.command()
-def compare(
+@app.command("compare")
+def compare_reports(
     first: ReportFile,
     second: ReportFile,
     state_dir: StateDir = Path(".gift"),
@@ -120,7 +120,7 @@ def _model(name: str) -> ModelName:
             raise typer.BadParameter(f"{name!r} is none of base, sft and candidate")
 
 
-def _tell(findings: Iterable[Finding]) -> None:
+def _tell(findings: Iterable[ReportFinding]) -> None:
     """Print them as they come.
 
     Raises:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from gift.models.trained_weights import Fragment, write_share
+from gift.weights.trained_weights import Fragment, write_share
 
 SHARD = 10 * 2**20
 SIZES = {"vocab_size": 8000, "hidden_size": 256, "intermediate_size": 1024, "num_hidden_layers": 8}

@@ -13,7 +13,7 @@ from gift.config import LoraConfig
 from gift.conversion.hugging_face import convert_checkpoint
 from gift.errors import GiftError
 from gift.models.adapter import add_adapter
-from gift.models.trained_weights import Fragment, write_share
+from gift.weights.trained_weights import Fragment, write_share
 
 LORA = LoraConfig(rank=3, alpha=7)
 ONE_SHARD = 2**30

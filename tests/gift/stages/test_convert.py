@@ -9,10 +9,10 @@ from tiny_llamas import write_template
 
 from gift.config import load_profile
 from gift.execution.stage import run_stage
-from gift.models.trained_weights import Fragment, write_share
 from gift.stages.convert import convert
 from gift.storage import download_directory, upload_directory
 from gift.tracking import start_parent_run
+from gift.weights.trained_weights import Fragment, write_share
 
 
 def _fragment(tensor: torch.Tensor) -> Fragment:

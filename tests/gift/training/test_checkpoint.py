@@ -14,7 +14,7 @@ from zero_checkpoint import read_parameters, read_step_counts
 from gift.config import ComputeConfig
 from gift.errors import GiftError
 from gift.launch.one_node import launch_ranks
-from gift.models.trained_weights import read_shares
+from gift.weights.trained_weights import read_shares
 
 CASES: dict[str, dict[str, Any]] = {
     "stage 1": {"zero_stage": 1},

@@ -11,8 +11,8 @@ from zero_checkpoint import read_parameters
 
 from gift.config import ComputeConfig, OptimizerConfig
 from gift.errors import GiftError
-from gift.models.trained_weights import read_trained_weights
 from gift.training.engine import initialize_ranks, learning_rate_factor
+from gift.weights.trained_weights import read_trained_weights
 
 CASES = {
     "stage 1": {"zero_stage": 1},

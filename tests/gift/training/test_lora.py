@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 from tiny_jobs import Training, own_reward, train_together, write_inputs
 
-from gift.models.trained_weights import read_trained_weights
+from gift.weights.trained_weights import read_trained_weights
 from pipelines.local.services import Services
 
 SFT, RL = "gift.training.sft", "gift.training.rl"

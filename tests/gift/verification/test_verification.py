@@ -28,7 +28,7 @@ from gift.report.schema import (
 from gift.storage import upload_directory
 from gift.verification.again import reproduce_report
 from gift.verification.beside import reports_beside
-from gift.verification.finding import Finding
+from gift.verification.finding import ReportFinding
 from gift.verification.recompute import verify_report
 from pipelines.local.services import Services
 from tests.gift.evaluation.rote_model import KEYS, PROMPT, no_progress, says, write_rote_model
@@ -147,7 +147,7 @@ def _comparison(results: dict[str, BenchmarkResult], other: str) -> AccuracyDiff
     )
 
 
-def _texts(findings: Iterator[Finding], kind: str) -> list[str]:
+def _texts(findings: Iterator[ReportFinding], kind: str) -> list[str]:
     return [finding.text for finding in findings if finding.kind == kind]
 
 

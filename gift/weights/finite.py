@@ -7,7 +7,7 @@ at, and formats that numpy does not know need no conversion. Left out: float8, w
 from pathlib import Path
 
 from gift.errors import GiftError
-from gift.models.stored_weights import read_header
+from gift.weights.stored_weights import read_header
 
 EXPONENTS = {
     "F64": ("<u8", 0x7FF0_0000_0000_0000),

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from gift.errors import GiftError
-from gift.models.trained_weights import Fragment, read_trained_weights, write_share
+from gift.weights.trained_weights import Fragment, read_trained_weights, write_share
 
 SHAPES = {"embed": (11, 3), "norm": (7,), "head": (2, 2, 2)}
 ODD_BITS = (0x80000000, 0x7FC00001, 0x00000001)  # −0, a NaN with something in it, the smallest number above 0
@@ -47,7 +47,7 @@ CUTS = {
 def test_the_parameters_come_back_however_they_were_cut(
     tmp_path: Path, cuts: dict[str, tuple[int, ...]], piece: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gift.models.trained_weights.PIECE", piece)
+    monkeypatch.setattr("gift.weights.trained_weights.PIECE", piece)
     made = parameters()
     found = read_trained_weights(leave(tmp_path / "weights", made, cuts))
     assert {name: parameter.shape for name, parameter in found.items()} == SHAPES

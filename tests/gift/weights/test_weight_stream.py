@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from gift.models.weight_stream import StreamedTensor, write_weights
+from gift.weights.weight_stream import StreamedTensor, write_weights
 
 METADATA = {"format": "pt"}
 

@@ -1,7 +1,7 @@
 """Writes safetensors files piece by piece, and reads them so: no more than a piece of one tensor is in memory for it.
 
 safetensors' own `save_file` takes all tensors of a file at once; of the same tensors it makes the same file, to the
-last byte. `gift.models.stored_weights` has the layout, and reads what they say of themselves.
+last byte. `gift.weights.stored_weights` has the layout, and reads what they say of themselves.
 """
 
 import json
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from gift.errors import GiftError
-from gift.models.stored_weights import BITS, StoredTensor
+from gift.weights.stored_weights import BITS, StoredTensor
 
 PIECE = 2**18
 """Numbers that are in memory at once."""

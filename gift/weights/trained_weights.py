@@ -26,8 +26,8 @@ from torch import Tensor
 from gift.config import Section
 from gift.config.section import Count
 from gift.errors import GiftError
-from gift.models.stored_weights import StoredTensor, read_header, read_metadata
-from gift.models.weight_stream import PIECE, StreamedTensor, read_pieces, write_weights
+from gift.weights.stored_weights import StoredTensor, read_header, read_metadata
+from gift.weights.weight_stream import PIECE, StreamedTensor, read_pieces, write_weights
 
 FLOAT32 = 4
 _PLACES = "places"

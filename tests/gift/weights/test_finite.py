@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from gift.errors import GiftError
-from gift.models.finite import PIECE_BYTES, check_finite_weights
+from gift.weights.finite import PIECE_BYTES, check_finite_weights
 
 DTYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16]
 

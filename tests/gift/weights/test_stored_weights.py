@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from tiny_folders import llama, save
 
 from gift.errors import GiftError
-from gift.models.stored_weights import INDEX, WEIGHTS, read_header, same_values, stored_tensors
+from gift.weights.stored_weights import INDEX, WEIGHTS, read_header, same_values, stored_tensors
 
 TENSORS = {"a": torch.arange(6.0).view(2, 3), "b": torch.ones(4, dtype=torch.bfloat16), "c": torch.tensor(7)}
 
