@@ -15,7 +15,10 @@ optimum with β = 1/f. docs/algorithms.md derives both.
 Left out: which groups count when their rewards are all equal (`zero_variance`), which is the trainer's choice.
 """
 
-from gift.algorithms.objective import GroupLosses, ScoredGroups, implicit_rewards, normalise
+import torch
+from torch import Tensor
+
+from gift.algorithms.objective import GroupLosses, ScoredGroups, active_groups, implicit_rewards, normalise
 from gift.config import GiftConfig
 
 
@@ -23,7 +26,8 @@ def gift_loss(groups: ScoredGroups, options: GiftConfig) -> GroupLosses:
     """GIFT's loss of each group, (G,); the comments give the term of the formula.
 
     Metrics, (G,): `gift/correlation` of A and s (0 where either is constant), `gift/implicit_reward_std` in nats, and
-    `gift/frac_at_floor`, 1 where the floor replaced that standard deviation.
+    `gift/frac_at_floor`, 1 where the floor replaced that standard deviation. Spread: `gift/beta`, the paper's
+    β(x) = std r / std s in units of the reward per nat, for groups where neither is constant.
     """
     correction = 1 if options.std == "unbiased" else 0
     reference = groups.reference if options.reference == "sft" else groups.rollout
@@ -46,4 +50,12 @@ def gift_loss(groups: ScoredGroups, options: GiftConfig) -> GroupLosses:
             "gift/implicit_reward_std": std.detach().squeeze(1),
             "gift/frac_at_floor": (std.detach() < options.std_floor).squeeze(1).to(fixed.dtype),
         },
+        spreads={"gift/beta": _beta(groups.rewards, fixed, correction)},
     )
+
+
+def _beta(rewards: Tensor, implicit: Tensor, correction: int) -> Tensor:
+    """β(x) of each group, (G,): the coefficient of the KL term under which s would be what it is, were it right."""
+    differ = active_groups(rewards) & active_groups(implicit)
+    ratio = rewards.std(dim=1, correction=correction) / implicit.std(dim=1, correction=correction)
+    return torch.where(differ, ratio, torch.nan)

@@ -25,27 +25,37 @@ class ScoredGroups:
     reference: Tensor
     """(G, N, R) log π_ref, the SFT model's."""
     rollout: Tensor
-    """(G, N, R) log π_old, the policy's own before the batch's first update."""
+    """(G, N, R) log π_old of the policy that sampled, as the trainer computes it."""
     mask: Tensor
     """(G, N, R) bool: real tokens."""
     rewards: Tensor
     """(G, N) explicit rewards."""
     names: tuple[str, ...]
     """(G,) the problems, for error messages."""
+    truncated: Tensor | None = None
+    """(G, N) bool: responses that were cut off before they ended; None where none was."""
+    before: Tensor | None = None
+    """(G, N, R) the policy's own before the batch's first update; None where that is the one that sampled."""
+    sampler: Tensor | None = None
+    """(G, N, R) of the policy that sampled as its engine computed them; None where the trainer's are all there is."""
 
     def __post_init__(self) -> None:
         """Raises: GiftError: a number is not finite; the first such response is named."""
         if self.rewards.dim() != 2 or self.rewards.shape[1] < 2:
             raise ValueError(f"expected rewards (G, N >= 2), got {tuple(self.rewards.shape)}")
-        expected = {"policy": self.policy, "reference": self.reference, "rollout": self.rollout, "mask": self.mask}
-        for name, tensor in expected.items():
+        scores = {
+            name: tensor
+            for name in ("policy", "reference", "rollout", "before", "sampler")
+            if (tensor := getattr(self, name)) is not None
+        }
+        for name, tensor in {**scores, "mask": self.mask}.items():
             if tensor.dim() != 3 or tensor.shape[:2] != self.rewards.shape or tensor.shape != self.policy.shape:
                 raise ValueError(
                     f"{name} {tuple(tensor.shape)} does not fit rewards {tuple(self.rewards.shape)} and policy "
                     f"{tuple(self.policy.shape)}"
                 )
-        for name in ("policy", "reference", "rollout"):
-            self._refuse_non_finite(f"{name} log-probability", getattr(self, name))
+        for name, tensor in scores.items():
+            self._refuse_non_finite(f"{name} log-probability", tensor)
         self._refuse_non_finite("reward", self.rewards)
 
     def _refuse_non_finite(self, what: str, values: Tensor) -> None:
@@ -65,6 +75,8 @@ class GroupLosses:
     """(G,) with gradient."""
     metrics: Mapping[str, Tensor] = field(default_factory=dict)
     """name → (G,), without gradient; logged as the mean over groups."""
+    spreads: Mapping[str, Tensor] = field(default_factory=dict)
+    """name → (G,), without gradient, NaN where a group has none; logged as mean and quantiles over groups."""
 
 
 def implicit_rewards(

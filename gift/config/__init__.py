@@ -29,7 +29,18 @@ from gift.config.evaluation import (
 )
 from gift.config.health import HealthConfig
 from gift.config.models import FolderModel, HubModel, ModelConfig, ModelShape, PackageModel, ScratchModel
-from gift.config.objectives import DpoConfig, GiftConfig, GrpoConfig, GvpoConfig, UnaConfig
+from gift.config.objectives import (
+    CispoConfig,
+    DapoConfig,
+    DpoConfig,
+    DrGrpoConfig,
+    GiftConfig,
+    GrpoConfig,
+    GspoConfig,
+    GvpoConfig,
+    OaplConfig,
+    UnaConfig,
+)
 from gift.config.prompt import PromptFormat
 from gift.config.reading import load_profile, parse_config, profile_names
 from gift.config.rewards import AnswerFormat, FunctionReward, Gsm8kReward, MathReward, ModelReward, RewardConfig
@@ -52,13 +63,16 @@ __all__ = [
     "ArithmeticData",
     "BenchmarkConfig",
     "BenchmarkTask",
+    "CispoConfig",
     "ClusterConfig",
     "ComputeConfig",
     "ConversionConfig",
+    "DapoConfig",
     "DapoData",
     "DataConfig",
     "Device",
     "DpoConfig",
+    "DrGrpoConfig",
     "EvaluationConfig",
     "EvaluationVllm",
     "FolderModel",
@@ -69,6 +83,7 @@ __all__ = [
     "GrpoConfig",
     "Gsm8kData",
     "Gsm8kReward",
+    "GspoConfig",
     "GvpoConfig",
     "HealthConfig",
     "HubModel",
@@ -79,6 +94,7 @@ __all__ = [
     "ModelConfig",
     "ModelReward",
     "ModelShape",
+    "OaplConfig",
     "OptimizerConfig",
     "PackageModel",
     "PromptFormat",

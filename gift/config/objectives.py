@@ -3,13 +3,13 @@
 `gift:` also takes the name of a published form, `paper-literal` or `author`, in place of a mapping.
 """
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from gift.config.section import NonNegativeFloat, PositiveFloat, Section
 
-Algorithm = Literal["gift", "grpo", "gvpo", "dpo", "una"]
+Algorithm = Literal["gift", "grpo", "gvpo", "dpo", "una", "dr_grpo", "dapo", "gspo", "cispo", "oapl"]
 ZeroVariance = Literal["drop", "refill", "keep"]
 """Groups whose rewards are all equal: left out of the loss, replaced by sampling more prompts, or kept in."""
 
@@ -74,12 +74,66 @@ class GiftConfig(Section):
 
 
 class GrpoConfig(Section):
-    """GRPO (arXiv 2402.03300); without `normalise_std` the advantage of Dr. GRPO (arXiv 2503.20783)."""
+    """GRPO (arXiv 2402.03300)."""
 
     clip_low: NonNegativeFloat = 0.2
     clip_high: NonNegativeFloat = 0.2
     kl_coefficient: NonNegativeFloat = 0.001
     normalise_std: bool = True
+    importance_cap: PositiveFloat | None = None
+    """Truncated importance sampling: the largest weight π_old/π_sampler of a token, where π_old is the policy before
+    the batch's first update; None clips the ratio to the policy that sampled instead."""
+    zero_variance: ZeroVariance = "keep"
+
+
+class DrGrpoConfig(Section):
+    """Dr. GRPO (arXiv 2503.20783): no standard deviation, and each token weighs 1/rollout.max_new_tokens."""
+
+    clip_low: NonNegativeFloat = 0.2
+    clip_high: NonNegativeFloat = 0.2
+    kl_coefficient: NonNegativeFloat = 0.0
+    zero_variance: ZeroVariance = "keep"
+
+
+class DapoConfig(Section):
+    """DAPO (arXiv 2503.14476)."""
+
+    clip_low: NonNegativeFloat = 0.2
+    clip_high: NonNegativeFloat = 0.28
+    overlong_filter: bool = True
+    """Responses that were cut off at rollout.max_new_tokens enter the group's statistics, but not the loss."""
+    overlong_penalty: NonNegativeFloat = 0.5
+    """What the longest response loses of its reward; the paper's 1, which is for rewards of −1 and 1, is 0.5 for
+    rewards of 0 and 1."""
+    overlong_share: Annotated[float, Field(gt=0, le=1)] = 0.2
+    """The last part of rollout.max_new_tokens over which that loss grows from 0; the paper's 4,096 of 20,480 tokens."""
+    zero_variance: ZeroVariance = "refill"
+
+
+class GspoConfig(Section):
+    """GSPO (arXiv 2507.18071)."""
+
+    clip_low: NonNegativeFloat = 3e-4
+    clip_high: NonNegativeFloat = 4e-4
+    kl_coefficient: NonNegativeFloat = 0.0
+    zero_variance: ZeroVariance = "keep"
+
+
+class CispoConfig(Section):
+    """CISPO (arXiv 2506.13585)."""
+
+    weight_max: PositiveFloat = 5.0
+    """The largest weight of a token: the paper's 1 + ε_high, TRL's epsilon_high."""
+    zero_variance: ZeroVariance = "keep"
+
+
+class OaplConfig(Section):
+    """OAPL (arXiv 2602.19362)."""
+
+    beta: PositiveFloat = 1e-3
+    """Of the log-ratio that is regressed (the paper's β₂)."""
+    value_beta: PositiveFloat = 1.0
+    """Of the optimal value's estimate, in units of the reward (the paper's β₁)."""
     zero_variance: ZeroVariance = "keep"
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from gift.config.section import PositiveFloat, PositiveInt, Section, Share
+from gift.config.section import Count, PositiveFloat, PositiveInt, Section, Share
 
 
 class VllmConfig(Section):
@@ -41,6 +41,9 @@ class RolloutConfig(Section):
     max_new_tokens: PositiveInt
     refill_rounds: PositiveInt = 4
     """With `zero_variance: refill`, how often a step may sample more prompts before it goes on with what it has."""
+    lag: Count = 0
+    """How many steps a batch waits: step s learns from responses of the policy as it was before step s − lag (the first
+    ones of the policy that training begins with). 0 is on-policy."""
     timeout_minutes: PositiveFloat = 30.0
     """For one call of the engine, with all responses of a rank, or one sync of weights; a rank that takes longer is
     ended, and named."""

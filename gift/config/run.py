@@ -12,7 +12,20 @@ from gift.config.data import DapoData, DataConfig, JsonLinesData, UltraFeedbackD
 from gift.config.evaluation import ConversionConfig, EvaluationConfig, GateConfig
 from gift.config.health import HealthConfig
 from gift.config.models import ModelConfig
-from gift.config.objectives import Algorithm, DpoConfig, GiftConfig, GrpoConfig, GvpoConfig, UnaConfig, ZeroVariance
+from gift.config.objectives import (
+    Algorithm,
+    CispoConfig,
+    DapoConfig,
+    DpoConfig,
+    DrGrpoConfig,
+    GiftConfig,
+    GrpoConfig,
+    GspoConfig,
+    GvpoConfig,
+    OaplConfig,
+    UnaConfig,
+    ZeroVariance,
+)
 from gift.config.prompt import CHAT, PromptFormat
 from gift.config.rewards import Gsm8kReward, RewardConfig
 from gift.config.rollout import RolloutConfig
@@ -79,6 +92,11 @@ class RunConfig(Section):
     gvpo: GvpoConfig = GvpoConfig()
     dpo: DpoConfig = DpoConfig()
     una: UnaConfig = UnaConfig()
+    dr_grpo: DrGrpoConfig = DrGrpoConfig()
+    dapo: DapoConfig = DapoConfig()
+    gspo: GspoConfig = GspoConfig()
+    cispo: CispoConfig = CispoConfig()
+    oapl: OaplConfig = OaplConfig()
     rl: RlConfig
     health: HealthConfig = HealthConfig()
     conversion: ConversionConfig = ConversionConfig()
@@ -154,7 +172,7 @@ class RunConfig(Section):
     @model_validator(mode="after")
     def groups_suit_the_objective(self) -> Self:
         from_rollout_policy = (
-            self.algorithm == "grpo"
+            self.algorithm in ("grpo", "dr_grpo", "dapo", "gspo", "cispo", "oapl")
             or (self.algorithm == "gift" and self.gift.reference == "rollout")
             or (self.algorithm == "gvpo" and self.gvpo.reference == "rollout")
         )
@@ -165,6 +183,31 @@ class RunConfig(Section):
             )
         if self.zero_variance == "refill" and self.group_source != "on-policy":
             raise ValueError("zero_variance: refill samples more prompts, so rl.groups must be on-policy")
+        return self
+
+    @model_validator(mode="after")
+    def importance_cap_has_something_to_cap(self) -> Self:
+        on_policy = self.rollout.engine == "transformers" and not self.rollout.lag
+        if self.algorithm == "grpo" and self.grpo.importance_cap is not None and on_policy:
+            raise ValueError(
+                "grpo.importance_cap is for responses of another policy than the trainer's: it needs rollout.lag, or "
+                "rollout.engine: vllm"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def lagging_batches_are_kept(self) -> Self:
+        lag = self.rollout.lag
+        if lag and self.group_source != "on-policy":
+            raise ValueError(
+                f"rollout.lag ({lag}) is for groups that the policy samples while it trains, so rl.groups must be "
+                f"on-policy (got {self.group_source})"
+            )
+        if lag and self.rl.checkpoint_every:
+            raise ValueError(
+                f"rollout.lag ({lag}) keeps batches that no checkpoint holds: set rl.checkpoint_every to 0 (got "
+                f"{self.rl.checkpoint_every})"
+            )
         return self
 
     @model_validator(mode="after")
@@ -234,6 +277,12 @@ class RunConfig(Section):
                 return self.gvpo.reference == "sft"
             case "dpo" | "una":
                 return True
+            case "dr_grpo":
+                return self.dr_grpo.kl_coefficient > 0
+            case "gspo":
+                return self.gspo.kl_coefficient > 0
+            case "dapo" | "cispo" | "oapl":
+                return False
 
     @property
     def zero_variance(self) -> ZeroVariance:
@@ -249,6 +298,16 @@ class RunConfig(Section):
                 return "drop"  # no pair to compare
             case "una":
                 return "keep"  # each response is compared with its own score
+            case "dr_grpo":
+                return self.dr_grpo.zero_variance
+            case "dapo":
+                return self.dapo.zero_variance
+            case "gspo":
+                return self.gspo.zero_variance
+            case "cispo":
+                return self.cispo.zero_variance
+            case "oapl":
+                return self.oapl.zero_variance
 
     def digest(self) -> str:
         """sha256 over the canonical JSON of the whole configuration."""

@@ -5,7 +5,18 @@ Left out: anything about layout.
 
 from gift.report.schema import AccuracyDifference, ModelName, Report, Score
 
-_ALGORITHMS = {"gift": "GIFT", "grpo": "GRPO", "gvpo": "GVPO", "dpo": "DPO", "una": "UNA"}
+_ALGORITHMS = {
+    "gift": "GIFT",
+    "grpo": "GRPO",
+    "gvpo": "GVPO",
+    "dpo": "DPO",
+    "una": "UNA",
+    "dr_grpo": "Dr. GRPO",
+    "dapo": "DAPO",
+    "gspo": "GSPO",
+    "cispo": "CISPO",
+    "oapl": "OAPL",
+}
 
 GAIN = "candidate - sft"
 """The comparison that says what training added to the model it started from."""

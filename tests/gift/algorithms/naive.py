@@ -6,7 +6,21 @@ import torch
 from torch import Tensor
 
 from gift.algorithms import ScoredGroups
-from gift.config import DpoConfig, GiftConfig, GrpoConfig, GvpoConfig, UnaConfig
+from gift.config import (
+    CispoConfig,
+    DapoConfig,
+    DpoConfig,
+    DrGrpoConfig,
+    GiftConfig,
+    GrpoConfig,
+    GspoConfig,
+    GvpoConfig,
+    OaplConfig,
+    UnaConfig,
+)
+
+LONGEST = 6
+"""Tokens that a response may have."""
 
 
 def gift(groups: ScoredGroups, options: GiftConfig) -> Tensor:
@@ -42,13 +56,89 @@ def grpo(groups: ScoredGroups, options: GrpoConfig) -> Tensor:
             advantage = (r[i] - mean) / std
             length = int(groups.mask[group, i].sum())
             for t in range(length):
-                new, old, ref = (x[group, i, t] for x in (groups.policy, groups.rollout, groups.reference))
-                ratio = torch.exp(new) / torch.exp(old)
-                clipped = torch.clamp(ratio, 1 - options.clip_low, 1 + options.clip_high)
-                surrogate = min(ratio * advantage, clipped * advantage)
-                k3 = torch.exp(ref) / torch.exp(new) - (ref - new) - 1
-                total = total - (surrogate - options.kl_coefficient * k3) / length / n
+                capped = options.importance_cap is not None
+                new, ref = groups.policy[group, i, t], groups.reference[group, i, t]
+                old = (groups.before if capped else groups.rollout)[group, i, t]
+                surrogate = _clipped(torch.exp(new) / torch.exp(old), advantage, options)
+                if capped:
+                    weight = torch.exp(old) / torch.exp(groups.sampler[group, i, t])
+                    surrogate = surrogate * weight.clamp(max=options.importance_cap)
+                total = total - (surrogate - options.kl_coefficient * _k3(new, ref)) / length / n
         losses.append(total)
+    return torch.stack(losses)
+
+
+def dr_grpo(groups: ScoredGroups, options: DrGrpoConfig) -> Tensor:
+    losses = []
+    for group in range(len(groups.rewards)):
+        r = [float(reward) for reward in groups.rewards[group]]
+        total = torch.zeros((), dtype=torch.float64)
+        for i in range(len(r)):
+            for t in range(int(groups.mask[group, i].sum())):
+                new, old, ref = (x[group, i, t] for x in (groups.policy, groups.rollout, groups.reference))
+                surrogate = _clipped(torch.exp(new) / torch.exp(old), r[i] - sum(r) / len(r), options)
+                total = total - (surrogate - options.kl_coefficient * _k3(new, ref)) / LONGEST / len(r)
+        losses.append(total)
+    return torch.stack(losses)
+
+
+def dapo(groups: ScoredGroups, options: DapoConfig) -> Tensor:
+    losses = []
+    for group in range(len(groups.rewards)):
+        lengths = [int(row.sum()) for row in groups.mask[group]]
+        start, r = LONGEST - options.overlong_share * LONGEST, []
+        for reward, length in zip(groups.rewards[group].tolist(), lengths, strict=True):
+            over = max(0.0, length - start) / (options.overlong_share * LONGEST)
+            r.append(reward - options.overlong_penalty * over)
+        total, tokens = torch.zeros((), dtype=torch.float64), 0
+        for i, advantage in enumerate(_normalised(r)):
+            if options.overlong_filter and groups.truncated is not None and groups.truncated[group, i]:
+                continue
+            tokens += lengths[i]
+            for t in range(lengths[i]):
+                ratio = torch.exp(groups.policy[group, i, t]) / torch.exp(groups.rollout[group, i, t])
+                total = total - _clipped(ratio, advantage, options)
+        losses.append(total / max(tokens, 1))
+    return torch.stack(losses)
+
+
+def gspo(groups: ScoredGroups, options: GspoConfig) -> Tensor:
+    losses = []
+    for group in range(len(groups.rewards)):
+        advantages = _normalised([float(reward) for reward in groups.rewards[group]])
+        total = torch.zeros((), dtype=torch.float64)
+        for i, advantage in enumerate(advantages):
+            length = int(groups.mask[group, i].sum())
+            ratio = torch.ones((), dtype=torch.float64)
+            for t in range(length):
+                ratio = ratio * torch.exp(groups.policy[group, i, t]) / torch.exp(groups.rollout[group, i, t])
+            kl = sum(_k3(groups.policy[group, i, t], groups.reference[group, i, t]) for t in range(length)) / length
+            total = total - _clipped(ratio ** (1 / length), advantage, options) + options.kl_coefficient * kl
+        losses.append(total / len(advantages))
+    return torch.stack(losses)
+
+
+def cispo(groups: ScoredGroups, options: CispoConfig) -> Tensor:
+    losses = []
+    for group in range(len(groups.rewards)):
+        advantages = _normalised([float(reward) for reward in groups.rewards[group]])
+        total, tokens = torch.zeros((), dtype=torch.float64), 0
+        for i, advantage in enumerate(advantages):
+            for t in range(int(groups.mask[group, i].sum())):
+                new, old = groups.policy[group, i, t], groups.rollout[group, i, t]
+                weight = min(math.exp(new.item()) / math.exp(old.item()), options.weight_max)
+                total, tokens = total - weight * advantage * new, tokens + 1
+        losses.append(total / tokens)
+    return torch.stack(losses)
+
+
+def oapl(groups: ScoredGroups, options: OaplConfig) -> Tensor:
+    losses = []
+    for group in range(len(groups.rewards)):
+        r = [float(reward) for reward in groups.rewards[group]]
+        value = options.value_beta * math.log(sum(math.exp(x / options.value_beta) for x in r) / len(r))
+        s = [_log_ratio(groups, groups.rollout, group, i) for i in range(len(r))]
+        losses.append(sum((options.beta * s[i] - (r[i] - value)) ** 2 for i in range(len(r))) / len(r))
     return torch.stack(losses)
 
 
@@ -87,6 +177,22 @@ def una(groups: ScoredGroups, options: UnaConfig) -> Tensor:
         terms = [(1 / (1 + torch.exp(-options.beta * s[i])) - r[i]) ** 2 for i in range(len(r))]
         losses.append(sum(terms) / len(r))
     return torch.stack(losses)
+
+
+def _normalised(rewards: list[float]) -> list[float]:
+    n = len(rewards)
+    mean = sum(rewards) / n
+    std = math.sqrt(sum((x - mean) ** 2 for x in rewards) / (n - 1))
+    return [(x - mean) / std for x in rewards]
+
+
+def _clipped(ratio: Tensor, advantage: float, options: GrpoConfig | DrGrpoConfig | DapoConfig | GspoConfig) -> Tensor:
+    clipped = torch.clamp(ratio, 1 - options.clip_low, 1 + options.clip_high)
+    return min(ratio * advantage, clipped * advantage)
+
+
+def _k3(new: Tensor, ref: Tensor) -> Tensor:
+    return torch.exp(ref) / torch.exp(new) - (ref - new) - 1
 
 
 def _log_ratio(groups: ScoredGroups, base: Tensor, group: int, response: int, average: bool = False) -> Tensor:

@@ -12,7 +12,8 @@ Objective = Callable[[ScoredGroups], GroupLosses]
 
 
 def random_groups(groups: int = 3, size: int = 5, tokens: int = 6, seed: int = 0, spread: float = 0.3) -> ScoredGroups:
-    """Responses of 1 to `tokens` tokens, float64; three policies that differ by `spread` nats per token."""
+    """Responses of 1 to `tokens` tokens, of which the longest were cut off half the time, float64; five policies that
+    differ by `spread` nats per token."""
     generator = torch.Generator().manual_seed(seed)
     shape = (groups, size, tokens)
 
@@ -22,13 +23,20 @@ def random_groups(groups: int = 3, size: int = 5, tokens: int = 6, seed: int = 0
     lengths = torch.randint(1, tokens + 1, (groups, size, 1), generator=generator)
     mask = torch.arange(tokens) < lengths
     rollout = torch.where(mask, -1 - noise().abs(), 0.0)
+
+    def near() -> Tensor:
+        return torch.where(mask, rollout + spread * noise(), 0.0)
+
     return ScoredGroups(
-        policy=torch.where(mask, rollout + spread * noise(), 0.0),
-        reference=torch.where(mask, rollout + spread * noise(), 0.0),
+        policy=near(),
+        reference=near(),
         rollout=rollout,
         mask=mask,
         rewards=torch.rand((groups, size), generator=generator, dtype=torch.float64),
         names=tuple(f"problem-{index}" for index in range(groups)),
+        truncated=(lengths.squeeze(2) == tokens) & (torch.rand((groups, size), generator=generator) < 0.5),
+        before=near(),
+        sampler=near(),
     )
 
 

@@ -1,6 +1,6 @@
 """Every objective against a second, scalar-by-scalar version of its formula, and against finite differences."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 
 import naive
@@ -9,12 +9,28 @@ import torch
 from scored import gradient, random_groups
 from torch import Tensor
 
+from gift.algorithms.cispo import cispo_loss
+from gift.algorithms.dapo import dapo_loss
 from gift.algorithms.dpo import dpo_loss
+from gift.algorithms.dr_grpo import dr_grpo_loss
 from gift.algorithms.gift import gift_loss
 from gift.algorithms.grpo import grpo_loss
+from gift.algorithms.gspo import gspo_loss
 from gift.algorithms.gvpo import gvpo_loss
+from gift.algorithms.oapl import oapl_loss
 from gift.algorithms.una import una_loss
-from gift.config import DpoConfig, GiftConfig, GrpoConfig, GvpoConfig, UnaConfig
+from gift.config import (
+    CispoConfig,
+    DapoConfig,
+    DpoConfig,
+    DrGrpoConfig,
+    GiftConfig,
+    GrpoConfig,
+    GspoConfig,
+    GvpoConfig,
+    OaplConfig,
+    UnaConfig,
+)
 
 DETACHED = {
     "gift": GiftConfig(),
@@ -31,6 +47,7 @@ ATTACHED = {
     "gift-attached-unbiased": GiftConfig(statistics="attached", std="unbiased", std_floor=0.0, std_epsilon=0.1),
     "gift-attached-scaled-mean": GiftConfig(statistics="attached", scale=2.0, reduction="mean", std_floor=0.01),
 }
+dr_grpo, dapo = partial(dr_grpo_loss, longest=naive.LONGEST), partial(dapo_loss, longest=naive.LONGEST)
 OTHERS = {
     "grpo": (grpo_loss, naive.grpo, GrpoConfig()),
     "grpo-kl": (grpo_loss, naive.grpo, GrpoConfig(kl_coefficient=0.5)),
@@ -39,9 +56,22 @@ OTHERS = {
     "gvpo-rollout": (gvpo_loss, naive.gvpo, GvpoConfig(reference="rollout", beta=0.8)),
     "dpo": (dpo_loss, naive.dpo, DpoConfig(beta=0.7)),
     "una": (una_loss, naive.una, UnaConfig(beta=0.7)),
+    "grpo-capped": (grpo_loss, naive.grpo, GrpoConfig(importance_cap=1.2)),
+    "dr_grpo": (dr_grpo, naive.dr_grpo, DrGrpoConfig()),
+    "dr_grpo-kl": (dr_grpo, naive.dr_grpo, DrGrpoConfig(kl_coefficient=0.5, clip_high=0.4)),
+    "dapo": (dapo, naive.dapo, DapoConfig()),
+    "dapo-no-care-for-length": (dapo, naive.dapo, DapoConfig(overlong_filter=False, overlong_penalty=0.0)),
+    "dapo-punished": (dapo, naive.dapo, DapoConfig(overlong_filter=False, overlong_penalty=2.0, overlong_share=0.7)),
+    "gspo": (gspo_loss, naive.gspo, GspoConfig()),
+    "gspo-wide-kl": (gspo_loss, naive.gspo, GspoConfig(clip_low=0.1, clip_high=0.1, kl_coefficient=0.5)),
+    "cispo": (cispo_loss, naive.cispo, CispoConfig()),
+    "cispo-low": (cispo_loss, naive.cispo, CispoConfig(weight_max=1.1)),
+    "oapl": (oapl_loss, naive.oapl, OaplConfig()),
+    "oapl-other-betas": (oapl_loss, naive.oapl, OaplConfig(beta=0.5, value_beta=0.1)),
 }
 CASES = {name: (gift_loss, naive.gift, options) for name, options in (DETACHED | ATTACHED).items()} | OTHERS
-SMOOTH = {name: case for name, case in CASES.items() if name not in DETACHED}
+# What has no gradient is held fixed by the objective, and not by a difference of two losses.
+SMOOTH = {name: case for name, case in CASES.items() if name not in DETACHED and not name.startswith("cispo")}
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
@@ -101,7 +131,8 @@ def test_gradient_with_detached_statistics_equals_finite_differences_with_the_st
 def test_masked_positions_change_nothing_and_carry_no_gradient(case, garbage: float) -> None:
     loss, _, options = case
     groups = random_groups()
-    hidden = {name: torch.where(groups.mask, getattr(groups, name), -garbage) for name in ("reference", "rollout")}
+    others = ("reference", "rollout", "before", "sampler")
+    hidden = {name: torch.where(groups.mask, getattr(groups, name), -garbage) for name in others}
     disturbed = replace(groups, policy=torch.where(groups.mask, groups.policy, garbage), **hidden)
     objective = partial(loss, options=options)
     assert not groups.mask.all()
@@ -115,10 +146,7 @@ def test_masked_positions_change_nothing_and_carry_no_gradient(case, garbage: fl
 def test_a_group_does_not_see_the_others(case) -> None:
     loss, _, options = case
     together, alone = random_groups(groups=3), random_groups(groups=3)
-    alone = replace(
-        alone,
-        **{name: getattr(alone, name)[1:2] for name in ("policy", "reference", "rollout", "mask", "rewards", "names")},
-    )
+    alone = replace(alone, **{field.name: getattr(alone, field.name)[1:2] for field in fields(alone)})
     torch.testing.assert_close(loss(together, options).losses[1:2], loss(alone, options).losses, rtol=1e-14, atol=1e-14)
 
 
@@ -127,7 +155,8 @@ def test_metrics_are_one_number_per_group_without_gradient(case) -> None:
     loss, _, options = case
     groups = random_groups()
     groups.policy.requires_grad_()
-    for name, values in loss(groups, options).metrics.items():
+    outcome = loss(groups, options)
+    for name, values in {**outcome.metrics, **outcome.spreads}.items():
         assert values.shape == (3,), name
         assert not values.requires_grad, name
         assert torch.isfinite(values).all(), name

@@ -10,20 +10,37 @@ from hypothesis import strategies as st
 from scored import from_implicit, implicit_gradient, random_groups
 
 from gift.algorithms import ScoredGroups, load_objective
+from gift.algorithms.cispo import cispo_loss
+from gift.algorithms.dapo import dapo_loss
 from gift.algorithms.dpo import dpo_loss
+from gift.algorithms.dr_grpo import dr_grpo_loss
 from gift.algorithms.gift import gift_loss
 from gift.algorithms.grpo import grpo_loss
+from gift.algorithms.gspo import gspo_loss
 from gift.algorithms.gvpo import gvpo_loss
+from gift.algorithms.oapl import oapl_loss
 from gift.algorithms.objective import active_groups, implicit_rewards, normalise
 from gift.algorithms.una import una_loss
-from gift.config import DpoConfig, GiftConfig, GrpoConfig, GvpoConfig, UnaConfig, load_profile
+from gift.config import (
+    CispoConfig,
+    DapoConfig,
+    DpoConfig,
+    DrGrpoConfig,
+    GiftConfig,
+    GrpoConfig,
+    GspoConfig,
+    GvpoConfig,
+    OaplConfig,
+    UnaConfig,
+    load_profile,
+)
 from gift.errors import GiftError
 
 REWARDS = st.lists(st.floats(-(2.0**126), 2.0**126, width=32), min_size=2, max_size=8)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
-@pytest.mark.parametrize("field", ["policy", "reference", "rollout"])
+@pytest.mark.parametrize("field", ["policy", "reference", "rollout", "before", "sampler"])
 def test_a_log_probability_that_is_no_number_is_refused_with_its_sequence(field: str, bad: float) -> None:
     groups = random_groups()
     values = getattr(groups, field).clone()
@@ -125,16 +142,27 @@ def test_extreme_rewards_give_a_finite_loss_and_gradient_in_float32(loss, reward
         ("gvpo", gvpo_loss, GvpoConfig(beta=0.7)),
         ("dpo", dpo_loss, DpoConfig(beta=0.7)),
         ("una", una_loss, UnaConfig(beta=0.7)),
+        ("dr_grpo", partial(dr_grpo_loss, longest=7), DrGrpoConfig(clip_low=0.1)),
+        ("dapo", partial(dapo_loss, longest=7), DapoConfig(clip_low=0.1)),
+        ("gspo", gspo_loss, GspoConfig(clip_low=0.1)),
+        ("cispo", cispo_loss, CispoConfig(weight_max=1.1)),
+        ("oapl", oapl_loss, OaplConfig(beta=0.7)),
     ],
 )
 def test_the_configuration_names_the_objective_and_its_options(algorithm: str, loss, options) -> None:
-    config = load_profile("local").model_copy(update={"algorithm": algorithm, algorithm: options})
+    config = load_profile("local", ("rollout.max_new_tokens=7",))
+    config = config.model_copy(update={"algorithm": algorithm, algorithm: options})
     groups: ScoredGroups = random_groups()
     assert torch.equal(load_objective(config)(groups).losses, loss(groups, options).losses)
 
 
 @pytest.mark.parametrize(
-    "options", [("algorithm=grpo",), ("gift.reference=rollout",), ("algorithm=gvpo", "gvpo.reference=rollout")]
+    "options",
+    [
+        *((f"algorithm={name}",) for name in ("grpo", "dr_grpo", "dapo", "gspo", "cispo", "oapl")),
+        ("gift.reference=rollout",),
+        ("algorithm=gvpo", "gvpo.reference=rollout"),
+    ],
 )
 def test_an_objective_that_compares_with_the_sampling_policy_refuses_groups_sampled_by_another(options) -> None:
     assert load_profile("local", options).group_source == "on-policy"

@@ -33,7 +33,14 @@ def test_every_profile_is_valid() -> None:
             "rollout={engine: vllm, max_prompt_tokens: 96, max_new_tokens: 56, vllm: {tensor_parallel: 3}}",
             "must divide",
         ),
-        ("algorithm=ppo", "algorithm: input should be 'gift', 'grpo', 'gvpo', 'dpo' or 'una'"),
+        (
+            "algorithm=ppo",
+            "algorithm: input should be 'gift', 'grpo', 'gvpo', 'dpo', 'una', 'dr_grpo', 'dapo', 'gspo', 'cispo' or "
+            "'oapl'",
+        ),
+        ("rollout.lag=2", "rollout.lag (2) keeps batches that no checkpoint holds: set rl.checkpoint_every to 0"),
+        ("rollout.lag=-1", "rollout.lag: input should be greater than or equal to 0"),
+        ("dapo.overlong_share=0", "dapo.overlong_share: input should be greater than 0"),
         ("gift=papers", "gift: must be a mapping or one of paper-literal, author"),
         ("gift.std_floor=0", "std_floor or std_epsilon must be positive"),
         ("gift={reference: rollout, zero_variance: nothing}", "gift.zero_variance: input should be 'drop'"),
@@ -345,3 +352,17 @@ def test_json_round_trip_keeps_the_digest_and_a_change_does_not() -> None:
     config = load_profile("local")
     assert parse_config(config.model_dump_json()).digest() == config.digest()
     assert load_profile("local", ("seed=1",)).digest() != config.digest()
+
+
+@pytest.mark.parametrize("groups", ["sft-policy", "dataset"])
+def test_a_lag_is_for_groups_that_the_policy_samples_while_it_trains(groups: str) -> None:
+    with pytest.raises(GiftError, match=r"rollout\.lag \(2\) is for groups that the policy samples"):
+        load_profile("local", ("rollout.lag=2", f"rl.groups={groups}", "rl.checkpoint_every=0"))
+
+
+def test_truncated_importance_sampling_is_for_responses_of_another_policy() -> None:
+    capped = ("algorithm=grpo", "grpo.importance_cap=2")
+    with pytest.raises(GiftError, match=r"grpo\.importance_cap is for responses of another policy"):
+        load_profile("local", capped)
+    assert load_profile("local", (*capped, "rollout.engine=vllm")).grpo.importance_cap == 2
+    assert load_profile("local", (*capped, "rollout.lag=1", "rl.checkpoint_every=0")).rollout.lag == 1
