@@ -43,7 +43,7 @@ def estimate_duration(config: RunConfig, shape: ModelShape) -> dict[Phase, float
     prompt, response = rollout.max_prompt_tokens, rollout.max_new_tokens
     again = 1 if config.compute.activation_checkpointing else 0
     passes = FORWARD + (BACKWARD / 2 if config.lora else BACKWARD) + again
-    beside = (1 if config.needs_reference else 0) + (1 if rl.mini_batches > 1 else 0)
+    beside = sum((config.needs_reference, rl.mini_batches > 1, rollout.lag > 0))
     ranks, rate = config.compute.ranks, _operations_per_second(gpu)
     groups, size = rl.steps * rl.prompts_per_step, rollout.group_size
     warm_up = sft.steps * sft.batch_size * _operations(shape, prompt, response) * passes

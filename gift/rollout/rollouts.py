@@ -25,6 +25,17 @@ class Rollouts:
     def __len__(self) -> int:
         return len(self.prompt_ids)
 
+    def to(self, device: torch.device) -> "Rollouts":
+        """On another device, or itself."""
+        engine = self.engine_log_probabilities
+        return Rollouts(
+            self.prompt_ids.to(device),
+            self.prompt_mask.to(device),
+            self.response_ids.to(device),
+            self.response_mask.to(device),
+            None if engine is None else engine.to(device),
+        )
+
     def rows(self, start: int, stop: int) -> "Rollouts":
         """The rollouts start … stop − 1."""
         return Rollouts(

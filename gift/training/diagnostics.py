@@ -5,7 +5,9 @@ nats. `num_tokens` counts prompts and responses since training began; `completio
 deviation of the lengths within a group; `scoring_time` is the part of `sampling_time` that the rewards took after the
 last response was there; `updates` is how many of the step's updates were taken (none where no group
 counts). What an objective itself reports (for GIFT the correlation of both rewards, the spread of the implicit one, the
-share of groups at the floor) is a mean over the groups that count.
+share of groups at the floor) is a mean over the groups that count; of GIFT's β(x), which not every group has, there are
+the mean and quantiles. With `rollout.lag` everything but `kl` and `entropy` describes the batch that is learned from,
+also how long its sampling took, and `sampling/kl` is KL(π that sampled ‖ π that learns) per token, by k3.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,15 +16,13 @@ import torch
 import torch.distributed as dist
 
 from gift.algorithms.objective import active_groups
-from gift.data.tokens import is_end
-from gift.training.groups import GroupBatch
+from gift.training.groups import GroupBatch, truncated_responses
 from gift.training.reduce import sum_over_ranks
 
 
 def batch_sums(batch: GroupBatch, ends: Sequence[int]) -> dict[str, float]:
     """What this rank's part of a batch looks like, as sums."""
     lengths = batch.rollouts.response_mask.sum(dim=1)
-    ended = (is_end(batch.rollouts.response_ids, ends) & batch.rollouts.response_mask).any(dim=1)
     sums = {
         "groups": float(len(batch.names)),
         "sampled_groups": float(batch.sampled_groups),
@@ -30,7 +30,7 @@ def batch_sums(batch: GroupBatch, ends: Sequence[int]) -> dict[str, float]:
         "tokens": float(lengths.sum()),
         "length_std": float(lengths.view(batch.rewards.shape).float().std(dim=1).sum()),
         "prompt_tokens": float(batch.rollouts.prompt_mask.sum()),
-        "clipped": float((~ended).sum()),
+        "clipped": float(truncated_responses(batch.rollouts, ends).sum()),
         "reward": float(batch.rewards.sum()),
         "reward_std": float(batch.rewards.std(dim=1).sum()),
         "zero_std": float((~active_groups(batch.rewards)).sum()),
@@ -84,6 +84,8 @@ def step_metrics(
     }
     if "kl" in totals:
         metrics["kl"] = totals["kl"] / tokens
+    if "lag_kl" in totals:
+        metrics["sampling/kl"] = totals["lag_kl"] / tokens
     if "engine_gap" in totals:
         metrics["sampling/sampling_logp_difference/mean"] = totals["engine_gap"] / tokens
         metrics["sampling/importance_sampling_ratio/mean"] = totals["engine_ratio"] / tokens
@@ -92,6 +94,8 @@ def step_metrics(
         match kind:
             case "objective":
                 metrics[rest] = total / max(totals["counted"], 1)
+            case "spread":  # of all ranks, on each of them
+                metrics[rest] = total / ranks
             case "mean":
                 metrics[f"rewards/{rest}/mean"] = total / max(totals[f"judged/{rest}"], 1)
             case "errors":

@@ -5,14 +5,14 @@ A group is made on one rank and never leaves it. Left out: where the responses c
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from gift.data.problems import Problem
-from gift.data.tokens import response_texts
+from gift.data.tokens import is_end, response_texts
 from gift.rewards import Scorer
 from gift.rollout.rollouts import Rollouts, concatenate
 
@@ -29,6 +29,10 @@ class GroupBatch:
     """(G,) ids of the problems."""
     by_name: Mapping[str, Tensor] = field(default_factory=dict)
     """Name of a reward → (G, N), before weighting."""
+    truncated: Tensor | None = None
+    """(G, N) bool: responses that were cut off before they ended; None where nobody sampled them."""
+    log_probabilities: Tensor | None = None
+    """(B, R) in nats, of the policy that sampled; None where it is the one that learns from them."""
     errors: Mapping[str, int] = field(default_factory=dict)
     """Name of a reward → responses that it could not judge in time; they count as 0 in the rewards."""
     sampled_groups: int = 0
@@ -68,7 +72,27 @@ class GroupBatch:
             self.rewards[start:stop],
             self.names[start:stop],
             {name: values[start:stop] for name, values in self.by_name.items()},
+            truncated=None if self.truncated is None else self.truncated[start:stop],
+            log_probabilities=(
+                None if self.log_probabilities is None else self.log_probabilities[start * size : stop * size]
+            ),
         )
+
+    def to(self, device: torch.device) -> "GroupBatch":
+        """On another device, or as it is."""
+        return replace(
+            self,
+            rollouts=self.rollouts.to(device),
+            rewards=self.rewards.to(device),
+            by_name={name: values.to(device) for name, values in self.by_name.items()},
+            truncated=None if self.truncated is None else self.truncated.to(device),
+            log_probabilities=None if self.log_probabilities is None else self.log_probabilities.to(device),
+        )
+
+
+def truncated_responses(rollouts: Rollouts, ends: Sequence[int]) -> Tensor:
+    """(B,) bool: responses without a token that ends one."""
+    return ~(is_end(rollouts.response_ids, ends) & rollouts.response_mask).any(dim=1)
 
 
 def score(
@@ -98,6 +122,7 @@ def score(
         rewards=per_group(scores.total),
         names=tuple(problem.id for problem in problems),
         by_name={name: per_group(values) for name, values in scores.by_name.items()},
+        truncated=truncated_responses(rollouts, ends).view(-1, size),
         errors=scores.errors,
         sampled_groups=len(problems),
         scoring_seconds=scoring_seconds,
@@ -108,9 +133,11 @@ def concatenate_groups(parts: Sequence[GroupBatch], pad: int) -> GroupBatch:
     """All groups in order, without the figures of their batches; `pad` fills up shorter rows."""
     if len(parts) == 1:
         return parts[0]
+    truncated = [part.truncated for part in parts if part.truncated is not None]
     return GroupBatch(
         rollouts=concatenate([part.rollouts for part in parts], pad),
         rewards=torch.cat([part.rewards for part in parts]),
         names=tuple(name for part in parts for name in part.names),
         by_name={name: torch.cat([part.by_name[name] for part in parts]) for name in parts[0].by_name},
+        truncated=torch.cat(truncated) if len(truncated) == len(parts) else None,
     )

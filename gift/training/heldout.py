@@ -34,7 +34,8 @@ def due(config: RunConfig, step: int) -> bool:
 def heldout_metrics(sampler: Sampler, heldout: Heldout, batch: GroupBatch, device: torch.device) -> dict[str, float]:
     """Accuracy by the first reward, one sampled response per held-out problem, beside that of the batch. All ranks.
 
-    Both come from the same policy: call it before the batch's update, with a rollout engine that has its weights.
+    Both come from the same policy: call it before the batch's update, with a rollout engine that has its weights. With
+    `rollout.lag` the batch comes from an older one, and so does its accuracy.
     """
     sums = {"heldout": 0.0, "heldout_count": 0.0}
     name = sampler.config.rewards[0].name

@@ -2,6 +2,7 @@
 
 import torch
 import torch.distributed as dist
+from torch import Tensor
 
 from gift.policy.micro_batches import Lengths, MicroBatch, at_least, plan_micro_batches
 
@@ -11,6 +12,13 @@ def sum_over_ranks(values: dict[str, float], device: torch.device) -> dict[str, 
     totals = torch.tensor(list(values.values()), dtype=torch.float64, device=device)
     dist.all_reduce(totals)
     return dict(zip(values, totals.tolist(), strict=True))
+
+
+def gather_over_ranks(values: Tensor) -> Tensor:
+    """(n,) on each rank, as many on all → (ranks · n,), the same on all."""
+    parts = [torch.empty_like(values) for _ in range(dist.get_world_size())]
+    dist.all_gather(parts, values.contiguous())
+    return torch.cat(parts)
 
 
 def agreed_micro_batches(lengths: Lengths, budget: int) -> tuple[list[MicroBatch], bool]:

@@ -1,18 +1,20 @@
 """Training on groups of scored responses. One process per rank, and per step:
 
-    groups of N responses ──> rewards (G, N) ──> objective (GIFT, GRPO, GVPO, DPO or UNA) ──> update(s) ──> metrics
+    groups of N responses ──> rewards (G, N) ──> objective (GIFT, GRPO, DAPO, DPO, …) ──> update(s) ──> metrics
 
 The groups come from the current policy, from the SFT model before the first step, or from a data set (`rl.groups`);
 everything else is the same for all objectives. The rollout engine and the rewards are there as long as somebody
 samples, groups or looks at held-out problems, and the engine gets new weights just before it does.
 
-Left out: rollouts that overlap with training.
+With `rollout.lag: k` a batch waits for k steps before it is learned from: off-policy, as where rollouts overlap with
+training, but without any gain of time. Left out: rollouts that do overlap with it.
 """
 
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -47,8 +49,8 @@ from gift.training.order import derived_seed, example_stream
 from gift.training.reports import step_reports
 from gift.training.resume import TrainingState, open_checkpoints
 from gift.training.shards import save_fragments, sharded_weights
-from gift.training.sources import Sampler, engine_deadline, scored_data
-from gift.training.update import Learner, update
+from gift.training.sources import BatchQueue, Sampler, engine_deadline, scored_data
+from gift.training.update import Learner, update, with_log_probabilities
 
 SHOWN = {
     "reward": "reward {:.3f}",
@@ -79,7 +81,8 @@ def train(job: TrainingJob) -> None:
             sampling.enter_context(_open_sampler(job, learner, tokenizer, ends, state)) if config.samples else None
         )
         # Before the weights are restored: the SFT model's groups need its own.
-        next_batch = _group_source(job, sampler, tokenizer, state, device)
+        make_batch = _group_source(job, sampler, tokenizer, state, device)
+        batches = BatchQueue(make_batch, checkpoints.remaining, config.rollout.lag, device)
         if not config.samples_while_training:
             sampling.close()
         elif sampler:
@@ -91,12 +94,13 @@ def train(job: TrainingJob) -> None:
         for step in checkpoints.remaining:
             torch.manual_seed(derived_seed(config.seed, "training", step, dist.get_rank()))
             look = due(config, step)
-            samples = look or config.group_source == "on-policy"
+            samples = look or (config.group_source == "on-policy" and batches.makes(step))
             sync_seconds = sampler.refresh() if sampler and samples else 0.0
-            batch = next_batch(step)
+            batch = batches.take(step)
             looked = heldout_metrics(sampler, heldout, batch, device) if sampler and heldout and look else {}
             if sampler and samples:
                 sampler.rest()
+            batches.keep(partial(with_log_probabilities, learner))
             learning_rate = learner.engine.get_lr()[0]
             started = time.monotonic()
             sums = batch_sums(batch, ends) | update(learner, batch)

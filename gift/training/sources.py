@@ -4,6 +4,7 @@ prompts ── rollout engine ──> N responses each ── rewards ──> Gr
 """
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -129,6 +130,38 @@ class Sampler:
         with engine_deadline(self.config, f"sampling {len(prompts)} x {responses} responses"):
             rollouts = self.engine.sample(prompts, responses, seed, finished=begin)
         return score(self.scorer, self.tokenizer, rollouts, problems, self.ends) if problems else None
+
+
+class BatchQueue:
+    """Batches in the order in which steps learn from them, each made `lag` steps before its own.
+
+    Step s learns from what was made at step s − lag, or, where training had not begun then, at its first step. So the
+    policy is `lag` steps older than the one that learns, and no old weights are kept: those that wait are batches, in
+    main memory.
+    """
+
+    def __init__(self, make: Callable[[int], GroupBatch], steps: range, lag: int, device: torch.device) -> None:
+        """Args: `make` returns this rank's part of the batch of a step, called for one step after the other."""
+        self._make, self._lag, self._device = make, lag, device
+        self._made, self._end = steps.start, steps.stop
+        self._waiting: deque[GroupBatch] = deque()
+
+    def makes(self, step: int) -> bool:
+        """Whether `take` will make a batch."""
+        return self._made < min(step + self._lag + 1, self._end)
+
+    def take(self, step: int) -> GroupBatch:
+        """The batch that `step` learns from. All ranks, for one step after the other."""
+        while self.makes(step):
+            self._waiting.append(self._make(self._made))
+            self._made += 1
+        return self._waiting.popleft().to(self._device)
+
+    def keep(self, scored: Callable[[GroupBatch], GroupBatch]) -> None:
+        """Batches that wait are `scored` by the policy that sampled them, before it learns. All ranks, after `take`."""
+        for index, batch in enumerate(self._waiting):
+            if batch.log_probabilities is None:
+                self._waiting[index] = scored(batch).to(torch.device("cpu"))
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,10 @@ larger than a micro-batch go through the model twice: first without gradient, th
 ∂L/∂ log π_t of every token, and last any part of a group adds its Σ_t weight_t · log π_t. The gradient is the same.
 """
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from deepspeed import DeepSpeedEngine
@@ -27,9 +28,9 @@ from gift.policy.log_probabilities import TokenScores, reads_packed, score_respo
 from gift.policy.micro_batches import Lengths, MicroBatch
 from gift.training.engine import back_propagate, end_update, skip_update
 from gift.training.groups import GroupBatch
-from gift.training.reduce import agreed_micro_batches, sum_over_ranks
+from gift.training.reduce import agreed_micro_batches, gather_over_ranks, sum_over_ranks
 
-Sums = defaultdict[str, float]
+QUANTILES = {"p10": 0.1, "p50": 0.5, "p90": 0.9}
 
 
 @dataclass(frozen=True)
@@ -54,30 +55,51 @@ class Part:
     """As many on every rank."""
     whole_groups: bool
     """On every rank, no micro-batch cuts a group."""
-    rollout: Tensor | None
-    """(B, R) log-probabilities of the policy that sampled; None: they are the policy's own."""
+    before: Tensor | None
+    """(B, R) log-probabilities of the policy before the batch's first update; None: it is this one."""
     counts: Tensor
     """(G,) bool: groups that enter the loss."""
     total: float
     """How many do, on all ranks."""
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What the updates of one batch leave for its metrics, on this rank."""
+
+    sums: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    spreads: defaultdict[str, list[Tensor]] = field(default_factory=lambda: defaultdict(list))
+    """Name → (G,) of each micro-batch, NaN for a group that has none or does not count."""
+
+
 def update(learner: Learner, batch: GroupBatch) -> dict[str, float]:
     """Take `rl.mini_batches` updates, or fewer, from this rank's part of the batch. All ranks.
 
     Returns:
-        This rank's sums over its responses, groups and tokens, for `gift.training.diagnostics`; and `updates`, how many
-        were taken. Those that the learner's health refuses are left out.
+        This rank's sums over its responses, groups and tokens, for `gift.training.diagnostics`; `updates`, how many
+        were taken, those left out that the learner's health refuses; and `spread/…`, of all ranks, on each of them.
     """
-    sums: Sums = defaultdict(float)
+    measured = Measured()
     for part in _parts(learner, batch):
         take = _update_by_groups if part.whole_groups else _update_by_tokens
         with torch.set_grad_enabled(part.total > 0):
-            take(learner, part, sums)
+            take(learner, part, measured)
         if not part.total:
             skip_update(learner.engine)
-        sums["updates"] += float(part.total > 0 and learner.health.note_update(end_update(learner.engine)))
-    return dict(sums)
+        taken = part.total > 0 and learner.health.note_update(end_update(learner.engine))
+        measured.sums["updates"] += float(taken)
+    spreads = {name: _spread(torch.cat(values)) for name, values in measured.spreads.items()}
+    return dict(measured.sums) | {f"spread/{name}/{what}": x for name in spreads for what, x in spreads[name].items()}
+
+
+def with_log_probabilities(learner: Learner, batch: GroupBatch) -> GroupBatch:
+    """The batch with the log-probabilities that the policy gives it now, for who learns from it later. All ranks."""
+    started = time.monotonic()
+    plan, _ = _micro_batches(learner, batch)
+    scores = _without_gradient(learner, learner.engine, batch, plan)
+    return replace(
+        batch, log_probabilities=scores.log_probabilities, seconds=batch.seconds + time.monotonic() - started
+    )
 
 
 def counted(rewards: Tensor, config: RunConfig) -> Tensor:
@@ -88,23 +110,27 @@ def counted(rewards: Tensor, config: RunConfig) -> Tensor:
 
 
 def _parts(learner: Learner, batch: GroupBatch) -> list[Part]:
-    """One for each update. What the policy that sampled says is asked before the first one changes it."""
+    """One for each update. What the policy says before the first one changes it is asked here."""
     config = learner.config
     groups = len(batch.names) // config.rl.mini_batches
     parts = []
     for start in range(0, len(batch.names), groups):
         mine = batch.groups(start, start + groups)
-        lengths = Lengths(mine.rollouts, mine.group_size, packed=reads_packed(learner.engine))
-        plan, whole_groups = agreed_micro_batches(lengths, config.compute.tokens_per_micro_batch)
+        plan, whole_groups = _micro_batches(learner, mine)
         counts = counted(mine.rewards, config)
         total = sum_over_ranks({"counted": float(counts.sum())}, learner.device)["counted"]
         several = config.rl.mini_batches > 1
-        rollout = _without_gradient(learner, learner.engine, mine, plan).log_probabilities if several else None
-        parts.append(Part(mine, plan, whole_groups, rollout, counts, total))
+        before = _without_gradient(learner, learner.engine, mine, plan).log_probabilities if several else None
+        parts.append(Part(mine, plan, whole_groups, before, counts, total))
     return parts
 
 
-def _update_by_groups(learner: Learner, part: Part, sums: Sums) -> None:
+def _micro_batches(learner: Learner, batch: GroupBatch) -> tuple[list[MicroBatch], bool]:
+    lengths = Lengths(batch.rollouts, batch.group_size, packed=reads_packed(learner.engine))
+    return agreed_micro_batches(lengths, learner.config.compute.tokens_per_micro_batch)
+
+
+def _update_by_groups(learner: Learner, part: Part, measured: Measured) -> None:
     """Each micro-batch has its groups whole: the objective's own gradient flows through the model.
 
     Where no group counts, the losses are only computed.
@@ -119,8 +145,8 @@ def _update_by_groups(learner: Learner, part: Part, sums: Sums) -> None:
         if learner.reference is not None:
             with torch.no_grad():
                 reference = _scores(learner, learner.reference, part.batch, rows).log_probabilities
-        rollout = None if part.rollout is None else part.rollout[rows.start : rows.stop]
-        return _loss(learner, mine, policy, reference, rollout, part.counts[groups], sums) * _scale(learner, part)
+        before = None if part.before is None else part.before[rows.start : rows.stop]
+        return _loss(learner, mine, policy, reference, before, part.counts[groups], measured) * _scale(learner, part)
 
     if part.total:
         back_propagate(learner.engine, part.micro_batches, loss_of)
@@ -129,7 +155,7 @@ def _update_by_groups(learner: Learner, part: Part, sums: Sums) -> None:
             loss_of(rows)
 
 
-def _update_by_tokens(learner: Learner, part: Part, sums: Sums) -> None:
+def _update_by_tokens(learner: Learner, part: Part, measured: Measured) -> None:
     """The objective's gradient first, with respect to the log-probabilities of whole groups, then the model's."""
     policy = _without_gradient(learner, learner.engine, part.batch, part.micro_batches)
     reference = None
@@ -137,7 +163,7 @@ def _update_by_tokens(learner: Learner, part: Part, sums: Sums) -> None:
         reference = _without_gradient(learner, learner.reference, part.batch, part.micro_batches).log_probabilities
     leaf = policy.log_probabilities.requires_grad_(part.total > 0)
     loss = _loss(
-        learner, part.batch, replace(policy, log_probabilities=leaf), reference, part.rollout, part.counts, sums
+        learner, part.batch, replace(policy, log_probabilities=leaf), reference, part.before, part.counts, measured
     )
     if part.total:
         (weights,) = torch.autograd.grad(loss * _scale(learner, part), leaf)  # (B, R)
@@ -159,14 +185,16 @@ def _loss(
     batch: GroupBatch,
     policy: TokenScores,
     reference: Tensor | None,
-    rollout: Tensor | None,
+    before: Tensor | None,
     counts: Tensor,
-    sums: Sums,
+    measured: Measured,
 ) -> Tensor:
-    """The loss summed over the groups that count, a scalar, and everything worth measuring added to `sums`."""
-    rows, size = batch.rollouts, batch.group_size
+    """The loss summed over the groups that count, a scalar, and everything worth measuring added to `measured`."""
+    rows, size, sums = batch.rollouts, batch.group_size, measured.sums
     fixed = policy.log_probabilities.detach()  # (B, R)
-    before = fixed if rollout is None else rollout
+    before = fixed if before is None else before
+    rollout = before if batch.log_probabilities is None else batch.log_probabilities
+    engine = rows.engine_log_probabilities
 
     def grouped(values: Tensor) -> Tensor:
         return values.view(-1, size, values.shape[1])
@@ -175,10 +203,13 @@ def _loss(
         ScoredGroups(
             policy=grouped(policy.log_probabilities),
             reference=grouped(before if reference is None else reference),
-            rollout=grouped(before),
+            rollout=grouped(rollout),
             mask=grouped(rows.response_mask),
             rewards=batch.rewards,
             names=batch.names,
+            truncated=batch.truncated,
+            before=grouped(before),
+            sampler=None if engine is None else grouped(engine),
         )
     )
     # Multiplied rather than selected: every rank needs a graph, whatever its groups.
@@ -187,15 +218,29 @@ def _loss(
     sums["counted"] += float(counts.sum())
     for name, values in outcome.metrics.items():
         sums[f"objective/{name}"] += float((values * counts).sum())
+    for name, values in outcome.spreads.items():
+        measured.spreads[name].append(torch.where(counts, values, torch.nan).float())
     sums["entropy"] += float(policy.entropies.sum())
     if reference is not None:
         log_ratio = reference - fixed
         sums["kl"] += float((log_ratio.exp() - log_ratio - 1).sum())  # the k3 estimator, 0 where masked
-    if rows.engine_log_probabilities is not None:
-        gap = torch.where(rows.response_mask, before - rows.engine_log_probabilities, 0.0)
+    if batch.log_probabilities is not None:
+        log_ratio = fixed - rollout
+        sums["lag_kl"] += float((log_ratio.exp() - log_ratio - 1).sum())  # k3 at tokens of the policy that sampled
+    if engine is not None:
+        gap = torch.where(rows.response_mask, rollout - engine, 0.0)
         sums["engine_gap"] += float(gap.abs().sum())
         sums["engine_ratio"] += float(torch.where(rows.response_mask, gap.exp(), 0.0).sum())
     return loss
+
+
+def _spread(values: Tensor) -> dict[str, float]:
+    """Mean and quantiles over the groups of all ranks that have a value; nothing where none has. All ranks."""
+    every = gather_over_ranks(values)
+    known = every[~every.isnan()]
+    if not len(known):
+        return {}
+    return {"mean": float(known.mean())} | {name: float(known.quantile(q)) for name, q in QUANTILES.items()}
 
 
 def _scores(learner: Learner, model: nn.Module, batch: GroupBatch, rows: MicroBatch) -> TokenScores:

@@ -17,7 +17,13 @@ OBJECTIVES = {
     "una": ("algorithm=una", "una.beta=1.0"),
     "dpo": ("algorithm=dpo", "dpo.beta=1.0", "rl.groups=on-policy"),
     "gift, author": ("gift=author", "rl.mini_batches=2"),
+    "dr_grpo": ("algorithm=dr_grpo", "rl.mini_batches=2"),
+    "dapo": ("algorithm=dapo", "rl.mini_batches=2", "dapo.zero_variance=keep"),
+    "gspo": ("algorithm=gspo", "rl.mini_batches=2", "gspo.kl_coefficient=0.001"),
+    "cispo": ("algorithm=cispo", "rl.mini_batches=2"),
+    "oapl": ("algorithm=oapl", "rl.mini_batches=2"),
 }
+WITHOUT_REFERENCE = ("gift, author", "dr_grpo", "dapo", "cispo", "oapl")
 LONG = ("rl.steps=30", "rl.heldout_every=15", "rl.heldout_problems=8")
 
 
@@ -91,6 +97,10 @@ def test_gift_starts_at_its_reference_and_learns_a_reward_of_ones_own(
     assert metrics["kl"][0] == metrics["gift/implicit_reward_std"][0] == 0
     assert metrics["loss"][0] == pytest.approx(1, abs=1e-5)
     assert metrics["gift/frac_at_floor"][0] == 1
+    # No β(x) while every implicit reward is 0, then one whose mean and quantiles are those of its groups.
+    for name in ("mean", "p10", "p50", "p90"):
+        assert len(metrics[f"gift/beta/{name}"]) == 29
+    assert all(low <= high for low, high in zip(metrics["gift/beta/p10"], metrics["gift/beta/p90"], strict=True))
     assert metrics["kl"][-1] > 0
     assert _mean(metrics["reward"][-3:]) > _mean(metrics["reward"][:3]) + 0.1
     assert metrics["rewards/function/mean"] == metrics["reward"]
@@ -106,7 +116,7 @@ def test_gift_starts_at_its_reference_and_learns_a_reward_of_ones_own(
 def test_the_same_trainer_runs_every_objective(one_rank: dict[str, Training], objective: str) -> None:
     metrics = one_rank[objective].metrics
     assert _mean(metrics["reward"][-3:]) > _mean(metrics["reward"][:3]) + 0.1
-    assert ("kl" in metrics) == (objective != "gift, author")
+    assert ("kl" in metrics) == (objective not in WITHOUT_REFERENCE)
 
 
 def test_dpo_learns_from_groups_that_the_sft_model_wrote_once(one_rank: dict[str, Training]) -> None:
