@@ -1,7 +1,7 @@
 """Log-probabilities of response tokens: the one way in which policy and reference read responses.
 
 Both sides of the implicit reward Σ log π_θ − log π_ref come from here, with the same number format and temperature; a
-sampling engine's own log-probabilities are never mixed in.
+sampling engine's own log-probabilities never enter it.
 
     a model that attends as told (gift/models/attention.py)   one packed row, each prompt once, the head in chunks
     any other                                                 padded rows of prompt and response, all logits

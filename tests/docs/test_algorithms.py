@@ -5,14 +5,28 @@ from pathlib import Path
 
 import pytest
 
-from gift.config import DpoConfig, GiftConfig, GrpoConfig, GvpoConfig, UnaConfig
+from gift.config import (
+    CispoConfig,
+    DapoConfig,
+    DpoConfig,
+    DrGrpoConfig,
+    GiftConfig,
+    GrpoConfig,
+    GspoConfig,
+    GvpoConfig,
+    OaplConfig,
+    UnaConfig,
+)
 
+OBJECTIVES = {
+    **{"GIFT": GiftConfig, "GRPO": GrpoConfig, "GVPO": GvpoConfig, "DPO": DpoConfig, "UNA": UnaConfig},
+    **{"Dr. GRPO": DrGrpoConfig, "DAPO": DapoConfig, "GSPO": GspoConfig, "CISPO": CispoConfig, "OAPL": OaplConfig},
+}
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "algorithms.md"
 
 
-@pytest.mark.parametrize("section", [GiftConfig, GrpoConfig, GvpoConfig, DpoConfig, UnaConfig])
-def test_the_table_of_an_objective_lists_its_options_and_their_defaults(section: type) -> None:
-    heading = section.__name__.removesuffix("Config").upper()
+@pytest.mark.parametrize(("heading", "section"), OBJECTIVES.items(), ids=OBJECTIVES)
+def test_the_table_of_an_objective_lists_its_options_and_their_defaults(heading: str, section: type) -> None:
     text = PAGE.read_text(encoding="utf-8").split(f"\n## {heading}\n")[1].split("\n## ")[0]
     table = text[text.index("| option | default |") :]
     documented = dict(re.findall(r"^\| `(\w+)` \| `([^`]+)` \|", table, flags=re.MULTILINE))

@@ -182,6 +182,23 @@ def test_the_named_forms_are_those_of_the_paper_and_of_its_author() -> None:
     torch.testing.assert_close(gift_loss(groups, AUTHOR).losses, by_hand(groups.rollout, 1))
 
 
+def test_the_authors_form_has_the_numbers_of_the_published_fork() -> None:
+    """Its arithmetic of one group, step by step: torch.std (divisor N − 1), 1e-6 beside it, statistics detached.
+
+    A = (r − 0.5)/√(1/3); s has mean 0.2 and std √(0.38/3). The fork adds 1e-6 to the std of the rewards, too.
+    """
+    implicit = torch.tensor([[0.6, -0.1, 0.4, -0.1]], dtype=torch.float64)
+    rewards = torch.tensor([[1.0, 0.0, 0.0, 1.0]], dtype=torch.float64)
+    normalised = [0.8660254, -0.8660254, -0.8660254, 0.8660254]
+    matched = [1.1239030, -0.8429272, 0.5619515, -0.8429272]
+    expected = sum((a - b) ** 2 for a, b in zip(normalised, matched, strict=True)) / 4
+    groups = replace(from_implicit(implicit, rewards), reference=torch.full((1, 4, 1), -7.0, dtype=torch.float64))
+    assert gift_loss(groups, AUTHOR).losses.item() == pytest.approx(expected, abs=1e-5)
+    slopes = [-2 / 4 * (a - b) / (0.3559026 + 1e-6) for a, b in zip(normalised, matched, strict=True)]
+    found = gradient(partial(gift_loss, options=AUTHOR), groups).flatten().tolist()
+    assert found == pytest.approx(slopes, abs=2e-5)
+
+
 # Metrics
 
 
@@ -203,3 +220,14 @@ def test_the_correlation_of_a_constant_is_0() -> None:
     correlation = gift_loss(from_implicit(implicit, rewards), GiftConfig()).metrics["gift/correlation"]
     assert correlation[:2].tolist() == [0, 0]
     assert correlation[2:].abs().min() > 0
+
+
+@pytest.mark.parametrize("std", ["biased", "unbiased"])
+def test_beta_is_the_ratio_of_both_standard_deviations_where_there_are_two(std) -> None:
+    # Rewards of std 2 (or 2√(4/3)) and implicit rewards of a quarter of that, whatever the floor.
+    rewards = torch.tensor([[2.0, -2.0, 2.0, -2.0]]).repeat(3, 1)
+    implicit = torch.tensor([[0.5, 0.5, -0.5, -0.5]]).repeat(3, 1)
+    implicit[1], rewards[2] = 0.7, 0.7
+    found = gift_loss(from_implicit(implicit, rewards), GiftConfig(std=std)).spreads["gift/beta"]
+    assert found[0].item() == pytest.approx(4.0)
+    assert found[1:].isnan().all()

@@ -45,3 +45,9 @@ def test_the_mean_of_a_reward_is_over_the_responses_that_it_applies_to(
     metrics = step_metrics(sums, grad_norm=1.0, learning_rate=0.1, seconds=1.0, earlier_tokens=0.0, device=CPU)
     assert metrics["rewards/own/mean"] == mean
     assert metrics["reward"] == 0.75
+
+
+def test_a_spread_is_that_of_all_ranks_and_logged_as_it_is(one_rank: None) -> None:
+    sums = batch_sums(_batch([[0.0, 1.0], [1.0, 1.0]]), ends=(0,)) | OF_THE_UPDATE | {"spread/gift/beta/p50": 0.25}
+    metrics = step_metrics(sums, grad_norm=1.0, learning_rate=0.1, seconds=1.0, earlier_tokens=0.0, device=CPU)
+    assert metrics["gift/beta/p50"] == 0.25
