@@ -57,6 +57,7 @@ def test_sampling_reads_the_weights_once_a_step_and_each_responses_cache() -> No
         ("compute.activation_checkpointing=true", "update", 6 / 5),
         ("rl.mini_batches=1", "update", 4 / 5),
         ("gift=author", "update", 4 / 5),
+        ("rollout.lag=4", "update", 6 / 5),
         ("lora={rank: 8}", "update", 4 / 5),
         ("sft.steps=58", "warm-up", 1 / 2),
         ("rl.steps=50", "sampling", 1 / 2),
@@ -65,7 +66,7 @@ def test_sampling_reads_the_weights_once_a_step_and_each_responses_cache() -> No
     ],
 )
 def test_what_a_profile_changes_changes_its_phase(change: str, phase: str, factor: float) -> None:
-    others = ("rl.prompts_per_step=64",)
+    others = ("rl.prompts_per_step=64", "rl.checkpoint_every=0")
     assert _estimate(change, *others)[phase] == pytest.approx(factor * _estimate(*others)[phase], rel=0.01)
 
 

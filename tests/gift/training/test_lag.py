@@ -64,7 +64,6 @@ def trainings(services: Services, tmp_path_factory: pytest.TempPathFactory) -> d
     return train_together(inputs, tmp_path_factory.mktemp("lag"), cases)
 
 
-@pytest.mark.slow
 def test_the_first_batches_are_those_of_the_policy_that_training_begins_with(trainings: dict[str, Training]) -> None:
     fresh, lagging, frozen = (trainings[f"lag {lag}"].metrics for lag in (0, 2, STEPS))
     for name in ("reward", "completions/mean_length"):
@@ -77,7 +76,6 @@ def test_the_first_batches_are_those_of_the_policy_that_training_begins_with(tra
     assert len(lagging["heldout_accuracy"]) == STEPS
 
 
-@pytest.mark.slow
 def test_the_distance_to_the_policy_that_sampled_is_measured(trainings: dict[str, Training]) -> None:
     lagging = trainings["lag 2"].job.history()["sampling/kl"]
     assert [step for step, _ in lagging] == list(range(1, STEPS)), "the first batch is the policy's own"
@@ -85,7 +83,6 @@ def test_the_distance_to_the_policy_that_sampled_is_measured(trainings: dict[str
     assert "sampling/kl" not in trainings["lag 0"].metrics
 
 
-@pytest.mark.slow
 def test_the_lag_of_a_policy_that_does_not_move_changes_nothing(trainings: dict[str, Training]) -> None:
     fresh, lagging = (trainings[f"still, lag {lag}"].metrics for lag in (0, 2))
     assert lagging.pop("sampling/kl") == [0.0] * (STEPS - 1)
@@ -94,14 +91,12 @@ def test_the_lag_of_a_policy_that_does_not_move_changes_nothing(trainings: dict[
         assert lagging[name] == fresh[name], name
 
 
-@pytest.mark.slow
 def test_truncated_importance_sampling_weighs_what_an_older_policy_sampled(trainings: dict[str, Training]) -> None:
     weights = trainings["capped"].metrics["importance_weight"]
     assert weights[0] == 1
     assert all(0 < weight < 1.5 and weight != 1 for weight in weights[1:])
 
 
-@pytest.mark.slow
 def test_groups_are_refilled_when_they_are_sampled(trainings: dict[str, Training]) -> None:
     metrics = trainings["refill"].metrics
     assert len(metrics["reward"]) == STEPS

@@ -116,4 +116,5 @@ def test_the_batch_is_measured_all_the_same(trained: Path, case: str) -> None:
     assert nothing["kl"] > 0
     assert nothing["entropy"] == pytest.approx(first["entropy"], rel=0.2)
     assert nothing["frac_reward_zero_std"] == 1
-    assert nothing.keys() == first.keys()
+    # All but β(x), which groups have whose rewards differ and whose policy has left its reference.
+    assert {name for name in nothing.keys() ^ first.keys() if not name.startswith("gift/beta/")} == set()
