@@ -40,6 +40,7 @@ def evaluate(stage: Stage, data: str, model: str) -> str:
         return {}
 
     uri = stage.make_once(evaluation_output(stage.config, data, model), make)
+    stage.log_files(uri)
     with stage.fetched(uri) as (folder,):
         results = load_results(folder / RESULTS_FILE)
     for task, result in results.items():

@@ -1,4 +1,6 @@
-"""Stage: everything the run left behind → report.json and report.html, in the store and as MLflow artifacts."""
+"""Stage: everything the run left behind → report.json, report.html and a model card, in the store and as MLflow
+artifacts, and the headline on the run's own page.
+"""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -13,7 +15,9 @@ from gift.evaluation.statistics import INTERVAL_CONFIDENCE, PairedDifference, pa
 from gift.execution.output import complete_manifest
 from gift.execution.stage import Stage
 from gift.provenance import provenance
+from gift.report.card import CARD_FILE, model_card
 from gift.report.critical_path import critical_path
+from gift.report.headline import headline
 from gift.report.html import render_report
 from gift.report.schema import (
     REPORT_FOLDER,
@@ -30,7 +34,7 @@ from gift.report.schema import (
 )
 from gift.stages.gate import read_verdict
 from gift.storage import read_manifest
-from gift.tracking import StageRecord, parent_started, stage_records
+from gift.tracking import StageRecord, StageRun, parent_started, stage_records
 
 Results = Mapping[ModelName, Mapping[str, BenchmarkResult]]
 
@@ -45,7 +49,7 @@ def report(
     model: str,
     version: str,
 ) -> str:
-    """Returns: URI of a folder with report.json and report.html."""
+    """Returns: URI of a folder with report.json, report.html and MODEL_CARD.md."""
     uris: dict[ModelName, str] = {"base": base_results, "sft": sft_results, "candidate": candidate_results}
     results = {name: _read_results(stage, uri) for name, uri in uris.items()}
     decided = read_verdict(stage, verdict)
@@ -80,10 +84,12 @@ def report(
     def make(folder: Path) -> dict[str, str]:
         save_report(built, folder / "report.json")
         (folder / "report.html").write_text(render_report(built), encoding="utf-8")
+        (folder / CARD_FILE).write_text(model_card(built), encoding="utf-8")
         return {}
 
     uri = stage.make_for_run(REPORT_FOLDER, [*uris.values(), verdict], make)
     stage.log_files(uri)
+    StageRun(stage.parent_run_id, stage.patiently).log_metrics(headline(built))
     print(f"  wrote {uri}", flush=True)
     return uri
 

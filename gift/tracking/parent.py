@@ -1,6 +1,6 @@
 """The MLflow run of a whole pipeline run: its configuration, its state, and the stage that failed.
 
-Left out on purpose: results. The report stage logs those, to its own nested run and as an artifact.
+Left out on purpose: results. The report stage logs those: the headline here, all else to its own nested run.
 """
 
 from typing import Literal

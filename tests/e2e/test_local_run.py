@@ -14,6 +14,7 @@ from mlflow import MlflowClient
 from tiny_settings import TINY_MODEL
 
 from gift import registry
+from gift.report.headline import headline
 from gift.report.schema import load_report
 from gift.storage import read_manifest
 from pipelines.local.services import Services
@@ -113,7 +114,20 @@ def test_mlflow_has_the_run_its_stages_and_their_inputs(first: subprocess.Comple
     inputs = {entry.dataset.name for entry in stages["prepare-data"].inputs.dataset_inputs}
     assert inputs == {"sft", "train", "heldout"}
     artifacts = {artifact.path for artifact in client.list_artifacts(stages["report"].info.run_id)}
-    assert {"report.json", "report.html"} <= artifacts
+    assert {"report.json", "report.html", "MODEL_CARD.md"} <= artifacts
+    answers = {artifact.path for artifact in client.list_artifacts(stages["evaluate-candidate"].info.run_id)}
+    assert {"results.json", "answers.parquet"} <= answers
+    report = load_report(runs / "latest" / "report.json")
+    for name, figure in headline(report).items():
+        assert parent.data.metrics[name] == pytest.approx(figure, rel=1e-6), name
+
+
+def test_the_report_holds_against_the_answers_in_the_store(first: subprocess.CompletedProcess[str], runs: Path) -> None:
+    command = [sys.executable, "-m", "pipelines.cli", "report", "verify", str(runs / "latest" / "report.json")]
+    checked = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert "0 differ, 0 can't be checked from here" in checked.stdout
+    assert "candidate, heldout_sampled: 24 problems" in checked.stdout
 
 
 def test_the_registered_version_is_the_checkpoint_in_s3(first: subprocess.CompletedProcess[str], runs: Path) -> None:
