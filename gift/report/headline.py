@@ -7,7 +7,7 @@ from gift.report.schema import Report
 from gift.report.wording import gain
 
 
-def headline(report: Report) -> dict[str, float]:
+def headline_figures(report: Report) -> dict[str, float]:
     """Name → value: accuracies with their errors, gains over the SFT model with their lower ends, verdict, seconds, and
     the tokens of the training.
     """

@@ -17,7 +17,7 @@ from gift.execution.stage import Stage
 from gift.provenance import provenance
 from gift.report.card import CARD_FILE, model_card
 from gift.report.critical_path import critical_path
-from gift.report.headline import headline
+from gift.report.headline import headline_figures
 from gift.report.html import render_report
 from gift.report.schema import (
     REPORT_FOLDER,
@@ -89,7 +89,7 @@ def report(
 
     uri = stage.make_for_run(REPORT_FOLDER, [*uris.values(), verdict], make)
     stage.log_files(uri)
-    StageRun(stage.parent_run_id, stage.patiently).log_metrics(headline(built))
+    StageRun(stage.parent_run_id, stage.patiently).log_metrics(headline_figures(built))
     print(f"  wrote {uri}", flush=True)
     return uri
 

@@ -22,11 +22,15 @@ from pipelines.cli.session import (
     one_line_errors,
     session_services,
 )
+from pipelines.experiments.baselines import baselines
 from pipelines.experiments.experiment import Experiment, PlannedExperiment, plan_experiment
 from pipelines.experiments.gift_options import gift_options
 from pipelines.experiments.head_to_head import head_to_head
+from pipelines.experiments.overfitting import overfitting
 from pipelines.experiments.rollout_ablation import Budget, rollout_ablation
+from pipelines.experiments.staleness import staleness
 from pipelines.experiments.token_reduction import token_reduction
+from pipelines.experiments.wrong_rewards import wrong_rewards
 
 Seeds = Annotated[int, typer.Option(min=1, help="How many seeds, counted up from the profile's.")]
 Tune = Annotated[bool, typer.Option(help="Choose each variant's learning rate from a grid, with the first seed.")]
@@ -68,6 +72,23 @@ def rollout_ablation_command(
     _run(lambda base: rollout_ablation(base, budget), settings)
 
 
+@app.command("overfitting")
+def overfitting_command(
+    profile: Profile,
+    seeds: Seeds = 3,
+    tune: Tune = False,
+    prompts: Annotated[int, typer.Option(min=1, help="How many prompts are trained on.")] = 256,
+    override: Overrides = None,
+    runs: Runs = Path("runs"),
+    state_dir: StateDir = Path(".gift"),
+    s3_port: S3Port = 8333,
+    mlflow_port: MlflowPort = 5500,
+) -> None:
+    """Few prompts, seen again and again: GIFT, GRPO, DAPO and GSPO, with and without KL."""
+    settings = _Settings(profile, seeds, tune, tuple(override or ()), runs, state_dir, s3_port, mlflow_port)
+    _run(lambda base: overfitting(base, prompts), settings)
+
+
 def _add_command(
     name: str, define: Callable[[RunConfig], Experiment], explanation: str, *, seeds: int = 3, tune: bool = False
 ) -> None:
@@ -93,6 +114,23 @@ _add_command(
     "GIFT, GRPO, GVPO, DPO and UNA from the same SFT models with the same number of responses.",
     seeds=5,
     tune=True,
+)
+_add_command(
+    "baselines",
+    baselines,
+    "GIFT beside GRPO, DAPO, Dr. GRPO, GSPO, CISPO and OAPL, on policy.",
+    tune=True,
+)
+_add_command(
+    "staleness",
+    staleness,
+    "Responses of the policy of 0, 4, 16 and 64 steps ago, for seven objectives.",
+    seeds=5,
+)
+_add_command(
+    "wrong-rewards",
+    wrong_rewards,
+    "Random rewards, and 10 and 30 % of the verdicts turned.",
 )
 _add_command(
     "gift-options",

@@ -1,5 +1,6 @@
 """Experiments as plain data: which variants are compared, and every configuration that they need.
 
 One file per experiment; `experiment` turns one and a profile into configurations, and pipelines/experiment.py is the
-DAG that runs them. May import `stages`, `report`, `config`, `fingerprint` and `errors`.
+DAG that runs them. May import `stages`, `report`, `rewards`,
+`data`, `config`, `fingerprint` and `errors`.
 """

@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 from tiny_settings import TINY_MODEL
 
 from gift import registry
-from gift.report.headline import headline
+from gift.report.headline import headline_figures
 from gift.report.schema import load_report
 from gift.storage import read_manifest
 from pipelines.local.services import Services
@@ -118,7 +118,7 @@ def test_mlflow_has_the_run_its_stages_and_their_inputs(first: subprocess.Comple
     answers = {artifact.path for artifact in client.list_artifacts(stages["evaluate-candidate"].info.run_id)}
     assert {"results.json", "answers.parquet"} <= answers
     report = load_report(runs / "latest" / "report.json")
-    for name, figure in headline(report).items():
+    for name, figure in headline_figures(report).items():
         assert parent.data.metrics[name] == pytest.approx(figure, rel=1e-6), name
 
 

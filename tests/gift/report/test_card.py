@@ -6,7 +6,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 from gift.report.card import model_card
-from gift.report.headline import headline
+from gift.report.headline import headline_figures
 from gift.report.schema import Report, load_report
 
 RESULTS = sorted((Path(__file__).parents[3] / "docs/results").rglob("*.json"))
@@ -40,7 +40,7 @@ def test_what_a_description_says_stays_text(report: Report) -> None:
 
 
 def test_the_headline_has_accuracies_gains_verdict_time_and_tokens(report: Report) -> None:
-    figures = headline(report)
+    figures = headline_figures(report)
     for model, scores in report.models.items():
         for benchmark, score in scores.items():
             assert figures[f"{benchmark}/{model}"] == score.accuracy

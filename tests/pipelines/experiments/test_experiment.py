@@ -3,11 +3,17 @@
 import pytest
 
 from gift.config import RunConfig, load_profile
+from gift.data.problems import Problem
 from gift.errors import GiftError
+from gift.rewards.gsm8k import gsm8k_reward
+from pipelines.experiments.baselines import baselines
 from pipelines.experiments.experiment import Experiment, PlannedExperiment, Variant, plan_experiment
 from pipelines.experiments.gift_options import gift_options
 from pipelines.experiments.head_to_head import head_to_head
+from pipelines.experiments.overfitting import overfitting
 from pipelines.experiments.rollout_ablation import Budget, rollout_ablation
+from pipelines.experiments.staleness import staleness
+from pipelines.experiments.wrong_rewards import at_random, tenth_turned, three_tenths_turned, wrong_rewards
 
 TWO = Experiment(
     name="two",
@@ -92,7 +98,8 @@ def test_a_variant_that_the_configuration_refuses_is_named_with_its_key() -> Non
 @pytest.mark.parametrize("tuning_seed", [0, None])
 def test_the_experiments_are_valid_on_the_profiles(profile: str, tuning_seed: int | None) -> None:
     base = load_profile(profile)
-    for experiment in (head_to_head(base), rollout_ablation(base), gift_options(base)):
+    lists = (head_to_head, rollout_ablation, gift_options, baselines, staleness, wrong_rewards)
+    for experiment in (*(define(base) for define in lists), overfitting(base, 64)):
         planned = plan_experiment(experiment, profile, seeds=(0, 1), tuning_seed=tuning_seed)
         assert planned.plan.baseline in [variant.name for variant in planned.plan.variants]
         assert all(config.rl.heldout_every > 0 for config in planned.trials.values())
@@ -105,6 +112,52 @@ def test_head_to_head_gives_every_objective_the_same_budget(base: RunConfig) -> 
     groups = {name: config.group_source for (name, _, _), config in planned.trials.items()}
     assert groups["dpo"] == "sft-policy"
     assert groups["una"] == groups["gift"] == "on-policy"
+
+
+def test_the_baselines_get_the_same_budget(base: RunConfig) -> None:
+    planned = plan_experiment(baselines(base), "local", seeds=(0,), tuning_seed=None)
+    algorithms = {config.algorithm for config in planned.trials.values()}
+    assert algorithms == {"gift", "grpo", "dapo", "dr_grpo", "gspo", "cispo", "oapl"}
+    assert len({variant.responses for variant in planned.plan.variants}) == 1
+    assert not [name for (name, _, _), config in planned.trials.items() if config.zero_variance == "refill"]
+
+
+def test_staleness_has_every_objective_at_every_lag(base: RunConfig) -> None:
+    trials = plan_experiment(staleness(base), "local", seeds=(0,), tuning_seed=None).trials
+    lags = {name: config.rollout.lag for (name, _, _), config in trials.items()}
+    assert len(lags) == 6 * 4 + 3
+    assert all(name.endswith(f"-lag-{lag}") for name, lag in lags.items())
+    capped = {name for (name, _, _), config in trials.items() if config.grpo.importance_cap is not None}
+    assert capped == {f"grpo-truncated-lag-{lag}" for lag in (4, 16, 64)}
+
+
+def test_overfitting_trains_on_as_few_prompts_as_it_is_told(base: RunConfig) -> None:
+    planned = plan_experiment(overfitting(base, 64), "local", seeds=(0,), tuning_seed=None)
+    assert {config.data.train for config in planned.trials.values()} == {64}
+    assert planned.plan.title == "64 training prompts, seen 20 times"
+    assert "--prompts 64" in planned.plan.command
+
+
+def test_wrong_rewards_turn_the_share_that_they_say_and_always_the_same_ones() -> None:
+    problem = Problem("p", "?", "", "7")
+    responses = [f"{index} #### {7 if index % 2 else 8}" for index in range(4000)]
+    honest = [gsm8k_reward(response, problem) for response in responses]
+    for reward, share in ((tenth_turned, 0.1), (three_tenths_turned, 0.3), (at_random, 0.5)):
+        found = [reward(response, problem) for response in responses]
+        assert found == [reward(response, problem) for response in responses]
+        wrong = sum(one != other for one, other in zip(found, honest, strict=True)) / len(responses)
+        assert wrong == pytest.approx(share, abs=0.03)
+    other = Problem("q", "?", "", "7")
+    assert [at_random(response, other) for response in responses] != [
+        at_random(response, problem) for response in responses
+    ]
+
+
+def test_wrong_rewards_change_nothing_but_the_reward(base: RunConfig) -> None:
+    trials = plan_experiment(wrong_rewards(base), "local", seeds=(0,), tuning_seed=None).trials
+    kinds = {name: config.rewards[0].kind for (name, _, _), config in trials.items()}
+    assert len(kinds) == 16
+    assert all((kind == "gsm8k") == name.endswith("-honest") for name, kind in kinds.items())
 
 
 def test_the_ablation_keeps_prompts_or_responses(base: RunConfig) -> None:
