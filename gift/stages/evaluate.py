@@ -17,7 +17,8 @@ def evaluation_output(config: RunConfig, data: str, model: str) -> Output:
         "seed": config.seed,
         "compute.device": config.compute.device,
     }
-    return Output("evaluations", __name__, settings, {"data": data, "model": model})
+    unused = set() if config.evaluation.engine == "vllm" else {"vllm"}
+    return Output("evaluations", __name__, settings, {"data": data, "model": model}, unused=unused)
 
 
 def evaluate(stage: Stage, data: str, model: str) -> str:

@@ -110,7 +110,9 @@ class Run:
 
     def wait_for_checkpoint(self) -> None:
         """Until node 1 has stored its part of one to go on from."""
-        wait_until(lambda: any("node-1/manifest.json" in path for path in list_paths(f"s3://gift/runs/{self._run_id}")))
+        wait_until(
+            lambda: any("node-1-of-2/manifest.json" in path for path in list_paths(f"s3://gift/runs/{self._run_id}"))
+        )
 
     def weights(self, checkpoint: str, folder: Path) -> dict[str, torch.Tensor]:
         download_directory(self.stage(convert, checkpoint=checkpoint, model="s3://gift/base"), folder)

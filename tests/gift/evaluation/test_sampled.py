@@ -8,7 +8,7 @@ import pytest
 from gift.evaluation.answers import Answer
 from gift.evaluation.sampled import majority_is_right, pass_at_k, powers_of_two, sampled_metrics
 from gift.evaluation.statistics import mean_and_stderr
-from tests.gift.evaluation.test_answers import ANSWER
+from tests.gift.evaluation.test_answers_file import ANSWER
 
 
 @pytest.mark.parametrize(("answers", "right"), [(n, c) for n in range(1, 8) for c in range(n + 1)])

