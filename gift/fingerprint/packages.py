@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 COMPUTING: dict[str, tuple[str, ...]] = {
     "torch": ("torch",),
     "deepspeed": ("deepspeed",),
+    "peft": ("peft",),
     "transformers": ("transformers", "tokenizers", "gguf"),
     "lm_eval": ("lm-eval",),
     "latex2sympy2_extended": ("math-verify", "latex2sympy2-extended", "sympy"),

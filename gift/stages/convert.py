@@ -14,7 +14,8 @@ from gift.storage import read_manifest
 
 def converted_output(config: RunConfig, checkpoint: str, model: str) -> Output:
     settings = {"conversion": config.conversion, "lora": config.lora}
-    return Output("models", __name__, settings, {"checkpoint": checkpoint, "model": model})
+    # Adapters are merged without it.
+    return Output("models", __name__, settings, {"checkpoint": checkpoint, "model": model}, unused=("peft",))
 
 
 def convert(stage: Stage, checkpoint: str, model: str) -> str:

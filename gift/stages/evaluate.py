@@ -17,7 +17,7 @@ def evaluation_output(config: RunConfig, data: str, model: str) -> Output:
         "seed": config.seed,
         "compute.device": config.compute.device,
     }
-    unused = set() if config.evaluation.engine == "vllm" else {"vllm"}
+    unused = {"peft"} if config.evaluation.engine == "vllm" else {"peft", "vllm"}  # adapters are merged by now
     return Output("evaluations", __name__, settings, {"data": data, "model": model}, unused=unused)
 
 

