@@ -5,13 +5,14 @@ biases and intended use, and a licence, which is the base model's.
 """
 
 import json
-from typing import Any
-
-from huggingface_hub import EvalResult, ModelCardData
+from typing import TYPE_CHECKING, Any
 
 from gift.report.schema import Report
 from gift.report.table import markdown_table
 from gift.report.wording import benchmark_label, candidate_label, verdict_sentence
+
+if TYPE_CHECKING:
+    from huggingface_hub import ModelCardData
 
 CARD_FILE = "MODEL_CARD.md"
 DATA_SETS = {
@@ -59,7 +60,9 @@ the model again.
 """
 
 
-def _metadata(report: Report) -> ModelCardData:
+def _metadata(report: Report) -> "ModelCardData":
+    from huggingface_hub import EvalResult, ModelCardData  # takes seconds, and only the last lines need it
+
     model: Any = report.config.get("model", {})
     data: Any = report.config.get("data", {})
     source = DATA_SETS.get(data.get("source", ""))
