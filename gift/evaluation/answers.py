@@ -8,10 +8,14 @@ encoding the texts again may not give back, and log-probabilities.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, get_type_hints
 
 from gift.errors import GiftError
+
+if TYPE_CHECKING:
+    import pyarrow
 
 ANSWERS_FILE = "answers.parquet"
 
@@ -78,12 +82,12 @@ def by_problem(answers: Iterable[Answer]) -> Mapping[str, Mapping[str, list[Answ
     return found
 
 
-def _schema() -> "pyarrow.Schema":  # type: ignore[name-defined]  # noqa: F821
+def _schema() -> "pyarrow.Schema":
     import pyarrow
 
-    types = {"str": pyarrow.string(), "int": pyarrow.int64(), "float": pyarrow.float64(), "bool": pyarrow.bool_()}
-    columns = []
-    for column in fields(Answer):
-        kind, _, optional = str(getattr(column.type, "__name__", column.type)).partition(" | ")
-        columns.append(pyarrow.field(column.name, types[kind], nullable=bool(optional)))
-    return pyarrow.schema(columns)
+    types = {str: pyarrow.string(), int: pyarrow.int64(), float: pyarrow.float64(), bool: pyarrow.bool_()}
+    kinds = get_type_hints(Answer)
+    required = {name: kind for name, kind in kinds.items() if kind in types}
+    return pyarrow.schema(
+        [pyarrow.field(name, types[required.get(name, str)], nullable=name not in required) for name in kinds]
+    )

@@ -143,6 +143,20 @@ def scratch_folder() -> Iterator[Path]:
         yield Path(name)
 
 
+@contextmanager
+def downloaded(uri: str, *, wanted: Sequence[str] = ("*",)) -> Iterator[Path]:
+    """A verified local copy of a directory in the store, or of the `wanted` files in it; removed afterwards.
+
+    Raises:
+        DirectoryError: it is not there, not complete, or damaged.
+        GiftError: S3 or the disk failed. `Stage.fetched` waits for S3, this does not.
+    """
+    with scratch_folder() as scratch:
+        folder = scratch / "directory"
+        download_directory(uri, folder, wanted=wanted)
+        yield folder
+
+
 def run_stage(
     function: Callable[..., str],
     *,

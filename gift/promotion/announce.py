@@ -7,9 +7,8 @@ happens then; a relay, or MLflow's own webhooks, may start it.
 from gift import registry
 from gift.errors import GiftError
 from gift.evaluation.results import RESULTS_FILE, load_results
-from gift.execution.stage import scratch_folder
+from gift.execution.stage import downloaded
 from gift.registry import Move
-from gift.storage import download_directory
 from gift.tracking.entities import ModelVersion
 from gift.tracking.entries import RUN_ID_TAG
 from gift.webhook import ChampionChange, ChampionScore, has_webhook, post_champion_change
@@ -50,9 +49,7 @@ def _scores(evaluation: str | None) -> dict[str, ChampionScore]:
     if evaluation is None:
         return {}
     try:
-        with scratch_folder() as scratch:
-            folder = scratch / "evaluation"
-            download_directory(evaluation, folder, wanted=(RESULTS_FILE,))
+        with downloaded(evaluation, wanted=(RESULTS_FILE,)) as folder:
             results = load_results(folder / RESULTS_FILE, origin=f"{evaluation}/{RESULTS_FILE}")
     except GiftError as fault:
         print(f"  warning: the webhook is told no scores: {fault}", flush=True)

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from gift import registry
 from gift.errors import GiftError
 from gift.evaluation.gate import VERDICT_FILE, Verdict
-from gift.execution.stage import scratch_folder
+from gift.execution.stage import downloaded
 from gift.promotion.announce import announce
 from gift.promotion.checkpoint import check_registered_weights
 from gift.registry import Move
-from gift.storage import download_directory
 from gift.tracking.entities import ModelVersion
 
 
@@ -98,16 +97,14 @@ def _require_verdict(name: str, version: ModelVersion) -> None:
     what, uri = f"version {version.version} of {name}", version.tags.get(registry.VERDICT_TAG)
     if uri is None:
         raise GiftError(f"no gate has judged {what}; promote it all the same with --force, and say why in --reason")
-    with scratch_folder() as scratch:
-        folder = scratch / "verdict"
-        try:
-            download_directory(uri, folder)
+    try:
+        with downloaded(uri) as folder:
             verdict = Verdict.model_validate_json((folder / VERDICT_FILE).read_bytes())
-        except (GiftError, OSError, ValueError) as fault:
-            raise GiftError(
-                f"the gate's verdict on {what} can't be read ({fault}); promote it all the same with --force, and say "
-                "why in --reason"
-            ) from fault
+    except (GiftError, OSError, ValueError) as fault:
+        raise GiftError(
+            f"the gate's verdict on {what} can't be read ({fault}); promote it all the same with --force, and say "
+            "why in --reason"
+        ) from fault
     if verdict.comparable and not verdict.promote:
         raise GiftError(
             f"the gate was against {what}: {' '.join(verdict.reasons)} Promote it all the same with --force, and say "

@@ -8,8 +8,8 @@ from gift.config import RunConfig
 from gift.errors import GiftError
 from gift.evaluation.gate import NotComparable
 from gift.evaluation.results import RESULTS_FILE, BenchmarkResult, load_results
-from gift.execution.stage import scratch_folder
-from gift.storage import DirectoryError, download_directory
+from gift.execution.stage import downloaded
+from gift.storage import DirectoryError
 
 
 def champion_result(config: RunConfig, champion: registry.Champion) -> BenchmarkResult | NotComparable:
@@ -23,16 +23,14 @@ def champion_result(config: RunConfig, champion: registry.Champion) -> Benchmark
         return NotComparable(
             f"version {champion.version} has no tag {registry.EVALUATION_TAG} with the URI of its evaluation"
         )
-    with scratch_folder() as scratch:
-        folder = scratch / "evaluation"
-        try:
-            download_directory(uri, folder)
-        except DirectoryError as fault:
-            return NotComparable(f"the evaluation of version {champion.version} is lost ({fault})")
-        try:
-            results = load_results(folder / RESULTS_FILE, origin=f"{uri}/{RESULTS_FILE}")
-        except GiftError as fault:
-            return NotComparable(f"the evaluation of version {champion.version} can't be read ({fault})")
+    try:
+        with downloaded(uri, wanted=(RESULTS_FILE,)) as folder:
+            try:
+                results = load_results(folder / RESULTS_FILE, origin=f"{uri}/{RESULTS_FILE}")
+            except GiftError as fault:
+                return NotComparable(f"the evaluation of version {champion.version} can't be read ({fault})")
+    except DirectoryError as fault:
+        return NotComparable(f"the evaluation of version {champion.version} is lost ({fault})")
     result = results.get(config.gate.benchmark)
     if result is None or result.task != config.gate.benchmark:
         known = ", ".join(results) or "nothing"

@@ -22,11 +22,10 @@ from gift.evaluation.sampled import sampled_metrics
 from gift.evaluation.scoring import marks_of
 from gift.evaluation.statistics import mean_and_stderr, paired_difference
 from gift.execution.output import content_digest
-from gift.execution.stage import scratch_folder
+from gift.execution.stage import downloaded
 from gift.judge.judge import Judge, open_judge
 from gift.report.files import load_document
 from gift.report.schema import ModelName, Report, Score
-from gift.storage import download_directory
 from gift.verification.finding import ReportFinding, differs, holds, unknown
 from gift.verification.stored import StoredEvaluation, stored_evaluation
 
@@ -154,21 +153,30 @@ def _other_verdicts(config: RunConfig, problems: Mapping[str, Sequence[Answer]],
 
 
 def _comparisons(report: Report, results: Mapping[ModelName, Mapping[str, BenchmarkResult]]) -> Iterator[ReportFinding]:
+    others: Mapping[str, Mapping[str, BenchmarkResult]] = {"sft": results["sft"], "base": results["base"]}
     for comparison in report.verdict.comparisons:
-        other = comparison.name.removeprefix("candidate - ")
-        where = f"{comparison.name}, {comparison.benchmark}"
-        if other not in ("sft", "base"):
+        where, other = f"{comparison.name}, {comparison.benchmark}", comparison.name.removeprefix("candidate - ")
+        if other not in others:
             continue  # the champion's is looked at with the verdict
-        sides = [results[name].get(comparison.benchmark) for name in ("candidate", other)]  # type: ignore[index]
-        if None in sides:
-            yield differs(f"{where}: there is no such result")
+        try:
+            found = paired_difference(
+                _result(results["candidate"], comparison.benchmark), _result(others[other], comparison.benchmark)
+            )
+        except GiftError as fault:
+            yield differs(f"{where}: {fault}")
             continue
-        found = paired_difference(*sides)  # type: ignore[arg-type]
         told = (comparison.difference, comparison.stderr, comparison.confidence_low, comparison.confidence_high)
         again = (found.mean, found.stderr, found.low, found.high)
         same = all(math.isclose(one, two, rel_tol=1e-6, abs_tol=1e-6) for one, two in zip(told, again, strict=True))
         shown = f"{100 * found.mean:+.2f} points ({100 * found.low:+.2f} to {100 * found.high:+.2f})"
         yield holds(f"{where}: {shown}") if same else differs(f"{where}: {shown} by the answers")
+
+
+def _result(results: Mapping[str, BenchmarkResult], benchmark: str) -> BenchmarkResult:
+    """Raises: GiftError: there is none."""
+    if benchmark not in results:
+        raise GiftError(f"there is no result of {benchmark}")
+    return results[benchmark]
 
 
 def _verdict(
@@ -180,9 +188,12 @@ def _verdict(
     except GiftError as fault:
         yield unknown(f"verdict: not computed again: {fault}")
         return
-    gated = config.gate.benchmark
-    base, sft, candidate = (results[model][gated] for model in MODELS)
-    again = decide(config.gate, base=base, sft=sft, candidate=candidate, champion=champion, opponent=kept.champion)
+    try:
+        base, sft, candidate = (_result(results[model], config.gate.benchmark) for model in MODELS)
+        again = decide(config.gate, base=base, sft=sft, candidate=candidate, champion=champion, opponent=kept.champion)
+    except GiftError as fault:
+        yield differs(f"verdict: {fault}")
+        return
     if again.promote != kept.promote:
         yield differs(f"verdict: {_decision(again)} by the answers, and the gate said {_decision(kept)}")
     elif report.verdict.promoted and not again.promote:
@@ -194,9 +205,7 @@ def _verdict(
 
 
 def _kept_verdict(report: Report, config: RunConfig) -> Verdict:
-    with scratch_folder() as scratch:
-        folder = scratch / "verdict"
-        download_directory(f"{config.storage.uri}/runs/{report.run_id}/verdict", folder)
+    with downloaded(f"{config.storage.uri}/runs/{report.run_id}/verdict") as folder:
         return load_document(Verdict, folder / VERDICT_FILE)
 
 
@@ -215,10 +224,8 @@ def _champion(config: RunConfig, kept: Verdict) -> BenchmarkResult | NotComparab
     uri = version.tags.get(registry.EVALUATION_TAG)
     if uri is None:
         raise GiftError(f"version {opponent.version} of {opponent.model}, the champion then, names no evaluation")
-    with scratch_folder() as scratch:
-        folder = scratch / "evaluation"
-        download_directory(uri, folder, wanted=(RESULTS_FILE,))
-        return load_results(folder / RESULTS_FILE, origin=uri)[config.gate.benchmark]
+    with downloaded(uri, wanted=(RESULTS_FILE,)) as folder:
+        return _result(load_results(folder / RESULTS_FILE, origin=uri), config.gate.benchmark)
 
 
 def _decision(verdict: Verdict) -> str:

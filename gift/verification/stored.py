@@ -9,9 +9,8 @@ from gift.errors import GiftError
 from gift.evaluation.answers import ANSWERS_FILE, Answer, by_problem, read_answers
 from gift.evaluation.results import RESULTS_FILE, BenchmarkResult, load_results
 from gift.execution.output import complete_manifest
-from gift.execution.stage import scratch_folder
+from gift.execution.stage import downloaded
 from gift.report.schema import Artifact, ModelName, Report
-from gift.storage import download_directory
 
 MODEL_STAGES: Mapping[ModelName, str] = {
     "base": "prepare-model",
@@ -57,6 +56,5 @@ def fetched(artifact: Artifact) -> Iterator[Path]:
     """
     if complete_manifest(artifact.uri).digest() != artifact.digest:
         raise GiftError(f"{artifact.uri} is not what the report was made of: its content has another digest")
-    with scratch_folder() as scratch:
-        download_directory(artifact.uri, scratch / "artifact")
-        yield scratch / "artifact"
+    with downloaded(artifact.uri) as folder:
+        yield folder

@@ -74,6 +74,13 @@ def write_inputs(folder: Path, *overrides: str) -> Path:
     return folder
 
 
+def scored_dataset(inputs: Path) -> tuple[str, str]:
+    """The settings that train on the scored responses of `write_inputs`."""
+    names = {"train_file": "train", "heldout_file": "heldout", "scored_file": "scored"}
+    files = ", ".join(f"{key}: {inputs}/data/{name}.jsonl" for key, name in names.items())
+    return f"data={{source: jsonl, {files}}}", "rl.groups=dataset"
+
+
 def own_reward(name: str) -> str:
     """The setting that makes a function of own_reward.py the only reward."""
     return f"rewards=[{{kind: function, function: 'own_reward:{name}'}}]"

@@ -50,6 +50,17 @@ def _trained(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
     return model
 
 
+def _convert(folder: Path, lora: LoraConfig | None, precision: str = "fp32") -> None:
+    convert_checkpoint(
+        folder / "weights",
+        folder / "template",
+        folder / "model",
+        precision=precision,
+        max_shard_bytes=ONE_SHARD,
+        lora=lora,
+    )
+
+
 def _merged_by_peft(model: PreTrainedModel) -> dict[str, torch.Tensor]:
     for layer in model.modules():
         if isinstance(layer, LoraLayer):
@@ -61,14 +72,7 @@ def _merged_by_peft(model: PreTrainedModel) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("stored", [torch.float32, torch.bfloat16])
 def test_the_folder_holds_what_peft_merges(tmp_path: Path, stored: torch.dtype, precision: str) -> None:
     model = _trained(_template(tmp_path / "template", stored), tmp_path / "weights")
-    convert_checkpoint(
-        tmp_path / "weights",
-        tmp_path / "template",
-        tmp_path / "model",
-        precision=precision,
-        max_shard_bytes=ONE_SHARD,
-        lora=LORA,
-    )
+    _convert(tmp_path, LORA, precision)
     found, expected = load_file(tmp_path / "model/model.safetensors"), _merged_by_peft(model.float())
     assert found.keys() == expected.keys()
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
@@ -96,14 +100,7 @@ def test_adapters_are_refused_where_the_configuration_says_otherwise(
 ) -> None:
     _trained(_template(tmp_path / "template"), tmp_path / "weights")
     with pytest.raises(GiftError, match=fault):
-        convert_checkpoint(
-            tmp_path / "weights",
-            tmp_path / "template",
-            tmp_path / "model",
-            precision="fp32",
-            max_shard_bytes=ONE_SHARD,
-            lora=lora,
-        )
+        _convert(tmp_path, lora)
     assert not (tmp_path / "model").exists()
 
 
@@ -112,14 +109,7 @@ def test_whole_weights_are_no_adapters(tmp_path: Path) -> None:
     (tmp_path / "weights").mkdir()
     write_share(tmp_path / "weights", 0, 1, {"model.norm.weight": Fragment((4,), 0, 4, lambda: torch.ones(4))})
     with pytest.raises(GiftError, match=r"weights does not hold adapters, and nothing else: it was made without lora"):
-        convert_checkpoint(
-            tmp_path / "weights",
-            tmp_path / "template",
-            tmp_path / "model",
-            precision="fp32",
-            max_shard_bytes=ONE_SHARD,
-            lora=LORA,
-        )
+        _convert(tmp_path, LORA)
 
 
 def test_a_template_in_a_format_that_can_not_be_added_to_is_named(tmp_path: Path) -> None:
@@ -128,11 +118,4 @@ def test_a_template_in_a_format_that_can_not_be_added_to_is_named(tmp_path: Path
     stored = tmp_path / "template/model.safetensors"
     save_file({name: value.to(torch.int8) for name, value in load_file(stored).items()}, stored)
     with pytest.raises(GiftError, match=re.escape(f"{stored} holds numbers of the format I8; F32, BF16, F16, F64 are")):
-        convert_checkpoint(
-            tmp_path / "weights",
-            tmp_path / "template",
-            tmp_path / "model",
-            precision="fp32",
-            max_shard_bytes=ONE_SHARD,
-            lora=LORA,
-        )
+        _convert(tmp_path, LORA)

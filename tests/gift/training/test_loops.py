@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_jobs import Training, own_reward, train, train_together, write_inputs
+from tiny_jobs import Training, own_reward, scored_dataset, train, train_together, write_inputs
 
 from gift.errors import GiftError
 from pipelines.local.services import Services
@@ -27,15 +27,9 @@ WITHOUT_REFERENCE = ("gift, author", "dr_grpo", "dapo", "cispo", "oapl")
 LONG = ("rl.steps=30", "rl.heldout_every=15", "rl.heldout_problems=8")
 
 
-def _dataset(inputs: Path) -> tuple[str, str]:
-    names = ("train_file: train", "heldout_file: heldout", "scored_file: scored")
-    files = ", ".join(f"{key} {inputs}/data/{name}.jsonl" for key, name in (name.split(" ") for name in names))
-    return f"data={{source: jsonl, {files}}}", "rl.groups=dataset"
-
-
 def _update_from_dataset(inputs: Path, tokens: int) -> tuple[str, ...]:
     size = ("rollout.group_size=3", f"compute.tokens_per_micro_batch={tokens}", "rl.steps=2")
-    return (RL, *_dataset(inputs), *size, "rl.optimizer={learning_rate: 1.0e-3}")
+    return (RL, *scored_dataset(inputs), *size, "rl.optimizer={learning_rate: 1.0e-3}")
 
 
 @pytest.fixture(scope="module")
@@ -157,4 +151,4 @@ def test_a_reward_that_is_no_number_is_named(
 
 def test_scored_rows_must_have_the_group_size(services: Services, inputs: Path, tmp_path: Path) -> None:
     with pytest.raises(GiftError, match=r"scored problem scored-0 has 3 responses, rollout\.group_size is 8"):
-        train(RL, inputs, tmp_path, *_dataset(inputs), "rl.steps=1", "compute.ranks=1")
+        train(RL, inputs, tmp_path, *scored_dataset(inputs), "rl.steps=1", "compute.ranks=1")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_jobs import Training, own_reward, train_together, write_inputs
+from tiny_jobs import Training, own_reward, scored_dataset, train_together, write_inputs
 
 from gift.weights.trained_weights import read_trained_weights
 from pipelines.local.services import Services
@@ -15,12 +15,7 @@ from pipelines.local.services import Services
 SFT, RL = "gift.training.sft", "gift.training.rl"
 WIDE = "model.initializer_range=0.3"
 LORA = (WIDE, "lora={rank: 4, alpha: 16}", "rl.optimizer={learning_rate: 3.0e-2}", "sft.steps=8")
-
-
-def _dataset(inputs: Path) -> tuple[str, ...]:
-    names = ("train_file: train", "heldout_file: heldout", "scored_file: scored")
-    files = ", ".join(f"{key} {inputs}/data/{name}.jsonl" for key, name in (name.split(" ") for name in names))
-    return f"data={{source: jsonl, {files}}}", "rl.groups=dataset", "rollout.group_size=3", "rl.steps=3"
+DATASET = ("rollout.group_size=3", "rl.steps=3")
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +28,9 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def one_rank(services: Services, inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Training]:
     cases = {
         "sft": (SFT, *LORA, "sft.optimizer.learning_rate=2.0e-2"),
-        "dataset": (RL, *LORA, *_dataset(inputs)),
-        "small micro-batches": (RL, *LORA, *_dataset(inputs), "compute.tokens_per_micro_batch=110"),
-        "checkpointing": (RL, *LORA, *_dataset(inputs), "compute.activation_checkpointing=true"),
+        "dataset": (RL, *LORA, *DATASET, *scored_dataset(inputs)),
+        "small micro-batches": (RL, *LORA, *DATASET, *scored_dataset(inputs), "compute.tokens_per_micro_batch=110"),
+        "checkpointing": (RL, *LORA, *DATASET, *scored_dataset(inputs), "compute.activation_checkpointing=true"),
     }
     alone = {name: (*case, "compute.ranks=1") for name, case in cases.items()}
     return train_together(inputs, tmp_path_factory.mktemp("one"), alone)
@@ -47,7 +42,7 @@ def two_ranks(services: Services, inputs: Path, tmp_path_factory: pytest.TempPat
         "sft, zero 3": (SFT, *LORA, "sft.optimizer.learning_rate=2.0e-2", "compute.zero_stage=3")
     }
     for stage in (1, 2, 3):
-        cases[f"dataset, zero {stage}"] = (RL, *LORA, *_dataset(inputs), f"compute.zero_stage={stage}")
+        cases[f"dataset, zero {stage}"] = (RL, *LORA, *DATASET, *scored_dataset(inputs), f"compute.zero_stage={stage}")
         cases[f"sampled, zero {stage}"] = (
             *(RL, *LORA, own_reward("some_digit"), "rl.steps=30", f"compute.zero_stage={stage}"),
             *("compute.precision=bf16",) * (stage == 2),

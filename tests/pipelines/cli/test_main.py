@@ -37,13 +37,13 @@ def test_profiles_are_listed(gift) -> None:
 
 def test_a_report_is_printed_as_a_table(gift) -> None:
     example = Path(__file__).parents[2] / "gift" / "report" / "report.json"
-    status, output = gift("report", str(example))
+    status, output = gift("report", "show", str(example))
     assert status == 0
     assert "84.6 ± 1.6 %" in output
-    status, output = gift("report", str(example), "--markdown")
+    status, output = gift("report", "show", str(example), "--markdown")
     assert status == 0
     assert "| SFT | 55.2 ± 2.2 % |" in output
-    status, output = gift("report", "none.json")
+    status, output = gift("report", "show", "none.json")
     assert status == 1
     assert "none.json can't be read: No such file" in output
 
@@ -67,7 +67,7 @@ def test_what_a_file_holds_is_shown_as_it_is_written(gift, tmp_path: Path) -> No
         scores["\x1b[2J\x1b]0;title\x07"] = next(iter(scores.values()))
     (tmp_path / "report.json").write_text(json.dumps(report))
     for arguments in ((), ("--markdown",)):
-        status, output = gift("report", "report.json", *arguments)
+        status, output = gift("report", "show", "report.json", *arguments)
         assert (status, "\x1b" in output, r"\x1b" in output) == (0, False, True), output
 
 
