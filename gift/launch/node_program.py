@@ -11,13 +11,10 @@ A failure is one line on stderr and in the container's termination message, wher
 
 import errno
 import os
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import FrameType
 from typing import NoReturn
 
 from pydantic import ValidationError
@@ -25,6 +22,7 @@ from pydantic import ValidationError
 from gift.config import RunConfig, Section
 from gift.errors import GiftError, printable
 from gift.hub.mirror import with_reward_models
+from gift.launch.notice import TOLD_TO_STOP, on_notice
 from gift.launch.one_node import NodePlace, launch_ranks
 from gift.launch.rank_job import ResumeSettings, TrainingJob
 from gift.launch.roll_call import RollCall, Seat
@@ -131,25 +129,16 @@ def _trainer_environment(nodes: int) -> tuple[int, str, int]:
     return int(node), address, int(port)
 
 
-@contextmanager
-def _stopped_by_signals() -> Iterator[None]:
-    """SIGTERM ends the job with its reason. The first process of a container would not even notice it otherwise."""
-
-    def stop(number: int, _frame: FrameType | None) -> NoReturn:
-        raise GiftError(f"was told to stop ({signal.Signals(number).name})")
-
-    former = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, former)
+def _stop() -> NoReturn:
+    """The first process of a container would not even notice SIGTERM otherwise. Ranks handle it in their own way."""
+    raise GiftError(TOLD_TO_STOP)
 
 
 def main() -> None:
     """Exit status 1 after one line about what failed."""
     put_times_on_lines()
     try:
-        with _stopped_by_signals():
+        with on_notice(_stop):
             run_node(sys.argv[1])
     except GiftError as error:
         message = printable(str(error))

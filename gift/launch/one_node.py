@@ -2,8 +2,8 @@
 
     stage or node ── launch_ranks ──> `python -m gift.launch.rank_parent <module> <job_file> …` ── fork ──> R ranks
 
-The reason of a failure comes back as one sentence, and no rank outlives this process, however it ends. Torch is not
-imported here, so that a stage pays for it only in its ranks.
+The reason of a failure comes back as one sentence, and no rank outlives this process, however it ends. SIGTERM is
+handed on to them (`gift.launch.notice`). Torch is not imported here, so that a stage pays for it only in its ranks.
 """
 
 import os
@@ -18,9 +18,10 @@ from pathlib import Path
 from gift.config import ComputeConfig
 from gift.end_with_parent import end_with_parent
 from gift.errors import GiftError
+from gift.launch.notice import on_notice
 
 GRACE_SECONDS = 15
-"""More than the parent of the ranks gives them."""
+"""For the parent of the ranks to end them and itself."""
 REASON_FILE = "reason.txt"
 """What the parent of the ranks leaves when they fail."""
 
@@ -64,7 +65,8 @@ def launch_ranks(
             preexec_fn=end_with_parent(os.getpid()),
         )
         try:
-            exit_code = _wait(parent, watch)
+            with on_notice(parent.terminate):
+                exit_code = _wait(parent, watch)
         finally:
             _end(parent)
         if exit_code != 0:
@@ -101,9 +103,9 @@ def _wait(parent: subprocess.Popen[bytes], watch: Callable[[], None]) -> int:
 
 
 def _end(parent: subprocess.Popen[bytes]) -> None:
-    """SIGTERM lets the parent stop its ranks; were it killed instead, the kernel would kill them with it."""
+    """SIGINT lets the parent end its ranks; were it killed instead, the kernel would kill them with it."""
     if parent.poll() is None:
-        parent.terminate()
+        parent.send_signal(signal.SIGINT)
         try:
             parent.wait(GRACE_SECONDS)
         except subprocess.TimeoutExpired:

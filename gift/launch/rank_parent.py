@@ -3,6 +3,7 @@
     imports once what every rank trains with ── fork ──> rank_program × R
     keeps the store where the ranks of all nodes meet (on node 0), waits for its own, ends the others when one fails
     or is still at work on what it should have finished (`gift.launch.deadline`), even if it hangs in native code
+    hands SIGTERM on to them, which may take their time then (`gift.launch.notice`); SIGINT ends them at once
 
 The store listens on one address: loopback, or that of node 0 among several nodes. It holds bytes and runs none of them.
 Forking is safe for GPUs, as nothing here touches one: whether there are any, torch and DeepSpeed ask NVML.
@@ -17,13 +18,15 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 from gift.end_with_parent import end_with_parent
 from gift.launch.deadline import RECORD, make_records, overdue, record_of
+from gift.launch.notice import TOLD_TO_STOP, on_notice
 from gift.launch.one_node import REASON_FILE
 from gift.launch.rank_program import TELL_WHERE, leave_reason, run_rank
 from gift.lean_imports import lean_imports
@@ -31,9 +34,10 @@ from gift.models.device import choose_device
 from gift.progress import put_times_on_lines
 
 TRAINS_WITH = ("transformers.generation.utils", "deepspeed")
-STOP_SECONDS = 10
 LOOK_SECONDS = 0.1
 TELL_SECONDS = 0.5
+SETTLE_SECONDS = 0.5
+"""A rank that is killed takes time to die; another may have failed meanwhile, as it lost the connection."""
 DEADLINES = "deadlines"
 """The file of the ranks' records."""
 
@@ -109,7 +113,7 @@ def _fork_ranks(module: str, job_file: str, folder: Path) -> dict[int, int]:
 
 
 def _wait(ranks: Mapping[int, int], deadlines: Path) -> tuple[dict[int, int], str | None]:
-    """Rank → exit code, negative for a signal; and what to say if one was late.
+    """Rank → exit code, negative for a signal, of those that ended by themselves; and what to say if one was late.
 
     When one fails or is late, the others are ended, as they wait for it in vain.
     """
@@ -117,20 +121,34 @@ def _wait(ranks: Mapping[int, int], deadlines: Path) -> tuple[dict[int, int], st
     codes: dict[int, int] = {}
     late = None
     try:
-        while running and not any(codes.values()) and late is None:
-            process, status = os.waitpid(-1, os.WNOHANG)
-            if process:
-                codes[running.pop(process)] = os.waitstatus_to_exitcode(status)
-            else:
-                late = _late(running, min(ranks.values()), deadlines)
-                time.sleep(LOOK_SECONDS)
+        with on_notice(lambda: _tell(list(running))):
+            while running and not any(codes.values()) and late is None:
+                if not _note_ended(-1, running, codes):
+                    late = _late(running, min(ranks.values()), deadlines)
+                    time.sleep(LOOK_SECONDS)
     finally:
+        if any(codes.values()):
+            time.sleep(SETTLE_SECONDS)
+        for process in list(running):
+            _note_ended(process, running, codes)
         for process in running:
-            os.kill(process, signal.SIGTERM)
-        deadline = time.monotonic() + STOP_SECONDS
-        for process, rank in running.items():
-            codes[rank] = _reap(process, deadline)
+            os.kill(process, signal.SIGKILL)
+            os.waitpid(process, 0)
     return codes, late
+
+
+def _tell(processes: Sequence[int]) -> None:
+    for process in processes:
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGTERM)
+
+
+def _note_ended(process: int, running: dict[int, int], codes: dict[int, int]) -> bool:
+    """Whether it, or for -1 one of all, has ended; then it is moved from `running` to `codes`."""
+    ended, status = os.waitpid(process, os.WNOHANG)
+    if ended:
+        codes[running.pop(ended)] = os.waitstatus_to_exitcode(status)
+    return ended != 0
 
 
 def _late(ranks: Mapping[int, int], first: int, deadlines: Path) -> str | None:
@@ -150,23 +168,15 @@ def _late(ranks: Mapping[int, int], first: int, deadlines: Path) -> str | None:
     return f"{subject} still {what} after {seconds / 60:.3g} minutes; {hint}"
 
 
-def _reap(process: int, deadline: float) -> int:
-    while time.monotonic() < deadline:
-        ended, status = os.waitpid(process, os.WNOHANG)
-        if ended:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.02)
-    os.kill(process, signal.SIGKILL)
-    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-
-
 def _reason(module: str, exit_codes: Mapping[int, int], folder: Path) -> str:
     """One sentence on the first failure: a killed rank, else the first reason that a rank left.
 
     A rank that dies breaks the connections of the others, so the order of the files decides, not the rank.
     """
     for rank, code in exit_codes.items():
-        if code < 0 and code != -signal.SIGTERM:  # how `_wait` ends the ranks that did not fail
+        if code == -signal.SIGTERM:
+            return f"{module}: {TOLD_TO_STOP} where there was nothing to store yet"
+        if code < 0:
             name = signal.Signals(-code).name
             hint = "; the machine may be out of memory" if name == "SIGKILL" else ""
             return f"{module}: rank {rank} was killed by {name} (exit code {code}){hint}"

@@ -22,7 +22,7 @@ TELL_WHERE = signal.SIGUSR1
 
 def run_rank(module: str, job_file: str, reason_file: Path) -> NoReturn:
     """Run `module` with `job_file` as its argument; `reason_file` is written only if it fails. Ends this process."""
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # until there is something to store (`gift.training.resume`)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal; the launcher has it too, and ends the ranks in order
     faulthandler.register(TELL_WHERE)
     np.random.seed()  # a user's reward may use it; after a fork all ranks would draw the same

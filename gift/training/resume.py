@@ -24,13 +24,16 @@ and so is not what other ranks would have sampled.
 A training that is sick goes back to the newest checkpoint, too, if the profile says so (`rewind`): then only weights
 and optimizer do, and the steps in between are lost.
 
+SIGTERM, at any rank, makes all of them store a checkpoint after the step that they are at, and end. Nothing is lost if
+they are killed before that: what is stored in part counts as nothing, and the checkpoint before it is still there.
+
 What is read back comes from the run's own prefix and is verified against the manifest; it is numbers, and no code.
 
-Left out: a last checkpoint on SIGTERM. It would take the rest of a step and the transfer of the whole state, where spot
-nodes give notice of 30 to 120 seconds. And choosing, of another spread's parts, those that a node needs something of.
+Left out: choosing, of another spread's parts, those that a node needs something of.
 """
 
 import shutil
+import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -46,6 +49,7 @@ from gift.config import Section, Spread
 from gift.config.section import Count, NonNegativeFloat
 from gift.errors import GiftError
 from gift.health import HealthState
+from gift.launch.notice import TOLD_TO_STOP
 from gift.launch.rank_job import TrainingJob
 from gift.patience import ServicePatience
 from gift.storage import DirectoryError, download_directory, upload_directory
@@ -100,6 +104,7 @@ class Checkpoints:
         self._steps = steps
         self._every = every
         self._upload: threading.Thread | None = None
+        self._told_to_stop = False
         self._patiently = ServicePatience.of(job.config)
         self._found = self._newest_whole("goes on after")
         self.start = self._found.state
@@ -123,9 +128,33 @@ class Checkpoints:
         self._load(engine, self._newest_whole("goes back to"), keep_schedule=True)
 
     def save(self, engine: DeepSpeedEngine, state: TrainingState, reports: Reports) -> None:
-        """Leave a checkpoint, if one is due after `state.step` steps; after the last one there is nothing to resume."""
-        if not self._every or state.step % self._every or state.step == self._steps:
+        """Leave a checkpoint, if one is due after `state.step` steps; after the last one there is nothing to resume.
+
+        Raises:
+            GiftError: a rank was told to stop; the checkpoint is stored, unless the line before says why not.
+        """
+        if not self._every or state.step == self._steps:
             return
+        told = first_rank_where(self._told_to_stop)
+        if told is not None or state.step % self._every == 0:
+            self._save(engine, state, reports)
+        if told is not None:
+            self.finish()
+            dist.barrier()  # the first rank that ends takes along those that still store
+            raise GiftError(self._end_on_notice(told, state.step))
+
+    def stop_soon(self) -> None:
+        """To be called on any rank, at any moment; `save` then is the end."""
+        self._told_to_stop = True
+
+    def _end_on_notice(self, rank: int, step: int) -> str:
+        node = rank // (self._spread.ranks // self._spread.nodes)
+        who = "" if node == self._node else f"node {node} "
+        return (
+            f"{who}{TOLD_TO_STOP} after step {step} of {self._steps}; the next start goes on from the newest checkpoint"
+        )
+
+    def _save(self, engine: DeepSpeedEngine, state: TrainingState, reports: Reports) -> None:
         if first_rank_where(self._still_storing()) is not None:
             if dist.get_rank() == 0:
                 left_out = f"the checkpoint of step {state.step} is left out"
@@ -247,7 +276,7 @@ class Checkpoints:
             if stored in complete_steps(self._uri):
                 remove_all_but(self._uri, stored.step)
         except GiftError as error:
-            print(f"  the checkpoint of step {stored.step} is not stored, and training goes on: {error}", flush=True)
+            print(f"  the checkpoint of step {stored.step} is not stored: {error}", flush=True)
         finally:
             shutil.rmtree(self._folder)
 
@@ -285,6 +314,8 @@ def open_checkpoints(job: TrainingJob, *, steps: int, every: int) -> Iterator[Ch
         GiftError: S3 or the disk failed.
     """
     checkpoints = Checkpoints(job, steps, every)
+    if every:  # for good: a rank that has done its last step must not be ended on its way out
+        signal.signal(signal.SIGTERM, lambda *_: checkpoints.stop_soon())
     try:
         yield checkpoints
     finally:

@@ -36,6 +36,8 @@ from pipelines.machine import processes
 from pipelines.machine.signals import interrupted_by_signals
 from pipelines.post_training import post_training
 
+NOTICE_SECONDS = 30.0
+"""For a training to store a checkpoint (`gift.launch.notice`); as long as a cluster gives a pod."""
 OUTBOX = ".outbox"
 """Beside the runs' own folders: what is finished, and not stored yet."""
 
@@ -94,7 +96,17 @@ def _in_subprocesses(folder: Path) -> Iterator[Stages]:
 def _stop_subprocesses() -> None:
     # The services that we may have started are in sessions of their own and still needed.
     children = psutil.Process().children(recursive=True)
-    processes.stop([child for child in children if os.getsid(child.pid) == os.getsid(0)])
+    family = [child for child in children if os.getsid(child.pid) == os.getsid(0)]
+    # A stage, which kfp starts through a shell, hands SIGTERM on to its ranks as it should be handed on.
+    processes.stop([child for child in family if _is_stage(child)], patience=NOTICE_SECONDS)
+    processes.stop(family)
+
+
+def _is_stage(process: psutil.Process) -> bool:
+    try:
+        return "kfp.dsl.executor_main" in process.cmdline()
+    except psutil.NoSuchProcess:
+        return False
 
 
 SUBPROCESSES = StageRunner(post_training, HOST, _in_subprocesses, _stop_subprocesses)

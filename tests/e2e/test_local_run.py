@@ -16,7 +16,7 @@ from tiny_settings import TINY_MODEL
 from gift import registry
 from gift.report.headline import headline_figures
 from gift.report.schema import load_report
-from gift.storage import read_manifest
+from gift.storage import list_paths, read_manifest
 from pipelines.local.services import Services
 
 TINY = (
@@ -213,7 +213,7 @@ def test_a_run_whose_store_went_away_goes_on_under_its_id(
     assert MlflowClient().get_run(parent.info.run_id).info.status == "FINISHED"
 
 
-def test_sigterm_ends_the_run_and_all_its_ranks(services: Services, tmp_path: Path) -> None:
+def test_sigterm_ends_the_run_and_all_its_ranks_after_a_checkpoint(services: Services, tmp_path: Path) -> None:
     with subprocess.Popen(
         _command(tmp_path / "runs", "sft.steps=100000"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -228,6 +228,8 @@ def test_sigterm_ends_the_run_and_all_its_ranks(services: Services, tmp_path: Pa
         process.stdout.read()
         assert "interrupted" in process.stderr.read()
     assert process.returncode == 130
+    (folder,) = (tmp_path / "runs").glob("2*")
+    assert any("/step-" in path for path in list_paths(f"s3://gift/runs/{folder.name}/resume")), "before its time"
     deadline = time.monotonic() + 15
     while any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children):
         assert time.monotonic() < deadline
