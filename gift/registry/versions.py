@@ -28,6 +28,10 @@ NOT_PROMOTED_TAG = f"{OWN_TAGS}not_promoted"
 """Why it is not champion although the verdict was for it."""
 
 
+LONGEST_DESCRIPTION = 5000
+"""Characters that MLflow's table has room for."""
+
+
 @dataclass(frozen=True)
 class Champion:
     """The model version that carries the alias `champion`."""
@@ -85,6 +89,16 @@ def register_version(name: str, source_uri: str, run_id: str, tags: Mapping[str,
             description=f"GIFT checkpoint at {source_uri}",
         )
         return created.version
+
+
+def describe_version(name: str, version: str, description: str) -> None:
+    """Write what MLflow's page says about a version, as Markdown of at most `LONGEST_DESCRIPTION` characters.
+
+    Raises:
+        GiftError: MLflow is not reachable, or has no such version.
+    """
+    with explain_errors(f"describing version {version} of {name!r}"):
+        MlflowClient().update_model_version(name, version, description)
 
 
 def set_tag(name: str, version: str, key: str, value: str) -> None:

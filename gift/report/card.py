@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from huggingface_hub import ModelCardData
 
 CARD_FILE = "MODEL_CARD.md"
+"""In the report's folder."""
+CHECKPOINT_CARD_FILE = "README.md"
+"""In the checkpoint's, where the hub and its tools look."""
 DATA_SETS = {
     "gsm8k": "openai/gsm8k",
     "math": "DigitalLearningGmbH/MATH-lighteval",
@@ -25,7 +28,7 @@ DATA_SETS = {
 
 
 def model_card(report: Report) -> str:
-    """The card as Markdown with YAML metadata, to be stored as the README.md of a published model."""
+    """The card as Markdown with YAML metadata, the README.md of a model's folder."""
     name = f"{report.registry.model} version {report.registry.version}"
     rows = "\n".join(f"- {key}: `{value}`" for key, value in sorted(report.provenance.items()))
     config = json.dumps(report.config, indent=2, ensure_ascii=False)
@@ -38,9 +41,7 @@ def model_card(report: Report) -> str:
 {report.profile}. Trained by {candidate_label(report)} in the run `{report.run_id}`, which ended at
 {report.finished.isoformat(timespec="seconds")}.
 
-{verdict_sentence(report)}
-
-{markdown_table(report)}
+{card_summary(report)}
 Accuracies are shares of solved problems with their standard errors over problems; the last row is the paired difference
 with its 95 % interval. `gift report verify` computes them again from the answers, and `gift report reproduce` evaluates
 the model again.
@@ -58,6 +59,11 @@ the model again.
 
 </details>
 """
+
+
+def card_summary(report: Report) -> str:
+    """The verdict and the table of all benchmarks, as Markdown that ends in a newline."""
+    return f"{verdict_sentence(report)}\n\n{markdown_table(report)}"
 
 
 def _metadata(report: Report) -> "ModelCardData":

@@ -1,5 +1,5 @@
 """Stage: everything the run left behind → report.json, report.html and a model card, in the store and as MLflow
-artifacts, and the headline on the run's own page.
+artifacts; the card with the checkpoint as well, and the headline on the pages of the run and of the model version.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from gift.evaluation.statistics import INTERVAL_CONFIDENCE, PairedDifference, pa
 from gift.execution.output import complete_manifest
 from gift.execution.stage import Stage
 from gift.provenance import provenance
-from gift.report.card import CARD_FILE, model_card
+from gift.report.card import CARD_FILE, CHECKPOINT_CARD_FILE, card_summary, model_card
 from gift.report.critical_path import critical_path
 from gift.report.headline import headline_figures
 from gift.report.html import render_report
@@ -33,7 +33,7 @@ from gift.report.schema import (
     save_report,
 )
 from gift.stages.gate import read_verdict
-from gift.storage import read_manifest
+from gift.storage import put_companion, read_manifest
 from gift.tracking import StageRecord, StageRun, parent_started, stage_records
 
 Results = Mapping[ModelName, Mapping[str, BenchmarkResult]]
@@ -81,17 +81,29 @@ def report(
         config=stage.config.model_dump(mode="json"),
     )
 
+    card = model_card(built)
+
     def make(folder: Path) -> dict[str, str]:
         save_report(built, folder / "report.json")
         (folder / "report.html").write_text(render_report(built), encoding="utf-8")
-        (folder / CARD_FILE).write_text(model_card(built), encoding="utf-8")
+        (folder / CARD_FILE).write_text(card, encoding="utf-8")
         return {}
 
     uri = stage.make_for_run(REPORT_FOLDER, [*uris.values(), verdict], make)
+    card_uri = stage.patiently(lambda: put_companion(model, CHECKPOINT_CARD_FILE, card.encode()))
+    _describe(stage, built, f"Model card: `{card_uri}`. Report: `{uri}`.")
     stage.log_files(uri)
     StageRun(stage.parent_run_id, stage.patiently).log_metrics(headline_figures(built))
     print(f"  wrote {uri}", flush=True)
     return uri
+
+
+def _describe(stage: Stage, built: Report, addresses: str) -> None:
+    """Tell who opens the version on MLflow's page what it can do; where that is too long, only where it is written."""
+    text = f"{card_summary(built)}\n{addresses}"
+    description = text if len(text) <= registry.LONGEST_DESCRIPTION else addresses
+    version = built.registry
+    stage.patiently(lambda: registry.describe_version(version.model, version.version, description))
 
 
 def _read_results(stage: Stage, uri: str) -> dict[str, BenchmarkResult]:

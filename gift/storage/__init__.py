@@ -10,6 +10,7 @@ Left out on purpose: empty folders and file modes, as what the stages exchange a
 """
 
 from gift.storage.client import DirectoryError, check_storage, put_object
+from gift.storage.companion import put_companion
 from gift.storage.composition import compose_directory, delete_directory, delete_paths
 from gift.storage.listing import Listing, StoredObject, list_objects, list_paths, whole_manifest
 from gift.storage.lock import locked, wait_for_lock
@@ -33,6 +34,7 @@ __all__ = [
     "list_paths",
     "locked",
     "manifest_parents",
+    "put_companion",
     "put_object",
     "read_manifest",
     "upload_directory",

@@ -1,6 +1,6 @@
 """Who writes a directory: each attempt has a prefix of its own, and the manifest names the one that counts.
 
-    <uri>/<attempt>/<path>    written by one attempt, and never again
+    <uri>/<attempt>/<path>    written by one attempt, and never again (beside its files: `companion`)
     <uri>/manifest.json       written once, by the first attempt that is through (S3 refuses the others: If-None-Match)
 
 So two writers of one URI never meet: the one that is later takes what the other has stored, and no reader sees a

@@ -142,6 +142,9 @@ class MlflowClient:
     def get_model_version(self, name: str, version: str) -> ModelVersion:
         return read_model_version(self.rest.get("model-versions/get", name=name, version=version)["model_version"])
 
+    def update_model_version(self, name: str, version: str, description: str) -> None:
+        self.rest.patch("model-versions/update", name=name, version=version, description=description)
+
     def set_model_version_tag(self, name: str, version: str, key: str, value: str) -> None:
         self.rest.post("model-versions/set-tag", name=name, version=version, key=key, value=value)
 

@@ -86,6 +86,10 @@ class Rest:
         """Raises: MlflowError: no answer, or a refusal."""
         return self._answer("POST", endpoint, json=body)
 
+    def patch(self, endpoint: str, **body: object) -> dict[str, Any]:
+        """Raises: MlflowError: no answer, or a refusal."""
+        return self._answer("PATCH", endpoint, json=body)
+
     def delete(self, endpoint: str, **body: object) -> dict[str, Any]:
         """Raises: MlflowError: no answer, or a refusal."""
         return self._answer("DELETE", endpoint, json=body)

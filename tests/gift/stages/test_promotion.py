@@ -5,10 +5,13 @@ from pathlib import Path
 import pytest
 from candidates import Candidates
 from heard_webhook import heard
+from huggingface_hub import ModelCard
+from mlflow.artifacts import download_artifacts
 from mlflow.tracking import MlflowClient
 from promotions import promote
 
 from gift import registry
+from gift.execution.output import content_digest
 from gift.registry import EVALUATION_TAG, NOT_PROMOTED_TAG
 from gift.storage import read_manifest
 
@@ -41,6 +44,24 @@ def test_only_a_better_candidate_becomes_champion(candidates: Candidates) -> Non
 
     candidates.submit(sft=1, candidate=30, problems=30)  # judged on other problems: nobody can tell
     assert candidates.champion() == fourth
+
+
+def test_who_downloads_the_model_finds_its_card_and_mlflow_shows_the_scores(
+    candidates: Candidates, tmp_path: Path
+) -> None:
+    version = candidates.submit(sft=10, candidate=25)
+    digest = content_digest(candidates.model)
+    written = candidates.report(version)
+    name = candidates.config.registered_model
+    folder = Path(download_artifacts(artifact_uri=f"models:/{name}@champion", dst_path=str(tmp_path / "mine")))
+    assert sorted(path.name for path in folder.iterdir()) == ["README.md", "config.json"]
+    card = ModelCard.load(folder / "README.md")
+    assert [(result.dataset_type, result.metric_value) for result in card.data.eval_results] == [("heldout", 0.625)]
+    assert content_digest(candidates.model) == digest, "it is no part of what is reused and verified"
+
+    described = MlflowClient().get_model_version(name, version).description
+    assert f"{written.registry.source}/README.md" in described
+    assert "| GIFT | 62.5 ± 10.0 % |" in described
 
 
 def test_the_verdict_names_the_champion_that_it_was_reached_against(candidates: Candidates) -> None:
