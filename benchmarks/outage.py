@@ -156,9 +156,11 @@ def _train(server: Server, how: str, minutes: float, wait: float) -> bool:
     began = 0.0
     outages: list[threading.Thread] = []
 
-    def launch_and_lose_a_server(module: str, job_file: Path, compute: ComputeConfig) -> None:
+    def launch_and_lose_a_server(
+        module: str, job_file: Path, compute: ComputeConfig, watch: Callable[[], None]
+    ) -> None:
         nonlocal began
-        launch_ranks(module, job_file, compute)
+        launch_ranks(module, job_file, compute, watch=watch)
         outages.append(threading.Thread(target=server.away_for, args=(60 * minutes, how)))
         outages[-1].start()
         began = time.monotonic()

@@ -43,6 +43,7 @@ ROOMS = (
     "gift.rollout",
     "gift.rewards",
     "gift.launch",
+    "gift.system_metrics",
     "gift.registry",
     "gift.preflight",
     "gift.models",

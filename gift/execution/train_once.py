@@ -1,5 +1,7 @@
 """What the two training stages share: fetch the inputs, launch the ranks, send late metrics after them.
 
+The MLflow run of the stage gets the settings that decide the training as parameters, and the node's system metrics.
+
 While the ranks train they leave checkpoints to go on from at `<storage>/runs/<run id>/resume/<stage>/<digest>` (see
 `gift.training.resume`). The digest is that of the output: what was made with another configuration, other inputs or
 other code is never gone on from; nor what other ranks have made, unless the profile allows it (`compute.elastic`).
@@ -8,7 +10,7 @@ other code is never gone on from; nor what other ranks have made, unless the pro
 from pathlib import Path
 from typing import Any, Literal
 
-from gift.config import RunConfig, Spread
+from gift.config import RunConfig, Spread, flatten
 from gift.errors import GiftError
 from gift.execution.output import Output, output_digest
 from gift.execution.stage import Stage, scratch_folder
@@ -16,6 +18,7 @@ from gift.hub.mirror import with_reward_models
 from gift.launch.one_node import launch_ranks
 from gift.launch.rank_job import ResumeSettings, TrainingJob
 from gift.storage import delete_directory, list_paths
+from gift.system_metrics import system_metrics
 from gift.tracking import send_late_metrics
 
 CHECKPOINTS: Literal["checkpoints"] = "checkpoints"
@@ -34,6 +37,8 @@ def train_once(stage: Stage, module: str, output: Output, metadata: dict[str, st
     digest = output_digest(output.kind, stage.patiently(output.decisions))
     facts = {"module": module, "ranks": str(config.compute.ranks), "zero_stage": str(config.compute.zero_stage)}
     facts |= metadata or {}
+
+    stage.tracking.log_params(flatten(dict(output.settings)))
 
     def make(folder: Path) -> dict[str, str]:
         stage.patiently(lambda: _name_what_does_not_fit(resumable, digest))
@@ -91,7 +96,8 @@ def run_training(stage: Stage, module: str, data: str, model: str, checkpoint: P
         job_file = scratch / "job.json"
         job_file.write_text(job.model_dump_json(), encoding="utf-8")
         try:
-            launch_ranks(module, job_file, config.compute)
+            with system_metrics(stage.tracking.run_id, scratch / "system-metrics.jsonl") as look:
+                launch_ranks(module, job_file, config.compute, watch=look)
         finally:
             send_late_metrics(job.metric_spool, stage.tracking.run_id)
 

@@ -29,6 +29,7 @@ from gift.launch.roll_call import RollCall, Seat
 from gift.patience import ServicePatience
 from gift.progress import put_times_on_lines
 from gift.storage import download_directory, upload_directory
+from gift.system_metrics import system_metrics
 from gift.tracking import send_late_metrics
 
 JOB_FILE = "job.json"
@@ -101,7 +102,13 @@ def _train(job: NodeJob, place: NodePlace, roll_call: RollCall, folder: Path) ->
     job_file = folder / "training.json"
     job_file.write_text(training.model_dump_json(), encoding="utf-8")
     try:
-        launch_ranks(job.module, job_file, job.config.compute, place, watch=roll_call.check)
+        with system_metrics(job.mlflow_run_id, folder / "system-metrics.jsonl", place.node) as look:
+
+            def watch() -> None:
+                roll_call.check()
+                look()
+
+            launch_ranks(job.module, job_file, job.config.compute, place, watch)
     finally:
         if place.node == 0:  # only rank 0 logs
             send_late_metrics(training.metric_spool, job.mlflow_run_id)

@@ -17,10 +17,11 @@ from gift.tracking.parent import (
     parent_has_finished,
     start_parent_run,
 )
-from gift.tracking.records import StageRecord, parent_started, stage_records
+from gift.tracking.records import SYSTEM_PREFIX, StageRecord, parent_started, stage_records
 from gift.tracking.stage import StageRun, stage_run
 
 __all__ = [
+    "SYSTEM_PREFIX",
     "MetricLog",
     "StageRecord",
     "StageRun",

@@ -14,6 +14,8 @@ from gift.tracking.stage import SECONDS, START_UP
 REUSED_TAG = "gift.reused"
 OUTPUT_TAG = "gift.output"
 OUTPUT_DIGEST_TAG = "gift.output_digest"
+SYSTEM_PREFIX = "system/"
+"""How the names of MLflow's system metrics begin; they are for its own page, and no part of a record."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def _ended(starts: list[Metric], ends: list[Metric]) -> float | None:
 def _histories(client: MlflowClient, runs: list[Run]) -> dict[str, list[Metric]]:
     histories: dict[str, list[Metric]] = defaultdict(list)
     for run in runs:
-        for name in run.metrics:
+        for name in (name for name in run.metrics if not name.startswith(SYSTEM_PREFIX)):
             histories[name] += client.get_metric_history(run.run_id, name)
     return histories
 

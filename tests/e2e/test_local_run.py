@@ -111,6 +111,8 @@ def test_mlflow_has_the_run_its_stages_and_their_inputs(first: subprocess.Comple
     assert set(stages) == {*STAGES, "report"}
     assert {run.info.status for run in nested} == {"FINISHED"}
     assert [entry.step for entry in client.get_metric_history(stages["train-policy"].info.run_id, "reward")] == [0, 1]
+    assert stages["train-policy"].data.params["rl.steps"] == "2"
+    assert "system/system_memory_usage_megabytes" in stages["train-policy"].data.metrics
     inputs = {entry.dataset.name for entry in stages["prepare-data"].inputs.dataset_inputs}
     assert inputs == {"sft", "train", "heldout"}
     artifacts = {artifact.path for artifact in client.list_artifacts(stages["report"].info.run_id)}

@@ -12,7 +12,8 @@ from gift.stages.train_sft import train_sft
 def main() -> None:
     arguments = json.loads(sys.argv[1])
     with mock.patch(
-        "gift.execution.train_once.launch_ranks", lambda _module, *rest: launch_ranks("die_in_training", *rest)
+        "gift.execution.train_once.launch_ranks",
+        lambda _module, *rest, **watch: launch_ranks("die_in_training", *rest, **watch),
     ):
         run_stage(train_sft, **arguments)
 

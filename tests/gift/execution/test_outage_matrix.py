@@ -88,7 +88,7 @@ class Trial:
             stage.tracking.log_metrics({"length": 4.0})
         return uri
 
-    def train(self, _module: str, job_file: Path, *_: object) -> None:
+    def train(self, _module: str, job_file: Path, *_: object, **_watch: object) -> None:
         """Instead of ranks: leaves what they would."""
         shutil.copytree(self.made.checkpoint, read_job(job_file).checkpoint, dirs_exist_ok=True)
         self.works.append("trained")

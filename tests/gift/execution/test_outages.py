@@ -117,7 +117,7 @@ def test_a_training_that_is_done_when_the_store_goes_away_is_not_done_again(
     assert stage_records(run["parent_run_id"])["train-sft"].status == "FAILED"
 
     faulty_store.fault_of = lambda _method, _path: None
-    monkeypatch.setattr(train_once, "launch_ranks", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(train_once, "launch_ranks", lambda *_, **_watch: pytest.fail("trained again"))
     uri = run_stage(train_sft, **run, **inputs)
     assert read_manifest(uri) is not None
     assert list(outbox.iterdir()) == []

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 from tiny_settings import TINY_WARM_UP
 
 from gift.config import load_profile
@@ -46,6 +47,12 @@ def test_a_stage_that_was_killed_goes_on_when_it_is_started_again(
     assert output == f"{bucket_prefix}/checkpoints/{digest}"
     assert list_paths(resumable) == []
     assert [step for step, _ in stage_records(run["parent_run_id"])["train-sft"].curves["loss"]] == [0, 1, 2, 3]
+    (training,) = MlflowClient().search_runs(
+        [MlflowClient().get_run(run["parent_run_id"]).info.experiment_id], "tags.`gift.stage` = 'train-sft'"
+    )
+    assert training.data.params["sft.steps"] == str(config.sft.steps)
+    assert training.data.params["sft.optimizer.learning_rate"] == str(config.sft.optimizer.learning_rate)
+    assert training.data.metrics["system/cpu_utilization_percentage"] > 0
 
     rarely = load_profile("local", (*TINY_WARM_UP, f"storage.uri={bucket_prefix}", "sft.checkpoint_every=3"))
     assert run_stage(train_sft, **run | {"config": rarely.model_dump_json()}, **inputs) == output
@@ -65,9 +72,14 @@ def test_an_elastic_training_goes_on_with_other_ranks_when_the_same_run_is_start
     def of(*settings: str) -> dict[str, str]:
         return run | inputs | {"config": load_profile("local", settings).model_dump_json()}
 
+    def apart(*settings: str) -> dict[str, str]:
+        """In an MLflow run of its own, as MLflow changes no parameter of one."""
+        parent = start_parent_run(load_profile("local", settings), f"{bucket_prefix}-{len(settings)}")
+        return of(*settings) | {"parent_run_id": parent}
+
     assert _train_until_killed(of(*elastic, *two), tmp_path_factory.mktemp("scratch")) == -signal.SIGKILL
     capfd.readouterr()
-    other = run_stage(train_sft, **of(*rigid, *two))
+    other = run_stage(train_sft, **apart(*rigid, *two))
     printed = capfd.readouterr().out
     assert "made with another configuration" in printed
     assert "goes on after" not in printed
@@ -78,7 +90,7 @@ def test_an_elastic_training_goes_on_with_other_ranks_when_the_same_run_is_start
     assert "written by 2 rank(s) on 1 node(s) with ZeRO-3" in capfd.readouterr().out
     assert output != other
     assert run_stage(train_sft, **of(*elastic, *two)) == output, "reused, whatever ranks have made it"
-    assert run_stage(train_sft, **of(*rigid)) not in {output, other}
+    assert run_stage(train_sft, **apart(*rigid)) not in {output, other}
 
 
 def _train_until_killed(arguments: dict[str, str], scratch: Path) -> int:

@@ -60,6 +60,8 @@ def test_two_nodes_train_the_same_model_as_one(inputs: Inputs, tmp_path: Path, m
     # Metrics and live lines come from rank 0 alone, once.
     assert losses(job.mlflow_run_id) == [value for _, value in alone.history()["loss"]]
     assert ["· gift 3/3" in output for _, output, _ in ended] == [True, False]
+    logged = MlflowClient().get_run(job.mlflow_run_id).data.metrics
+    assert {f"system/node_{node}/cpu_utilization_percentage" for node in (0, 1)} < set(logged), "of each node its own"
 
 
 def test_a_node_that_dies_ends_the_job_and_the_next_attempt_goes_on(inputs: Inputs, tmp_path: Path) -> None:
