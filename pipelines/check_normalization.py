@@ -12,6 +12,7 @@ from components.convert.component import convert
 from components.finish_run.component import finish_run
 from components.prepare_data.component import prepare_data
 from components.prepare_model.component import prepare_model
+from components.result import result_of
 from components.start_run.component import start_run
 from components.train_policy.component import train_policy
 from components.train_sft.component import train_sft
@@ -22,12 +23,12 @@ def check_normalization(config: str, run_id: str) -> None:
     """Args: `config` is a RunConfig as JSON; with the `run_id` of an earlier check, its trained policy is reused."""
     with dsl.ExitHandler(finish_run(config=config, run_id=run_id)):
         parent = start_run(config=config, run_id=run_id)
-        run = {"config": config, "run_id": run_id, "parent_run_id": parent.output}
+        run = {"config": config, "run_id": run_id, "parent_run_id": result_of(parent)}
 
-        data = prepare_data(**run).output
-        base = prepare_model(**run, data=data).output
-        sft_checkpoint = train_sft(**run, data=data, model=base).output
-        sft = convert(**run, label="sft", checkpoint=sft_checkpoint, model=base).output
-        checkpoint = train_policy(**run, data=data, model=sft).output
-        candidate = convert(**run, label="candidate", checkpoint=checkpoint, model=sft).output
+        data = result_of(prepare_data(**run))
+        base = result_of(prepare_model(**run, data=data))
+        sft_checkpoint = result_of(train_sft(**run, data=data, model=base))
+        sft = result_of(convert(**run, label="sft", checkpoint=sft_checkpoint, model=base))
+        checkpoint = result_of(train_policy(**run, data=data, model=sft))
+        candidate = result_of(convert(**run, label="candidate", checkpoint=checkpoint, model=sft))
         check(**run, data=data, policy=candidate, reference=sft)

@@ -25,6 +25,7 @@ from components.evaluate.component import evaluate
 from components.finish_run.component import finish_run
 from components.prepare_data.component import prepare_data
 from components.prepare_model.component import prepare_model
+from components.result import result_of
 from components.start_run.component import start_run
 from components.train_policy.component import train_policy
 from components.train_sft.component import train_sft
@@ -44,7 +45,7 @@ class _Line:
         task = component(**arguments).after(self.last)
         task.set_display_name(f"{component.name}-{shown}")
         self.last = task
-        return task.output
+        return result_of(task)
 
     def stage(self, component: BaseComponent, config: Any, label: str, **inputs: Any) -> Any:
         """Append a task that is a stage with an MLflow run of its own."""
@@ -121,7 +122,7 @@ def build_pipeline(planned: PlannedExperiment) -> Any:
     def experiment(config: str, run_id: str) -> None:
         with dsl.ExitHandler(finish_run(config=config, run_id=run_id)):
             parent = start_run(config=config, run_id=run_id)
-            run = {"run_id": run_id, "parent_run_id": parent.output}
+            run = {"run_id": run_id, "parent_run_id": result_of(parent)}
             builder = _Builder(planned, _Line(run, parent))
             chosen: dict[str, Any] = {}
             if plan.tuning_seed is not None:

@@ -4,8 +4,9 @@
               → evaluate base, SFT and candidate → gate → register → report → finish run
 
 Or base and SFT are evaluated beside the trainings, as soon as their models are there: a cluster may have room for both.
-Between the stages travel only `s3://` URIs and words, never files. There is no `If`: the verdict is an input of
-`register`, so that a run which keeps the old champion shows every stage as done and says why.
+Between the stages travel only `s3://` URIs and words, never files; typed artifacts are for KFP's page alone. There is
+no `If`: the verdict is an input of `register`, so that a run which keeps the old champion shows every stage as done and
+says why.
 
 Left out: where the stages run. Whoever builds the pipeline is shown each task, and places it.
 """
@@ -25,6 +26,7 @@ from components.prepare_data.component import prepare_data
 from components.prepare_model.component import prepare_model
 from components.register.component import register
 from components.report.component import report
+from components.result import result_of
 from components.start_run.component import start_run
 from components.train_policy.component import train_policy
 from components.train_sft.component import train_sft
@@ -52,15 +54,15 @@ def add_stages(config: Any, run_id: Any, place: Place, *, evaluate_beside_traini
         return task
 
     with dsl.ExitHandler(stage(finish_run)):
-        run = {"parent_run_id": stage(start_run).output}
+        run = {"parent_run_id": result_of(stage(start_run))}
 
-        data = stage(prepare_data, **run).output
-        base = stage(prepare_model, **run, data=data).output
-        sft_checkpoint = stage(train_sft, **run, data=data, model=base).output
-        sft = stage(convert, **run, label="sft", checkpoint=sft_checkpoint, model=base).output
-        checkpoint = stage(train_policy, **run, data=data, model=sft).output
+        data = result_of(stage(prepare_data, **run))
+        base = result_of(stage(prepare_model, **run, data=data))
+        sft_checkpoint = result_of(stage(train_sft, **run, data=data, model=base))
+        sft = result_of(stage(convert, **run, label="sft", checkpoint=sft_checkpoint, model=base))
+        checkpoint = result_of(stage(train_policy, **run, data=data, model=sft))
         conversion = stage(convert, **run, label="candidate", checkpoint=checkpoint, model=sft)
-        candidate = conversion.output
+        candidate = result_of(conversion)
 
         base_evaluation = stage(evaluate, **run, label="base", data=data, model=base)
         if not evaluate_beside_training:
@@ -69,12 +71,14 @@ def add_stages(config: Any, run_id: Any, place: Place, *, evaluate_beside_traini
         sft_evaluation = stage(evaluate, **run, label="sft", data=data, model=sft).after(base_evaluation)
         candidate_evaluation = stage(evaluate, **run, label="candidate", data=data, model=candidate)
         candidate_evaluation.after(sft_evaluation)
-        base_results, sft_results = base_evaluation.output, sft_evaluation.output
-        candidate_results = candidate_evaluation.output
+        base_results, sft_results = result_of(base_evaluation), result_of(sft_evaluation)
+        candidate_results = result_of(candidate_evaluation)
 
         results = {"base_results": base_results, "sft_results": sft_results, "candidate_results": candidate_results}
-        verdict = stage(gate, **run, **results).output
-        version = stage(register, **run, model=candidate, candidate_results=candidate_results, verdict=verdict).output
+        verdict = result_of(stage(gate, **run, **results))
+        version = result_of(
+            stage(register, **run, model=candidate, candidate_results=candidate_results, verdict=verdict)
+        )
         stage(
             report,
             **run,

@@ -1,4 +1,4 @@
-"""KFP component: Everything the run left behind → report.json and report.html."""
+"""KFP component: Everything the run left behind → report.json and report.html, which KFP shows, too."""
 
 from kfp import dsl
 
@@ -17,11 +17,14 @@ def report(
     verdict: str,
     model: str,
     version: str,
+    page: dsl.Output[dsl.HTML],
+    headline: dsl.Output[dsl.Metrics],
 ) -> str:
+    from gift.run_page import show_page
     from gift.stages.lifecycle import run_last_stage
     from gift.stages.report import report as stage
 
-    return run_last_stage(
+    uri = run_last_stage(
         stage,
         config=config,
         run_id=run_id,
@@ -34,3 +37,5 @@ def report(
         model=model,
         version=version,
     )
+    headline.metadata.update(show_page(uri, page.path))
+    return uri

@@ -6,11 +6,14 @@ from components.image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def train_sft(config: str, run_id: str, parent_run_id: str, data: str, model: str, label: str = "") -> str:
+def train_sft(
+    config: str, run_id: str, parent_run_id: str, data: str, model: str, trained: dsl.Output[dsl.Model], label: str = ""
+) -> str:
     from gift.execution.stage import run_stage
+    from gift.run_page import show_directory
     from gift.stages.train_sft import train_sft as stage
 
-    return run_stage(
+    uri = run_stage(
         stage,
         config=config,
         run_id=run_id,
@@ -19,3 +22,5 @@ def train_sft(config: str, run_id: str, parent_run_id: str, data: str, model: st
         data=data,
         model=model,
     )
+    trained.metadata.update(show_directory(uri, trained.path))
+    return uri

@@ -29,6 +29,7 @@ ROOMS = (
     "pipelines.install",
     "components",
     "gift.stages",
+    "gift.run_page",
     "gift.verification",
     "gift.promotion",
     "gift.retention",

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from kfp import compiler
+from kfp import compiler, dsl
 from mlflow.tracking import MlflowClient
 
 from gift.config import load_profile
@@ -37,8 +37,8 @@ PIPELINES: dict[str, Callable[[], Any]] = {
 DICTIONARY = "STRUCT"
 
 
-def last_component(pipeline: Any, file: Path) -> tuple[str, dict[str, str]]:
-    """The component of the task that all others come before, and its inputs with their types."""
+def last_component(pipeline: Any, file: Path) -> tuple[str, dict[str, str], list[str]]:
+    """The component of the task that all others come before, its inputs with their types, and its artifacts."""
     compiler.Compiler().compile(pipeline, str(file))
     specification = next(yaml.safe_load_all(file.read_text()))
     tasks = specification["components"]["comp-exit-handler-1"]["dag"]["tasks"]
@@ -48,14 +48,15 @@ def last_component(pipeline: Any, file: Path) -> tuple[str, dict[str, str]]:
     inputs = component["inputDefinitions"]["parameters"]
     executor = specification["deploymentSpec"]["executors"][component["executorLabel"]]
     name = executor["container"]["args"][-1]
-    return name, {key: value["parameterType"] for key, value in inputs.items()}
+    artifacts = list(component["outputDefinitions"].get("artifacts", {}))
+    return name, {key: value["parameterType"] for key, value in inputs.items()}, artifacts
 
 
 @pytest.mark.parametrize("pipeline", PIPELINES)
 def test_the_last_task_of_a_pipeline_closes_its_run(
     services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pipeline: str
 ) -> None:
-    name, inputs = last_component(PIPELINES[pipeline](), tmp_path / "pipeline.yaml")
+    name, inputs, artifacts = last_component(PIPELINES[pipeline](), tmp_path / "pipeline.yaml")
 
     def work(stage: Stage, **_inputs: object) -> str:
         return f"made by {stage.name}"
@@ -66,5 +67,6 @@ def test_the_last_task_of_a_pipeline_closes_its_run(
     parent = start_run(config, run_id)
     arguments: dict[str, Any] = {key: {} if kind == DICTIONARY else json.dumps(key) for key, kind in inputs.items()}
     arguments |= {"config": config, "run_id": run_id, "parent_run_id": parent}
-    assert component.python_func(**arguments) == "made by work"
+    shown = {key: dsl.Artifact(uri=str(tmp_path / key)) for key in artifacts}
+    assert component.python_func(**arguments, **shown) == "made by work"
     assert MlflowClient().get_run(parent).info.status == "FINISHED"

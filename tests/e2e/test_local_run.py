@@ -99,6 +99,14 @@ def test_the_report_has_what_is_promised(first: subprocess.CompletedProcess[str]
     assert os.environ["AWS_SECRET_ACCESS_KEY"] not in (folder / "run.log").read_text()
 
 
+def test_kfp_has_the_report_as_a_page(first: subprocess.CompletedProcess[str], runs: Path) -> None:
+    folder = (runs / "latest").resolve()
+    (page,) = (folder / "kfp").glob("**/report/page")
+    assert page.read_bytes() == (folder / "report.html").read_bytes()
+    sources = {path.read_text().strip() for path in (folder / "kfp").glob("**/converted")}
+    assert load_report(folder / "report.json").registry.source in sources
+
+
 def test_mlflow_has_the_run_its_stages_and_their_inputs(first: subprocess.CompletedProcess[str], runs: Path) -> None:
     client = MlflowClient()
     run_id = (runs / "latest").resolve().name

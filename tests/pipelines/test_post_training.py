@@ -61,4 +61,20 @@ def test_no_stage_installs_anything_or_carries_the_environment(specification: di
 def test_between_stages_travel_words_and_no_artifacts(specification: dict) -> None:
     for name, component in specification["components"].items():
         assert "artifacts" not in component.get("inputDefinitions", {}), name
-        assert "artifacts" not in component.get("outputDefinitions", {}), name
+
+
+def test_a_page_of_the_run_shows_models_data_scores_and_report(specification: dict) -> None:
+    shown = {
+        (name.removeprefix("comp-"), artifact["artifactType"]["schemaTitle"])
+        for name, component in specification["components"].items()
+        for artifact in component.get("outputDefinitions", {}).get("artifacts", {}).values()
+    }
+    models = {"prepare-model", "train-sft", "train-policy", "convert", "convert-2"}
+    evaluations = {"evaluate", "evaluate-2", "evaluate-3"}
+    assert shown == {
+        ("prepare-data", "system.Dataset"),
+        *((stage, "system.Model") for stage in models),
+        *((stage, "system.Metrics") for stage in evaluations),
+        ("report", "system.HTML"),
+        ("report", "system.Metrics"),
+    }
