@@ -173,12 +173,22 @@ def registered_version(name: str, version: str) -> ModelVersion:
     Raises:
         GiftError: MLflow is not reachable, or there is no such version; those that there are, are named.
     """
-    with explain_errors(f"looking up version {version} of {name!r}"):
-        versions = {one.version: one for one in MlflowClient().search_model_versions(f"name = '{name}'")}
+    versions = {one.version: one for one in registered_versions(name)}
     if version not in versions:
-        known = ", ".join(sorted(versions, key=int)[-20:])
+        known = ", ".join(list(versions)[-20:])
         raise GiftError(f"{name} has no version {version}; it has {known or 'none at all'}")
     return versions[version]
+
+
+def registered_versions(name: str) -> list[ModelVersion]:
+    """All versions of a model, the oldest first; none where nothing is registered.
+
+    Raises:
+        GiftError: MLflow is not reachable.
+    """
+    with explain_errors(f"looking up the versions of {name!r}"):
+        versions = MlflowClient().search_model_versions(f"name = '{name}'")
+    return sorted(versions, key=lambda version: int(version.version))
 
 
 def _aliases(name: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 
@@ -54,6 +55,7 @@ class ModelVersion:
     source: str
     """Where the model is, as it was given when it was registered."""
     tags: dict[str, str]
+    created: datetime
 
 
 def read_metric(answer: dict[str, Any]) -> Metric:
@@ -78,7 +80,8 @@ def read_run(answer: dict[str, Any]) -> Run:
 
 
 def read_model_version(answer: dict[str, Any]) -> ModelVersion:
-    return ModelVersion(str(answer["version"]), answer.get("source", ""), read_pairs(answer.get("tags", [])))
+    created = datetime.fromtimestamp(int(answer["creation_timestamp"]) / 1000, UTC)
+    return ModelVersion(str(answer["version"]), answer.get("source", ""), read_pairs(answer.get("tags", [])), created)
 
 
 def read_pairs(entries: list[dict[str, str]]) -> dict[str, str]:

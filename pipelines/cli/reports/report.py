@@ -1,4 +1,4 @@
-"""`gift report show | verify | reproduce | compare`.
+"""`gift report show | verify | reproduce | compare | history`.
 
 Left out: what is checked and how (`gift.verification`).
 """
@@ -16,6 +16,7 @@ from gift.progress import Progress
 from gift.report.schema import ModelName, load_report
 from gift.report.wording import benchmark_label, score_text, signed
 from gift.verification.finding import ReportFinding
+from pipelines.cli.reports.lineage import lineage_command
 from pipelines.cli.session import (
     MlflowPort,
     S3Port,
@@ -27,7 +28,8 @@ from pipelines.cli.session import (
     session_services,
 )
 
-app = typer.Typer(no_args_is_help=True, help="Show a run's report, check it, and compare it with another.")
+app = typer.Typer(no_args_is_help=True, help="Show a run's report, check it, and compare it with others.")
+app.command("history")(lineage_command)
 
 ReportFile = Annotated[Path, typer.Argument(help="A report.json.")]
 LATEST = Path("runs/latest/report.json")
