@@ -70,6 +70,12 @@ class ComputeConfig(Spread):
         """That part of it."""
         return Spread(**self.model_dump(include=set(Spread.model_fields)))
 
+    @property
+    def undecided(self) -> set[str]:
+        """The fields that decide nothing of what a training makes, and may change when it goes on: the GPUs that a dry
+        run compares with and, where it is elastic, how it is spread."""
+        return {"gpu"} | (set(Spread.model_fields) if self.elastic else set())
+
 
 class LoraConfig(Section):
     """LoRA (arXiv 2106.09685): adapters on every linear layer are trained, and the model's own weights stay frozen."""

@@ -10,7 +10,7 @@ other code is never gone on from; nor what other ranks have made, unless the pro
 from pathlib import Path
 from typing import Any, Literal
 
-from gift.config import RunConfig, Spread, flatten
+from gift.config import RunConfig, flatten
 from gift.errors import GiftError
 from gift.execution.output import Output, output_digest
 from gift.execution.stage import Stage, scratch_folder
@@ -69,11 +69,8 @@ def _remove_leftovers(uri: str) -> None:
 
 
 def compute_settings(config: RunConfig) -> dict[str, Any]:
-    """What of `compute` decides a training: all but the GPUs that a dry run compares its estimate with, and where the
-    profile allows that the spread changes on the way, but that.
-    """
-    may_change = set(Spread.model_fields) if config.compute.elastic else set()
-    return config.compute.model_dump(mode="json", exclude={"gpu"} | may_change)
+    """What of `compute` decides a training."""
+    return config.compute.model_dump(mode="json", exclude=config.compute.undecided)
 
 
 def run_training(stage: Stage, module: str, data: str, model: str, checkpoint: Path, resume_uri: str) -> None:

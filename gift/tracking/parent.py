@@ -53,7 +53,7 @@ def open_parent_run(config: RunConfig, run_id: str) -> str:
         client = MlflowClient()
         kfps = kfp_run(client, run_id)
         run = kfps or _own_run(client, config, run_id)
-        log_params(client, run, flatten(config))
+        log_params(client, run, _decided(config))
         tags = {
             RUN_ID_TAG: run_id,
             STATE_TAG: "RUNNING",
@@ -101,6 +101,12 @@ def finish_parent_run(parent_run_id: str, status: Literal["FINISHED", "FAILED"],
         if not is_kfps(parent):
             client.set_terminated(parent_run_id, status)
         client.set_tags(parent_run_id, {STATE_TAG: status})  # last: it says that all of this is done
+
+
+def _decided(config: RunConfig) -> dict[str, object]:
+    """What MLflow, which changes no parameter, may keep as one."""
+    open_keys = {f"compute.{field}" for field in config.compute.undecided}
+    return {key: value for key, value in flatten(config).items() if ".".join(key.split(".")[:2]) not in open_keys}
 
 
 def _own_run(client: MlflowClient, config: RunConfig, run_id: str) -> Run:

@@ -134,6 +134,19 @@ def test_starting_again_with_another_configuration_is_refused(run_id: str) -> No
         start_parent_run(a_config(seed=7), run_id)
 
 
+def test_an_elastic_run_is_reopened_with_other_ranks(run_id: str) -> None:
+    first = start_parent_run(a_config(compute={"ranks": 1, "elastic": True}), run_id)
+    assert start_parent_run(a_config(compute={"ranks": 2, "zero_stage": 3, "elastic": True}), run_id) == first
+    with pytest.raises(GiftError, match=r"already has compute\.precision = 'fp32', not 'bf16'"):
+        start_parent_run(a_config(compute={"ranks": 2, "precision": "bf16", "elastic": True}), run_id)
+
+
+def test_a_run_that_is_not_elastic_keeps_its_ranks(run_id: str) -> None:
+    start_parent_run(a_config(compute={"ranks": 1}), run_id)
+    with pytest.raises(GiftError, match=r"already has compute\.ranks = '1', not '2'"):
+        start_parent_run(a_config(compute={"ranks": 2}), run_id)
+
+
 def test_a_long_value_is_cut_in_the_parameter_only(run_id: str, tmp_path: Path) -> None:
     config = a_config(description="x" * 7000)
     parent = start_parent_run(config, run_id)
