@@ -1,10 +1,12 @@
-"""The statistics behind the report and the gate: standard errors over problems, and bounds of paired differences.
+"""The statistics behind the report and the gate: standard errors over problems, bounds and tests of paired differences,
+and Holm's correction for several tests.
 
 Sources: Evan Miller, "Adding Error Bars to Evals: A Statistical Approach to Language Model Evaluations" (2024,
 arXiv 2411.00640) for standard errors over problems, clusters and paired differences. Norbert Gaffke, "Three test
 statistics for a nonparametric one-sided hypothesis on the mean of a nonnegative variable" (2005, Mathematical Methods
 of Statistics 14), and Learned-Miller and Thomas, "A New Confidence Interval for the Mean of a Bounded Random Variable"
-(2019, arXiv 1905.06208), for the bounds.
+(2019, arXiv 1905.06208), for the bounds. Sture Holm, "A Simple Sequentially Rejective Multiple
+Test Procedure" (1979, Scandinavian Journal of Statistics 6).
 
 Left out: normal and Student's t intervals. They call 30 problems without a loss proof that there is none.
 """
@@ -116,6 +118,33 @@ def lower_bound(values: Sequence[float], confidence: float) -> float:
         middle = (low + high) / 2
         low, high = (middle, high) if _share_below(middle, distinct, counts) <= 1 - confidence else (low, middle)
     return low
+
+
+def p_value(values: Sequence[float], least: float) -> float:
+    """Of the test that the mean behind independent `values` in [-1, 1] is above `least`, in (-1, 1].
+
+    It belongs to `lower_bound`: the p-value is at most 1 − confidence exactly where that bound is `least` or above. So
+    of differences in {-1, 0, 1} and `least` 0 it is the sign test's, however few problems there are.
+    """
+    import numpy as np
+
+    distinct, counts = np.unique([*values, -1.0], return_counts=True)
+    return min(1.0, max(0.0, _share_below(least, distinct, counts)))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """The p-values of a family of tests, each adjusted so that it may be held against the level of the whole family.
+
+    Whatever the tests have in common: the chance that one or more of the true hypotheses is rejected stays below the
+    level (Holm 1979). The smallest p-value is multiplied by the number of tests, the next by one less, and so on; none
+    is below the one before it.
+    """
+    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
+    adjusted, largest = [0.0] * len(order), 0.0
+    for place, index in enumerate(order):
+        largest = max(largest, min(1.0, (len(order) - place) * p_values[index]))
+        adjusted[index] = largest
+    return adjusted
 
 
 def _share_below(mean: float, values: "NDArray[np.float64]", counts: "NDArray[np.intp]") -> float:

@@ -10,8 +10,10 @@ from gift.evaluation.results import BenchmarkResult, EvaluationSettings
 from gift.evaluation.statistics import (
     INTERVAL_CONFIDENCE,
     PairedDifference,
+    holm,
     lower_bound,
     mean_and_stderr,
+    p_value,
     paired_difference,
 )
 
@@ -169,6 +171,46 @@ def test_skewed_shares_of_samples_do_not_mislead_the_bound(
     outcomes, times = np.unique(drawn, axis=0, return_counts=True)
     wrong = [lower_bound(list(np.repeat(values, counts)), 0.95) > np.dot(values, chances) for counts in outcomes]
     assert np.dot(wrong, times) / 3000 <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 3000)
+
+
+@pytest.mark.parametrize(("gained", "lost", "n"), [(1, 0, 2), (5, 0, 30), (18, 8, 30), (8, 18, 30), (130, 103, 500)])
+def test_of_right_or_wrong_answers_the_p_value_is_the_sign_tests(gained: int, lost: int, n: int) -> None:
+    expected = binomtest(gained, gained + lost, alternative="greater").pvalue
+    assert p_value(scores(gained, lost, n), 0.0) == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("least", [-0.2, 0.0, 0.15])
+@pytest.mark.parametrize("values", [[1.0] * 6 + [0.0] * 24, [-0.5, 0.25, 0.75] * 9, [-1.0] * 8 + [0.5] * 20])
+def test_a_mean_is_shown_to_be_above_what_its_bound_is_above(values: list[float], least: float) -> None:
+    p = p_value(values, least)
+    for confidence in (0.6, 0.9, 0.99):
+        assert (p <= 1 - confidence) == (lower_bound(values, confidence) >= least)
+
+
+def test_holm_multiplies_the_smallest_by_all_and_the_next_by_one_less() -> None:
+    assert holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
+    assert holm([0.02]) == [0.02]
+    assert holm([0.9, 0.5]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+@pytest.mark.parametrize("differing", [0.1, 0.4, 1.0])
+def test_of_two_benchmarks_one_is_called_better_and_is_not_no_more_often_than_the_level(differing: float) -> None:
+    """The exact rate: all pairs of outcomes of 20 problems each, where the truth is that nothing has changed."""
+    outcomes = [(gained, lost) for gained in range(21) for lost in range(21 - gained)]
+    p_values = [p_value(scores(*outcome, 20), 0.0) for outcome in outcomes]
+    chances = (differing / 2, differing / 2, 1 - differing)
+    weights = multinomial.pmf([(gained, lost, 20 - gained - lost) for gained, lost in outcomes], 20, chances)
+    level = 0.2  # of 0.05, 20 problems use up so little that two benchmarks pass without a correction
+    uncorrected = 1 - weights[np.array(p_values) > level].sum() ** 2
+    corrected = sum(
+        first * second
+        for one, first in zip(p_values, weights, strict=True)
+        for other, second in zip(p_values, weights, strict=True)
+        if min(one, other) <= level and min(holm([one, other])) <= level
+    )
+    assert corrected <= level
+    assert differing < 0.4 or uncorrected > level, "so the correction is needed"
 
 
 def test_a_paired_difference_has_a_two_sided_interval() -> None:
