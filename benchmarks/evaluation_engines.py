@@ -54,7 +54,7 @@ def main() -> None:
 
 def _config(arguments: argparse.Namespace) -> RunConfig:
     benchmark = f"{{task: {arguments.task}, limit: {arguments.problems}, max_new_tokens: 256}}"
-    gate = f"gate.benchmark={arguments.task}"
+    gate = f"gate.benchmarks=[{{benchmark: {arguments.task}, at_least: 0.0}}]"
     chosen = f"evaluation.engine={arguments.once or ENGINES[0]}"
     return load_profile(arguments.profile, (f"evaluation.benchmarks=[{benchmark}]", gate, chosen))
 

@@ -1,7 +1,7 @@
 """The pipeline: data → SFT → GIFT (or another objective) → conversion → benchmarks → gate → registry → report.
 
     start run → prepare data → prepare model → train SFT → convert → train policy → convert
-              → evaluate base, SFT and candidate → gate → register → report → finish run
+              → evaluate base, SFT, candidate and champion → gate → register → report → finish run
 
 Or base and SFT are evaluated beside the trainings, as soon as their models are there: a cluster may have room for both.
 Between the stages travel only `s3://` URIs and words, never files; typed artifacts are for KFP's page alone. There is
@@ -20,6 +20,7 @@ from kfp.dsl.base_component import BaseComponent
 
 from components.convert.component import convert
 from components.evaluate.component import evaluate
+from components.evaluate_champion.component import evaluate_champion
 from components.finish_run.component import finish_run
 from components.gate.component import gate
 from components.prepare_data.component import prepare_data
@@ -71,11 +72,12 @@ def add_stages(config: Any, run_id: Any, place: Place, *, evaluate_beside_traini
         sft_evaluation = stage(evaluate, **run, label="sft", data=data, model=sft).after(base_evaluation)
         candidate_evaluation = stage(evaluate, **run, label="candidate", data=data, model=candidate)
         candidate_evaluation.after(sft_evaluation)
+        champion = result_of(stage(evaluate_champion, **run, data=data).after(candidate_evaluation))
         base_results, sft_results = result_of(base_evaluation), result_of(sft_evaluation)
         candidate_results = result_of(candidate_evaluation)
 
         results = {"base_results": base_results, "sft_results": sft_results, "candidate_results": candidate_results}
-        verdict = result_of(stage(gate, **run, **results))
+        verdict = result_of(stage(gate, **run, **results, champion=champion))
         version = result_of(
             stage(register, **run, model=candidate, candidate_results=candidate_results, verdict=verdict)
         )

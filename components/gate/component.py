@@ -7,7 +7,13 @@ from components.image import IMAGE
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def gate(
-    config: str, run_id: str, parent_run_id: str, base_results: str, sft_results: str, candidate_results: str
+    config: str,
+    run_id: str,
+    parent_run_id: str,
+    base_results: str,
+    sft_results: str,
+    candidate_results: str,
+    champion: str,
 ) -> str:
     from gift.execution.stage import run_stage
     from gift.stages.gate import gate as stage
@@ -20,4 +26,5 @@ def gate(
         base_results=base_results,
         sft_results=sft_results,
         candidate_results=candidate_results,
+        champion=champion,
     )

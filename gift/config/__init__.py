@@ -25,6 +25,7 @@ from gift.config.evaluation import (
     ConversionConfig,
     EvaluationConfig,
     EvaluationVllm,
+    GateBenchmark,
     GateConfig,
 )
 from gift.config.health import HealthConfig
@@ -77,6 +78,7 @@ __all__ = [
     "EvaluationVllm",
     "FolderModel",
     "FunctionReward",
+    "GateBenchmark",
     "GateConfig",
     "GiftConfig",
     "GpuConfig",

@@ -103,22 +103,53 @@ class EvaluationConfig(Section):
         return self
 
 
-class GateConfig(Section):
-    """When a candidate becomes champion: it beats the SFT model and the base model on `benchmark` by a paired test, and
-    is not worse than the reigning champion by the same test."""
+class GateBenchmark(Section):
+    """What the gate asks of a candidate on one benchmark, beside the SFT model, the base model and the champion."""
 
     benchmark: BenchmarkTask
-    min_gain: Annotated[float, Field(ge=-1, le=1)] = 0.0
-    """Over the SFT model. Negative where the benchmark only guards against loss: so much worse may a candidate be."""
+    at_least: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """By more than so much it must be shown to be better than each, as a share: 0.01 is one point."""
+    not_worse_than: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Or, where the benchmark only guards against loss: by so much it must be shown not to be worse than each."""
     min_accuracy: Share = 0.0
-    """What the candidate must reach in any case."""
+    """What it must reach in any case."""
+
+    @property
+    def margin(self) -> float:
+        """What the difference to another model must exceed, in [-1, 1]."""
+        return self.at_least if self.at_least is not None else -(self.not_worse_than or 0.0)
+
+    @model_validator(mode="after")
+    def asks_one_thing(self) -> Self:
+        if (self.at_least is None) == (self.not_worse_than is None):
+            raise ValueError(f"{self.benchmark} needs one of at_least (a gain) and not_worse_than (a guard)")
+        return self
+
+
+class GateConfig(Section):
+    """When a candidate becomes champion: what each of `benchmarks` asks is shown at the level `confidence`."""
+
+    benchmarks: Annotated[tuple[GateBenchmark, ...], Field(min_length=1)]
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    """Of all that is said about the benchmarks together."""
+
+    @property
+    def only_guards(self) -> bool:
+        """Whether no benchmark asks for a gain."""
+        return all(asked.at_least is None for asked in self.benchmarks)
+
+    @model_validator(mode="after")
+    def gated_tasks_are_distinct(self) -> Self:
+        tasks = [asked.benchmark for asked in self.benchmarks]
+        if len(set(tasks)) < len(tasks):
+            raise ValueError("gate.benchmarks must not name the same benchmark twice")
+        return self
 
     @model_validator(mode="after")
     def a_loss_has_a_floor(self) -> Self:
-        if self.min_gain < 0 and not self.min_accuracy:
+        if self.only_guards and not any(asked.min_accuracy for asked in self.benchmarks):
             raise ValueError(
-                f"min_gain is {self.min_gain:g}, which a candidate as bad as a bad SFT model passes; set min_accuracy, "
-                "the accuracy below which nothing is promoted"
+                "no benchmark of the gate asks for a gain (at_least), so that a candidate as bad as a bad SFT model "
+                "passes; set min_accuracy on one of them, the accuracy below which nothing is promoted"
             )
         return self

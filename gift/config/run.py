@@ -163,10 +163,11 @@ class RunConfig(Section):
         return self
 
     @model_validator(mode="after")
-    def gate_reads_a_benchmark(self) -> Self:
+    def gate_reads_benchmarks(self) -> Self:
         tasks = [benchmark.task for benchmark in self.evaluation.benchmarks]
-        if self.gate.benchmark not in tasks:
-            raise ValueError(f"gate.benchmark ({self.gate.benchmark}) must be one of evaluation.benchmarks: {tasks}")
+        for asked in self.gate.benchmarks:
+            if asked.benchmark not in tasks:
+                raise ValueError(f"gate.benchmarks: {asked.benchmark} must be one of evaluation.benchmarks: {tasks}")
         return self
 
     @model_validator(mode="after")

@@ -53,6 +53,7 @@ LARGE_STAGES = (
     "evaluate-base",
     "evaluate-sft",
     "evaluate-candidate",
+    "evaluate-champion",
 )
 """Those that hold a model."""
 ResourceKind = Literal["light", "model", "training"]
@@ -86,6 +87,7 @@ def estimate_disk(
         "evaluate-base": {"model": base},
         "evaluate-sft": {"model": start},
         "evaluate-candidate": {"model": converted},
+        "evaluate-champion": {"model": converted},  # as an earlier run of the profile has made it
     }
     other = {"other": other_bytes(config)}
     return {stage: {part: size for part, size in (parts | other).items() if size} for stage, parts in stages.items()}

@@ -5,7 +5,7 @@
     warm-up, update   operations of the matrix products, at `TRAINING_SHARE` of the GPU's peak
     sampling          each step of the decoder reads the weights, and every response its keys and values, at
                       `BANDWIDTH_SHARE` of the memory's; and its operations; and a pause, as kernels are started
-    evaluation        the same for three models, with vLLM as long as its cache holds, else in batches
+    evaluation        the same for four models, with vLLM as long as its cache holds, else in batches
 
 It is the worst case: prompts and responses of full length. The shares are what such code reaches by experience, not
 measured here. Imports no torch. Left out: starting pods and vLLM, transfers, scoring, and several nodes' network.
@@ -28,8 +28,8 @@ TRANSFORMERS_PAUSE = 0.001
 """The same, for each layer: kernels are started one by one."""
 FORWARD, BACKWARD = 1, 2
 """Of a forward pass's operations; with adapters the backward pass needs half of its own."""
-MODELS = 3
-"""Base, SFT and candidate are evaluated."""
+MODELS = 4
+"""Base, SFT, candidate and champion are evaluated."""
 ENTRY_BYTES = 2
 """Of a number in a model that decodes on a GPU."""
 

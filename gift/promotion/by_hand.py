@@ -105,10 +105,10 @@ def _require_verdict(name: str, version: ModelVersion) -> None:
             f"the gate's verdict on {what} can't be read ({fault}); promote it all the same with --force, and say "
             "why in --reason"
         ) from fault
-    if verdict.comparable and not verdict.promote:
+    if verdict.decision == "keep":
         raise GiftError(
-            f"the gate was against {what}: {' '.join(verdict.reasons)} Promote it all the same with --force, and say "
-            "why in --reason"
+            f"the gate was against {what}: {verdict.sentence} {' '.join(verdict.reasons)} Promote it all the same with "
+            "--force, and say why in --reason"
         )
 
 

@@ -70,11 +70,14 @@ class AccuracyDifference(Section):
 
 
 class ReportedVerdict(Section):
-    """The gate's decision; its first comparison is the one that decided."""
+    """The gate's decision, with the comparisons on its benchmarks first."""
 
     promoted: bool
     """The gate was for it, and the version is champion in the registry."""
+    decision: Literal["promote", "keep", "undecided"] | None = None
+    """None in a report that is older than gates of several benchmarks."""
     reasons: tuple[str, ...]
+    """The decision's sentence, and each benchmark's."""
     comparisons: tuple[AccuracyDifference, ...] = ()
 
 

@@ -136,7 +136,8 @@ def duration(seconds: float) -> str:
 
 def verdict_sentence(report: Report) -> str:
     """The result in one sentence: promoted or not, by how much, how sure, on how many problems."""
-    outcome = "Promoted" if report.verdict.promoted else "Not promoted"
+    undecided = "Undecided, so not promoted" if report.verdict.decision == "undecided" else "Not promoted"
+    outcome = "Promoted" if report.verdict.promoted else undecided
     comparison = next((c for c in report.verdict.comparisons if c.name == GAIN), None)
     if comparison is None:
         return f"{outcome}: {' '.join(report.verdict.reasons)}" if report.verdict.reasons else f"{outcome}."

@@ -1,56 +1,103 @@
-"""The reigning champion's results: looked for when a run starts, and read by the gate.
+"""Stage: the reigning champion → its results, evaluated as this run evaluates its own models.
 
-Left out: whether they are of the candidate's problems. That is for the gate to say, when there is a candidate.
+    registry ──> the champion's model in the store ──> the same evaluation as the candidate's ──> champion.json
+
+An evaluation's address is the digest of all that decides it: problems, prompts, engine, versions. So a champion that an
+earlier run has judged in just this way costs a look at a manifest, and one that was judged otherwise is judged anew.
+
+Left out: results that others have measured, or that were measured otherwise; no gate compares with those.
 """
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
 
 from gift import registry
 from gift.config import RunConfig
-from gift.errors import GiftError
-from gift.evaluation.gate import NotComparable
-from gift.evaluation.results import RESULTS_FILE, BenchmarkResult, load_results
-from gift.execution.stage import downloaded
-from gift.storage import DirectoryError
+from gift.evaluation.gate import Opponent
+from gift.execution.stage import Stage
+from gift.report.files import load_document
+from gift.stages.evaluate import evaluate
+from gift.storage import DirectoryError, whole_manifest
+
+CHAMPION_FILE = "champion.json"
+"""What the stage leaves behind: a `ReigningChampion`."""
 
 
-def champion_result(config: RunConfig, champion: registry.Champion) -> BenchmarkResult | NotComparable:
-    """What the champion scored on the gate's benchmark, or why nobody can tell.
+class ReigningChampion(BaseModel):
+    """Whom the gate compares the candidate with."""
 
-    Raises:
-        GiftError: S3 or the disk failed, which says nothing about the champion.
-    """
-    uri = champion.tags.get(registry.EVALUATION_TAG)
-    if not uri:
-        return NotComparable(
-            f"version {champion.version} has no tag {registry.EVALUATION_TAG} with the URI of its evaluation"
-        )
-    try:
-        with downloaded(uri, wanted=(RESULTS_FILE,)) as folder:
-            try:
-                results = load_results(folder / RESULTS_FILE, origin=f"{uri}/{RESULTS_FILE}")
-            except GiftError as fault:
-                return NotComparable(f"the evaluation of version {champion.version} can't be read ({fault})")
-    except DirectoryError as fault:
-        return NotComparable(f"the evaluation of version {champion.version} is lost ({fault})")
-    result = results.get(config.gate.benchmark)
-    if result is None or result.task != config.gate.benchmark:
-        known = ", ".join(results) or "nothing"
-        return NotComparable(
-            f"version {champion.version} was not evaluated on {config.gate.benchmark}, only on {known} ({uri})"
-        )
-    return result
+    model_config = ConfigDict(frozen=True)
+
+    opponent: Opponent | None = None
+    """None where there is no champion yet."""
+    evaluation: str | None = None
+    """URI of its results."""
+    lost: str | None = None
+    """Why it could not be evaluated, as a clause."""
+
+
+def evaluate_champion(stage: Stage, data: str) -> str:
+    """Returns: URI of a folder with champion.json, which says who reigns and where its results are."""
+    reigning = _evaluated(stage, data)
+
+    def make(folder: Path) -> dict[str, str]:
+        (folder / CHAMPION_FILE).write_text(reigning.model_dump_json(indent=2), encoding="utf-8")
+        return {}
+
+    return stage.make_for_run("champion", [reigning.evaluation] if reigning.evaluation else [], make)
+
+
+def read_champion(stage: Stage, champion: str) -> ReigningChampion:
+    """What `evaluate_champion` left at the URI that it returned."""
+    with stage.fetched(champion) as (folder,):
+        return load_document(ReigningChampion, folder / CHAMPION_FILE)
 
 
 def warn_if_not_comparable(config: RunConfig) -> None:
-    """Print one line if the gate of a run that starts now could not compare its candidate with the champion.
+    """Print one line if a run that starts now could not evaluate the champion.
 
     Raises:
-        GiftError: MLflow, S3 or the disk failed.
+        GiftError: MLflow or S3 failed.
     """
     champion = registry.champion(config.registered_model)
-    found = champion_result(config, champion) if champion else None
-    if isinstance(found, NotComparable):
+    try:
+        if champion:
+            _model_of(champion)
+    except DirectoryError as fault:
         print(
-            f"  warning: no gate can compare with the champion of {config.registered_model}: {found.reason}. "
+            f"  warning: no gate can compare with the champion of {config.registered_model}: {fault}. "
             "A candidate will stay challenger, for a human to promote.",
             flush=True,
         )
+
+
+def _evaluated(stage: Stage, data: str) -> ReigningChampion:
+    name = stage.config.registered_model
+    champion = stage.patiently(lambda: registry.champion(name))
+    if champion is None:
+        print("  there is no champion yet", flush=True)
+        return ReigningChampion()
+    opponent = Opponent(model=name, version=champion.version)
+    try:
+        model = stage.patiently(lambda: _model_of(champion))
+        return ReigningChampion(opponent=opponent, evaluation=evaluate(stage, data, model))
+    except DirectoryError as fault:
+        print(f"  the champion can't be evaluated: {fault}", flush=True)
+        return ReigningChampion(opponent=opponent, lost=str(fault))
+
+
+def _model_of(champion: registry.Champion) -> str:
+    """The directory in the store that the version points into.
+
+    Raises:
+        DirectoryError: it is not there, or not whole.
+        GiftError: S3 failed, which says nothing about the champion.
+    """
+    directory, _, attempt = champion.source_uri.rstrip("/").rpartition("/")
+    manifest = whole_manifest(directory)
+    if manifest is None or manifest.attempt != attempt:
+        raise DirectoryError(
+            f"the model of version {champion.version} is not whole, or not there: {champion.source_uri}"
+        )
+    return directory

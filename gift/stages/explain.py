@@ -6,7 +6,8 @@ The stages before the one that is asked about are looked at in order, because th
 them will be made anew, so will what follows from it. Nothing is made. The answer holds for the environment that asks:
 another image, or other packages, may decide otherwise.
 
-Left out: stages whose outputs belong to one run (gate, register, report); every run makes them.
+Left out: stages whose outputs belong to one run (gate, register, report), which every run makes; and the champion's
+evaluation, as nobody knows who will reign.
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -30,7 +30,7 @@ def register(stage: Stage, model: str, candidate_results: str, verdict: str) -> 
     lock = f"{storage}/locks/champion/{name}"
     version = stage.patiently(lambda: registry.register_version(name, folder, stage.parent_run_id, tags, lock))
     stage.patiently(lambda: registry.set_challenger(name, version))
-    if decided.promote:
+    if decided.decision == "promote":
         stage.patiently(lambda: _promote(stage, version, decided))
     alias = stage.patiently(lambda: registry.standing(name, version)).alias
     print(f"  {name} version {version} is now {alias or 'without an alias'}", flush=True)
@@ -45,7 +45,7 @@ def _promote(stage: Stage, version: str, verdict: Verdict) -> None:
             version,
             instead_of=against,
             kind="promotion",
-            reason=f"The gate was for it. {' '.join(verdict.reasons)}",
+            reason=f"{verdict.sentence} {' '.join(verdict.reasons)}",
             by=f"run {stage.run_id}",
             tell=lambda move: announce(name, move),
         )

@@ -63,7 +63,7 @@ def report(
         profile=stage.config.description,
         finished=finished,
         models={name: {task: _score(result) for task, result in tasks.items()} for name, tasks in results.items()},
-        verdict=_verdict(stage, decided, standing, results),
+        verdict=_verdict(decided, standing, results),
         registry=RegisteredVersion(
             model=stage.config.registered_model,
             version=version,
@@ -121,24 +121,30 @@ def _score(result: BenchmarkResult) -> Score:
     )
 
 
-def _verdict(stage: Stage, verdict: Verdict, standing: registry.Standing, results: Results) -> ReportedVerdict:
+def _verdict(verdict: Verdict, standing: registry.Standing, results: Results) -> ReportedVerdict:
     """The gate's comparisons first, then candidate and SFT model on the other benchmarks.
 
     The gate decides, but the registry says whether the version is champion.
     """
-    promoted = verdict.promote and standing.alias == registry.CHAMPION
-    reasons = list(verdict.reasons)
-    if verdict.promote and not promoted:
+    promoted = verdict.decision == "promote" and standing.alias == registry.CHAMPION
+    reasons = [verdict.sentence, *verdict.reasons]
+    if verdict.decision == "promote" and not promoted:
         why = standing.tags.get(
             registry.NOT_PROMOTED_TAG, "somebody has moved the alias champion on since the registration"
         )
         reasons.append(f"The gate was for a promotion, but the candidate is not champion: {why}.")
-    gated = stage.config.gate.benchmark
-    comparisons = [_comparison(other, gated, difference) for other, difference in verdict.comparisons.items()]
+    comparisons = [
+        _comparison(other, said.benchmark, difference)
+        for said in verdict.benchmarks
+        for other, difference in said.comparisons.items()
+    ]
+    gated = {said.benchmark for said in verdict.benchmarks}
     for task, result in results["candidate"].items():
-        if task != gated:
+        if task not in gated:
             comparisons.append(_comparison("sft", task, paired_difference(result, results["sft"][task])))
-    return ReportedVerdict(promoted=promoted, reasons=tuple(reasons), comparisons=tuple(comparisons))
+    return ReportedVerdict(
+        promoted=promoted, decision=verdict.decision, reasons=tuple(reasons), comparisons=tuple(comparisons)
+    )
 
 
 def _comparison(other: str, benchmark: str, difference: PairedDifference) -> AccuracyDifference:

@@ -12,12 +12,11 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 
-from gift import registry
 from gift.config import RunConfig, parse_config
 from gift.errors import GiftError
 from gift.evaluation.answers import Answer
 from gift.evaluation.gate import VERDICT_FILE, NotComparable, Verdict, decide
-from gift.evaluation.results import RESULTS_FILE, BenchmarkResult, load_results
+from gift.evaluation.results import BenchmarkResult
 from gift.evaluation.sampled import sampled_metrics
 from gift.evaluation.scoring import marks_of
 from gift.evaluation.statistics import mean_and_stderr, paired_difference
@@ -56,7 +55,9 @@ def verify_report(report: Report) -> Iterator[ReportFinding]:
                 continue
             yield from _evaluation(report, config, model, evaluations[model], judge)
     if len(evaluations) == len(MODELS):
-        results = {model: evaluation.results for model, evaluation in evaluations.items()}
+        results: dict[str, Mapping[str, BenchmarkResult]] = {
+            model: evaluation.results for model, evaluation in evaluations.items()
+        }
         yield from _comparisons(report, results)
         yield from _verdict(report, config, results)
     else:
@@ -152,15 +153,13 @@ def _other_verdicts(config: RunConfig, problems: Mapping[str, Sequence[Answer]],
                 yield f"sample {answer.sample} of problem {name} says {mark.answer!r} today, not {answer.answer!r}"
 
 
-def _comparisons(report: Report, results: Mapping[ModelName, Mapping[str, BenchmarkResult]]) -> Iterator[ReportFinding]:
-    others: Mapping[str, Mapping[str, BenchmarkResult]] = {"sft": results["sft"], "base": results["base"]}
+def _comparisons(report: Report, results: Mapping[str, Mapping[str, BenchmarkResult]]) -> Iterator[ReportFinding]:
     for comparison in report.verdict.comparisons:
         where, other = f"{comparison.name}, {comparison.benchmark}", comparison.name.removeprefix("candidate - ")
-        if other not in others:
-            continue  # the champion's is looked at with the verdict
         try:
+            others = stored_evaluation(report, "champion").results if other == "champion" else results[other]
             found = paired_difference(
-                _result(results["candidate"], comparison.benchmark), _result(others[other], comparison.benchmark)
+                _result(results["candidate"], comparison.benchmark), _result(others, comparison.benchmark)
             )
         except GiftError as fault:
             yield differs(f"{where}: {fault}")
@@ -180,28 +179,29 @@ def _result(results: Mapping[str, BenchmarkResult], benchmark: str) -> Benchmark
 
 
 def _verdict(
-    report: Report, config: RunConfig, results: Mapping[ModelName, Mapping[str, BenchmarkResult]]
+    report: Report, config: RunConfig, results: Mapping[str, Mapping[str, BenchmarkResult]]
 ) -> Iterator[ReportFinding]:
     try:
         kept = _kept_verdict(report, config)
-        champion = _champion(config, kept)
+        champion = _champion(report, kept)
     except GiftError as fault:
         yield unknown(f"verdict: not computed again: {fault}")
         return
     try:
-        base, sft, candidate = (_result(results[model], config.gate.benchmark) for model in MODELS)
+        base, sft, candidate = (results[model] for model in MODELS)
         again = decide(config.gate, base=base, sft=sft, candidate=candidate, champion=champion, opponent=kept.champion)
     except GiftError as fault:
         yield differs(f"verdict: {fault}")
         return
-    if again.promote != kept.promote:
-        yield differs(f"verdict: {_decision(again)} by the answers, and the gate said {_decision(kept)}")
-    elif report.verdict.promoted and not again.promote:
-        yield differs("verdict: the report says promoted, and the gate was against it")
-    elif kept.comparable and again.reasons != report.verdict.reasons[: len(again.reasons)]:
+    if again.decision != kept.decision:
+        yield differs(f"verdict: {again.decision} by the answers, and the gate said {kept.decision}")
+    elif report.verdict.decision != again.decision or (report.verdict.promoted and again.decision != "promote"):
+        said = "promoted" if report.verdict.promoted else report.verdict.decision
+        yield differs(f"verdict: the report says {said}, and the gate {again.decision}")
+    elif (again.sentence, *again.reasons) != report.verdict.reasons[: 1 + len(again.reasons)]:
         yield differs("verdict: the same decision, for other reasons than the report gives")
     else:
-        yield holds(f"verdict: {_decision(again)}")
+        yield holds(f"verdict: {again.decision}")
 
 
 def _kept_verdict(report: Report, config: RunConfig) -> Verdict:
@@ -209,27 +209,17 @@ def _kept_verdict(report: Report, config: RunConfig) -> Verdict:
         return load_document(Verdict, folder / VERDICT_FILE)
 
 
-def _champion(config: RunConfig, kept: Verdict) -> BenchmarkResult | NotComparable | None:
+def _champion(report: Report, kept: Verdict) -> Mapping[str, BenchmarkResult] | NotComparable | None:
     """What the gate compared with.
 
     Raises:
-        GiftError: the registry or the store does not have it any more.
+        GiftError: the report does not name its evaluation, or the store does not have it any more.
     """
-    opponent = kept.champion
-    if opponent is None:
+    if kept.champion is None:
         return None
-    if not kept.comparable:
-        return NotComparable("as the gate said")
-    version = registry.registered_version(opponent.model, opponent.version)
-    uri = version.tags.get(registry.EVALUATION_TAG)
-    if uri is None:
-        raise GiftError(f"version {opponent.version} of {opponent.model}, the champion then, names no evaluation")
-    with downloaded(uri, wanted=(RESULTS_FILE,)) as folder:
-        return _result(load_results(folder / RESULTS_FILE, origin=uri), config.gate.benchmark)
-
-
-def _decision(verdict: Verdict) -> str:
-    return "promote" if verdict.promote else "keep the champion"
+    if kept.incomparable is not None:
+        return NotComparable(kept.incomparable)
+    return stored_evaluation(report, "champion").results
 
 
 def _some(faults: Sequence[str]) -> str:

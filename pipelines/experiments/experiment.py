@@ -163,7 +163,7 @@ def _refuse_unlike(variant: Variant, base: RunConfig, config: RunConfig) -> None
 def _benchmark(base: RunConfig) -> str:
     """Sampled accuracy, which is pass@1 and tells more than greedy answers, where it is measured."""
     tasks = [benchmark.task for benchmark in base.evaluation.benchmarks]
-    return "heldout_sampled" if "heldout_sampled" in tasks else base.gate.benchmark
+    return "heldout_sampled" if "heldout_sampled" in tasks else base.gate.benchmarks[0].benchmark
 
 
 def _command(experiment: Experiment, seeds: tuple[int, ...], tuning_seed: int | None) -> str:

@@ -33,7 +33,7 @@ from gift.preflight.disk import LARGE_STAGES, TMP_GIB, ResourceKind, work_gib
 from pipelines.post_training import Place
 
 MODEL = tuple(stage for stage in LARGE_STAGES if stage not in TRAINING_STAGES)
-EVALUATION = ("evaluate-base", "evaluate-sft", "evaluate-candidate")
+EVALUATION = ("evaluate-base", "evaluate-sft", "evaluate-candidate", "evaluate-champion")
 
 USER = 1000
 """The images' user and group."""

@@ -29,7 +29,7 @@ TINY = (
     "rollout.group_size=2",
     "rollout.max_new_tokens=4",
     "evaluation.benchmarks=[{task: heldout_sampled, max_new_tokens: 4}]",
-    "gate.benchmark=heldout_sampled",
+    "gate.benchmarks=[{benchmark: heldout_sampled, at_least: 0.0}]",
 )
 EXPERIMENT = Experiment(
     name="two",

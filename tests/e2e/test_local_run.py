@@ -45,6 +45,7 @@ STAGES = [
     "evaluate-base",
     "evaluate-sft",
     "evaluate-candidate",
+    "evaluate-champion",
     "gate",
     "register",
 ]

@@ -192,7 +192,7 @@ def test_what_moves_with_training_or_passes_is_not_warned_of(name: str, value: C
 
 
 def test_responses_of_another_policy_have_no_entropy_that_could_run_away() -> None:
-    patient = health("algorithm=dpo", "gate.min_gain=0.0")
+    patient = health("algorithm=dpo")
     assert warnings(patient, then("entropy", 0.5, 0.005)) == {}
 
 

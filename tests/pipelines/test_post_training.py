@@ -36,6 +36,7 @@ def test_every_stage_is_there_and_runs_in_one_order(specification: dict) -> None
         "evaluate",
         "evaluate-2",
         "evaluate-3",
+        "evaluate-champion",
         "gate",
         "register",
         "report",

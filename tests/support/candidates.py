@@ -9,8 +9,11 @@ from gift.config import load_profile
 from gift.data.splits import SPLITS
 from gift.evaluation.gate import VERDICT_FILE, Verdict
 from gift.evaluation.results import RESULTS_FILE, BenchmarkResult, EvaluationSettings, save_results
+from gift.execution.output import address
 from gift.execution.stage import run_stage
 from gift.report.schema import Report, load_report
+from gift.stages.champion import evaluate_champion
+from gift.stages.evaluate import evaluation_output
 from gift.stages.gate import gate
 from gift.stages.register import register
 from gift.stages.report import report
@@ -49,25 +52,27 @@ class Candidates:
         self.meanwhile: Callable[[], None] = lambda: None
         """What others do between the gate and the registration."""
 
-    def submit(self, *, sft: int, candidate: int, problems: int = PROBLEMS, model: str | None = None) -> str:
+    def submit(self, *, sft: int, candidate: int, model: str | None = None) -> str:
         """Judge and register the `model` (a new one, if None). Returns: the version."""
         self.count += 1
         self.base = f"{self.config.storage.uri}/{self.count}"
         self.model = model or self._upload("model", {"config.json": str(self.count)})
+        self.data = self._upload_data()
         self.run_id = f"test-{uuid.uuid4().hex}"
         self.shared = {
             "config": self.config.model_dump_json(),
             "run_id": self.run_id,
             "parent_run_id": start_parent_run(self.config, self.run_id),
         }
-        self.sft_results = self.evaluation("sft", {"heldout": made_up_result(sft, problems)})
-        self.candidate_results = self.evaluation("candidate", {"heldout": made_up_result(candidate, problems)})
+        self.sft_results = self.evaluation(f"{self.base}/sft", {"heldout": made_up_result(sft)})
+        self.candidate_results = self.evaluation(self._place_of_evaluation(), {"heldout": made_up_result(candidate)})
         self.verdict_uri = run_stage(
             gate,
             **self.shared,
             base_results=self.sft_results,
             sft_results=self.sft_results,
             candidate_results=self.candidate_results,
+            champion=run_stage(evaluate_champion, **self.shared, data=self.data),
         )
         self.meanwhile()
         return self.register_again()
@@ -82,11 +87,10 @@ class Candidates:
             verdict=self.verdict_uri,
         )
 
-    def evaluation(self, name: str, results: dict[str, BenchmarkResult]) -> str:
-        """URI of an evaluation with these results."""
-        folder = self.folder / f"{name}-{uuid.uuid4().hex}"
+    def evaluation(self, uri: str, results: dict[str, BenchmarkResult]) -> str:
+        """An evaluation with these results at `uri`, which is returned."""
+        folder = self.folder / f"evaluation-{uuid.uuid4().hex}"
         save_results(folder / RESULTS_FILE, results)
-        uri = f"{self.config.storage.uri}/{self.count}/{name}"
         upload_directory(folder, uri, replace=True)
         return uri
 
@@ -97,16 +101,10 @@ class Candidates:
 
     def report(self, version: str) -> Report:
         """The report of the last candidate's run."""
-        data = f"{self.base}/data"
-        folder = self.folder / f"data-{self.count}"
-        folder.mkdir()
-        for split in SPLITS:
-            (folder / f"{split}.jsonl").write_text("{}")
-        upload_directory(folder, data, metadata={f"rows.{split}": "1" for split in SPLITS})
         uri = run_stage(
             report,
             **self.shared,
-            data=data,
+            data=self.data,
             base_results=self.sft_results,
             sft_results=self.sft_results,
             candidate_results=self.candidate_results,
@@ -120,6 +118,21 @@ class Candidates:
     def champion(self) -> str | None:
         found = registry.champion(self.config.registered_model)
         return found.version if found else None
+
+    def _place_of_evaluation(self) -> str:
+        """Where the evaluation of the model would be, so that it is found when the model is champion."""
+        output = evaluation_output(self.config, self.data, self.model)
+        return address(self.config.storage.uri, output.kind, output.decisions())
+
+    def _upload_data(self) -> str:
+        """The same for all of them."""
+        uri = f"{self.config.storage.uri}/data/made-up"
+        folder = self.folder / f"data-{uuid.uuid4().hex}"
+        folder.mkdir()
+        for split in SPLITS:
+            (folder / f"{split}.jsonl").write_text("{}")
+        upload_directory(folder, uri, metadata={f"rows.{split}": "1" for split in SPLITS})
+        return uri
 
     def _upload(self, name: str, files: dict[str, str]) -> str:
         folder = self.folder / f"{name}-{self.count}"

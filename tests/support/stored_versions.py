@@ -9,7 +9,7 @@ from candidates import made_up_result
 from safetensors.numpy import save_file
 
 from gift import registry
-from gift.evaluation.gate import VERDICT_FILE, Verdict
+from gift.evaluation.gate import VERDICT_FILE, Decision, Verdict
 from gift.evaluation.results import RESULTS_FILE, save_results
 from gift.storage import upload_directory
 
@@ -26,17 +26,17 @@ class StoredVersions:
 
     def add(
         self, *, weights: Mapping[str, np.ndarray] | None = None, tags: Mapping[str, str] | None = None,
-        gate: bool | None = True, comparable: bool = True, solved: int = 20,
+        gate: Decision | None = "promote", solved: int = 20,
     ) -> str:  # fmt: skip
         """A version whose checkpoint has a shard for each of `weights`; `gate` is the verdict, or None without one."""
         folder = self._new("model")
         (folder / "config.json").write_text(f'{{"number": {self._count}}}')
         for name, values in (weights or {"a": np.ones(3, np.float32)}).items():
             save_file({name: values}, folder / f"model-{name}.safetensors")
-        return self.add_folder(folder, tags=tags, gate=gate, comparable=comparable, solved=solved)
+        return self.add_folder(folder, tags=tags, gate=gate, solved=solved)
 
     def add_folder(
-        self, folder: Path, *, tags: Mapping[str, str] | None = None, gate: bool | None = True, comparable: bool = True,
+        self, folder: Path, *, tags: Mapping[str, str] | None = None, gate: Decision | None = "promote",
         solved: int = 20,
     ) -> str:  # fmt: skip
         """The same for a model folder that is there."""
@@ -50,7 +50,7 @@ class StoredVersions:
             registry.REPORT_TAG: f"{self.storage}/runs/{run}/report",
         }
         if gate is not None:
-            own[registry.VERDICT_TAG] = self._verdict(gate, comparable)
+            own[registry.VERDICT_TAG] = self._verdict(gate)
         return registry.register_version(self.name, self.source, "", own | dict(tags or {}), self.lock)
 
     def champion(self) -> str | None:
@@ -60,8 +60,8 @@ class StoredVersions:
         """(version, how) of each line."""
         return [(move.version, move.kind) for move in registry.registered_model(self.name).history]
 
-    def _verdict(self, promote: bool, comparable: bool) -> str:
-        verdict = Verdict(promote=promote, comparable=comparable, reasons=("It solves less.",), comparisons={})
+    def _verdict(self, decision: Decision) -> str:
+        verdict = Verdict(decision=decision, sentence="Decided.", reasons=("It solves less.",), benchmarks=())
         folder = self._new("verdict")
         (folder / VERDICT_FILE).write_text(verdict.model_dump_json())
         return self._upload(folder, f"runs/{self._count}/verdict")

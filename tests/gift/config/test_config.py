@@ -25,7 +25,14 @@ def test_every_profile_is_valid() -> None:
         ("gate.confidence=1.5", "gate.confidence: input should be less than 1"),
         ("evaluation.benchmarks.0.limit=0", "evaluation.benchmarks.0.limit: input should be greater than 0"),
         ("evaluation.benchmarks.0.samples=4", "samples is only for tasks that end in _sampled"),
-        ("gate.benchmark=gsm8k", "must be one of evaluation.benchmarks"),
+        ("gate.benchmarks.0.benchmark=gsm8k", "gate.benchmarks: gsm8k must be one of evaluation.benchmarks"),
+        ("gate.benchmarks=[]", "gate.benchmarks: tuple should have at least 1 item"),
+        (
+            "gate.benchmarks=[{benchmark: heldout, at_least: 0}, {benchmark: heldout, not_worse_than: 0.1}]",
+            "gate.benchmarks must not name the same benchmark twice",
+        ),
+        ("gate.benchmarks.0.at_least=1", "gate.benchmarks.0.at_least: input should be less than 1"),
+        ("gate.benchmark=heldout", "gate.benchmark is not a known key"),
         ("sft.batch_size=7", "must be a multiple of compute.ranks"),
         ("rl.prompts_per_step=3", "must be a multiple of rl.mini_batches x compute.ranks"),
         ("rollout.max_new_tokens=100000", "must not exceed model.context_length"),
@@ -70,7 +77,7 @@ def test_a_value_that_is_not_allowed_is_named_in_one_line(override: str, message
         ("rl.optimizer.learning_rate=.inf", "rl.optimizer.learning_rate: input should be a finite number"),
         ("rl.optimizer.learning_rate=1e999", "rl.optimizer.learning_rate: input should be a finite number"),
         ("gate.confidence=.nan", "gate.confidence: input should be"),
-        ("gate.min_gain=.nan", "gate.min_gain: input should be"),
+        ("gate.benchmarks.0.at_least=.nan", "gate.benchmarks.0.at_least: input should be"),
         ("rl.steps=yes", 'rl.steps: input should be a valid integer (got "yes")'),
         ("rl.steps=true", "rl.steps: input should be a valid integer (got true)"),
         ("rl.steps='10'", 'rl.steps: input should be a valid integer (got "10")'),
@@ -343,7 +350,9 @@ def test_keys_that_can_not_be_printed_stay_in_one_line(tmp_path: Path) -> None:
 
 def test_a_key_that_is_there_twice_is_refused(tmp_path: Path) -> None:
     profile = tmp_path / "mine.yaml"
-    profile.write_text((PROFILES / "local.yaml").read_text() + "gate: {benchmark: heldout}\n")
+    profile.write_text(
+        (PROFILES / "local.yaml").read_text() + "gate: {benchmarks: [{benchmark: heldout, at_least: 0.0}]}\n"
+    )
     with pytest.raises(GiftError, match=r"the key gate is there twice.*line \d+"):
         load_profile(str(profile))
 

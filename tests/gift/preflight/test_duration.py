@@ -89,7 +89,7 @@ def test_transformers_evaluates_in_batches_and_vllm_as_its_cache_allows() -> Non
     read = 300 * 2 * (BODY + HEAD) / BANDWIDTH
     cached = 1319 * 4 * 556 * 2 * LAYERS * 2 * 64 * 2 / (0.75 * 22 * 2**30 - 2 * (BODY + HEAD))
     waves = -int(-cached // 1)
-    expected = 3 * (batches * (read + 300 * LAYERS * TRANSFORMERS_PAUSE) - waves * (read + 300 * VLLM_PAUSE))
+    expected = 4 * (batches * (read + 300 * LAYERS * TRANSFORMERS_PAUSE) - waves * (read + 300 * VLLM_PAUSE))
     assert slow - fast == pytest.approx(expected, rel=0.01)
 
 

@@ -95,6 +95,8 @@ def test_a_refused_candidate_is_called_not_promoted_and_a_small_gain_chance(valu
     text = Page(render_report(parse_report(values))).text.replace("\u00a0", " ")
     assert "Not promoted: GIFT solves 5.0 % of 200 GSM8K problems, 0.5 ± 1.9 percentage points fewer" in text
     assert "which may be chance" in text
+    values["verdict"]["decision"] = "undecided"
+    assert "Undecided, so not promoted: GIFT solves 5.0" in Page(render_report(parse_report(values))).text
 
 
 def test_hostile_text_stays_text_wherever_it_stands(values: dict[str, Any]):

@@ -29,6 +29,7 @@ STAGES = {
     "train_policy": (LIGHT, HEAVY),
     "convert": (LIGHT, HEAVY),
     "evaluate": (LIGHT, HEAVY),
+    "champion": (LIGHT, HEAVY),
     "gate": (LIGHT, HEAVY),
     "register": (LIGHT, HEAVY),
     "choose_learning_rate": (LIGHT, HEAVY),
@@ -37,7 +38,7 @@ STAGES = {
     "compare": (DRAWING, HEAVY - DRAWN_WITH - {"scipy"}),
     "check_normalization": (None, frozenset({"mlflow", "deepspeed", "lm_eval", "vllm"})),
 }
-SHARED = {"champion", "explain"}
+SHARED = {"explain"}
 """Modules of the folder that are no stages."""
 
 

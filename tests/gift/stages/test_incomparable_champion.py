@@ -1,20 +1,17 @@
-"""A champion that nothing can be compared with: said at the start of a run, and no fault of the run."""
+"""A champion whose model is lost: said at the start of a run, no fault of the run, and no verdict."""
 
-import json
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from candidates import PROBLEMS, Candidates, made_up_result
+from candidates import Candidates
 from promotions import promote
 from stored_objects import delete_object, object_uri, write_object
 
 from gift import registry
-from gift.evaluation.results import RESULTS_FILE
-from gift.registry import EVALUATION_TAG
 from gift.stages.lifecycle import start_run
-from gift.storage import delete_directory, upload_directory
+from gift.storage import delete_directory
 from pipelines.machine.processes import free_ports
 
 
@@ -23,119 +20,51 @@ def candidates(bucket_prefix: str, tmp_path: Path) -> Candidates:
     return Candidates(bucket_prefix, tmp_path)
 
 
-def _by_hand(candidates: Candidates, tags: dict[str, str]) -> str:
+def _by_hand(candidates: Candidates, source: str) -> None:
     """A champion that somebody registered and promoted without the gate."""
     name = candidates.config.registered_model
-    version = registry.register_version(
-        name, f"{candidates.config.storage.uri}/by-hand", "", tags, "s3://gift/locks/by-hand"
-    )
+    version = registry.register_version(name, source, "", {}, "s3://gift/locks/by-hand")
     promote(name, version, instead_of=None)
-    return version
 
 
-def _no_tag(candidates: Candidates) -> str:
-    _by_hand(candidates, {})
-    return "has no tag gift.evaluation"
+def _by_hand_from_nowhere(candidates: Candidates) -> str:
+    _by_hand(candidates, f"{candidates.config.storage.uri}/by-hand/model")
+    return "is not whole, or not there"
 
 
-def _no_address(candidates: Candidates) -> str:
-    _by_hand(candidates, {EVALUATION_TAG: "/home/me/results"})
+def _by_hand_from_elsewhere(candidates: Candidates) -> str:
+    _by_hand(candidates, "gs://elsewhere/models/mine")
     return "does not name a directory in S3"
 
 
 def _no_bucket(candidates: Candidates) -> str:
-    _by_hand(candidates, {EVALUATION_TAG: "s3://gone-for-good/evaluation"})
+    _by_hand(candidates, "s3://gone-for-good/models/attempt")
     return "bucket gone-for-good does not exist"
 
 
-def _no_evaluation(candidates: Candidates) -> str:
+def _no_model(candidates: Candidates) -> str:
     candidates.submit(sft=10, candidate=25)
-    delete_directory(candidates.candidate_results)
-    return "is not complete"
-
-
-def _damaged_evaluation(candidates: Candidates) -> str:
-    candidates.submit(sft=10, candidate=25)
-    _overwrite(candidates.candidate_results, b"{}")
-    return "its manifest says"
+    delete_directory(candidates.model)
+    return "is not whole, or not there"
 
 
 def _damaged_manifest(candidates: Candidates) -> str:
     candidates.submit(sft=10, candidate=25)
-    _overwrite(candidates.candidate_results, b"[]", "manifest.json")
-    return "manifest.json is not valid"
+    write_object(object_uri(candidates.model, "manifest.json"), b"[]")
+    return "is not whole, or not there"
 
 
 def _missing_object(candidates: Candidates) -> str:
     candidates.submit(sft=10, candidate=25)
-    _overwrite(candidates.candidate_results, None)
-    return "is missing although the manifest lists it"
-
-
-def _another_file(candidates: Candidates) -> str:
-    candidates.submit(sft=10, candidate=25)
-    return _replace_evaluation(candidates, "scores.json", "{}", "do not exist")
-
-
-def _older_schema(candidates: Candidates) -> str:
-    candidates.submit(sft=10, candidate=25)
-    old = made_up_result(25).model_dump(mode="json")
-    del old["settings"]["precision"]
-    return _replace_evaluation(candidates, RESULTS_FILE, json.dumps({"heldout": old}), "heldout.settings.precision")
-
-
-def _impossible_scores(candidates: Candidates) -> str:
-    candidates.submit(sft=10, candidate=25)
-    foreign = made_up_result(25).model_dump(mode="json") | {"correct": [63.2] * PROBLEMS}
-    return _replace_evaluation(candidates, RESULTS_FILE, json.dumps({"heldout": foreign}), "heldout.correct.0")
-
-
-def _another_benchmark(candidates: Candidates) -> str:
-    candidates.submit(sft=10, candidate=25)
-    candidates.evaluation("candidate", {"gsm8k": made_up_result(25, task="gsm8k")})
-    return "was not evaluated on heldout, only on gsm8k"
-
-
-def _another_benchmark_under_the_name(candidates: Candidates) -> str:
-    candidates.submit(sft=10, candidate=25)
-    candidates.evaluation("candidate", {"heldout": made_up_result(25, task="gsm8k")})
-    return "was not evaluated on heldout"
-
-
-def _replace_evaluation(candidates: Candidates, name: str, text: str, expected: str) -> str:
-    folder = candidates.folder / f"foreign-{uuid.uuid4().hex}"
-    folder.mkdir()
-    (folder / name).write_text(text)
-    upload_directory(folder, candidates.candidate_results, replace=True)
-    return expected
-
-
-def _overwrite(uri: str, content: bytes | None, name: str = RESULTS_FILE) -> None:
-    """Change one object behind the manifest's back, or delete it."""
-    if content is None:
-        delete_object(object_uri(uri, name))
-    else:
-        write_object(object_uri(uri, name), content)
+    delete_object(object_uri(candidates.model, "config.json"))
+    return "is not whole, or not there"
 
 
 @pytest.mark.parametrize(
     "break_champion",
-    [
-        _no_tag,
-        _no_address,
-        _no_bucket,
-        _no_evaluation,
-        _damaged_evaluation,
-        _damaged_manifest,
-        _missing_object,
-        _another_file,
-        _older_schema,
-        _impossible_scores,
-        _another_benchmark,
-        _another_benchmark_under_the_name,
-    ],
+    [_by_hand_from_nowhere, _by_hand_from_elsewhere, _no_bucket, _no_model, _damaged_manifest, _missing_object],
 )
-def test_a_champion_that_cannot_be_compared_is_known_at_the_start_and_fails_no_run(
+def test_a_champion_that_cannot_be_evaluated_is_known_at_the_start_and_fails_no_run(
     candidates: Candidates, capsys: pytest.CaptureFixture[str], break_champion: Callable[[Candidates], str]
 ) -> None:
     expected = break_champion(candidates)
@@ -150,21 +79,22 @@ def test_a_champion_that_cannot_be_compared_is_known_at_the_start_and_fails_no_r
     candidates.submit(sft=10, candidate=40)
     printed = capsys.readouterr().out
     verdict = candidates.verdict()
-    assert (verdict.promote, verdict.comparable) == (False, False)
+    assert verdict.decision == "undecided"
     assert verdict.champion is not None
     assert verdict.champion.version == champion
     assert expected in verdict.reasons[1]
     assert "/tmp" not in verdict.reasons[1]
     assert verdict.reasons[1] in printed
-    assert "verdict: not comparable, the candidate stays challenger" in printed
+    assert "verdict: undecided. Undecided: there is a champion that the candidate can't be compared with." in printed
     assert candidates.champion() == champion
 
 
 def test_the_report_says_that_nothing_could_be_compared(candidates: Candidates) -> None:
-    expected = _no_tag(candidates)
+    expected = _by_hand_from_nowhere(candidates)
     written = candidates.report(candidates.submit(sft=10, candidate=40))
     assert (written.registry.alias, written.verdict.promoted) == ("challenger", False)
-    assert expected in written.verdict.reasons[1]
+    assert written.verdict.decision == "undecided"
+    assert expected in written.verdict.reasons[2]
 
 
 def test_a_run_that_starts_with_a_usable_champion_or_none_is_not_warned(

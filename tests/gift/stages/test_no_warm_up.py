@@ -8,6 +8,7 @@ from tiny_jobs import TINY, write_inputs
 from gift.config import RunConfig, load_profile
 from gift.execution.stage import content_digest, run_stage
 from gift.report.schema import load_report
+from gift.stages.champion import evaluate_champion
 from gift.stages.convert import convert
 from gift.stages.evaluate import evaluate
 from gift.stages.gate import gate
@@ -63,7 +64,9 @@ def test_the_base_model_goes_through_to_the_report(
     }
     assert results["base"] == results["sft"] != results["candidate"]
     judged = {"candidate_results": results["candidate"]}
-    verdict = run_stage(gate, **run, base_results=results["base"], sft_results=results["sft"], **judged)
+    champion = run_stage(evaluate_champion, **run, data=data)
+    others = {"base_results": results["base"], "sft_results": results["sft"], "champion": champion}
+    verdict = run_stage(gate, **run, **others, **judged)
     version = run_stage(register, **run, model=candidate, verdict=verdict, **judged)
     made = run_stage(
         report,

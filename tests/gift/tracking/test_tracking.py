@@ -40,7 +40,7 @@ def a_config(**changes: Any) -> RunConfig:
         "rollout": {"max_prompt_tokens": 64, "max_new_tokens": 32},
         "rl": {"steps": 5, "prompts_per_step": 2, "optimizer": optimizer},
         "evaluation": {"benchmarks": [{"task": "heldout"}]},
-        "gate": {"benchmark": "heldout"},
+        "gate": {"benchmarks": [{"benchmark": "heldout", "at_least": 0.0}]},
     }
     return parse_config(values | changes)
 

@@ -12,10 +12,10 @@ import torch
 from gift.config import PromptFormat, RunConfig, load_profile
 from gift.data.problems import write_problems
 from gift.evaluation.answers import ANSWERS_FILE, Answer, read_answers, write_answers
-from gift.evaluation.gate import VERDICT_FILE, decide
+from gift.evaluation.gate import VERDICT_FILE, BenchmarkVerdict, Opponent, decide
 from gift.evaluation.harness import evaluate_model
 from gift.evaluation.results import RESULTS_FILE, BenchmarkResult, load_results, save_results
-from gift.evaluation.statistics import paired_difference
+from gift.evaluation.statistics import PairedDifference
 from gift.execution.output import content_digest
 from gift.report.schema import (
     AccuracyDifference,
@@ -40,7 +40,9 @@ WRONG = "I do not know"
 @pytest.fixture(scope="module")
 def config() -> RunConfig:
     benchmarks = "[{task: heldout, max_new_tokens: 24}, {task: heldout_sampled, samples: 4, max_new_tokens: 24}]"
-    return load_profile("local", (f"evaluation.benchmarks={benchmarks}", "evaluation.threads=1", "gate.confidence=0.9"))
+    asked = "[{benchmark: heldout, at_least: 0.0}, {benchmark: heldout_sampled, not_worse_than: 0.5}]"
+    gate = f"gate={{benchmarks: {asked}, confidence: 0.8}}"
+    return load_profile("local", (f"evaluation.benchmarks={benchmarks}", "evaluation.threads=1", gate))
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +96,7 @@ def store(services: Services, config: RunConfig, folder: Path, evaluated, tmp_pa
         upload_directory(source, f"{prefix}/{name}", replace=True)
         return Artifact(uri=f"{prefix}/{name}", digest=content_digest(f"{prefix}/{name}"))
 
-    def make(change: Callable | None = None) -> Report:
+    def make(change: Callable | None = None, *, reigns: bool = False) -> Report:
         own = config.model_copy(update={"storage": config.storage.model_copy(update={"uri": prefix})})
         artifacts = {"prepare-data": put("data", folder / "data"), "convert-candidate": put("model", folder / "model")}
         for name, (results, answers) in evaluated.items():
@@ -104,8 +106,12 @@ def store(services: Services, config: RunConfig, folder: Path, evaluated, tmp_pa
             save_results(target / RESULTS_FILE, changed[0])
             write_answers(target / ANSWERS_FILE, changed[1])
             artifacts[f"evaluate-{name}"] = put(f"evaluation-{name}", target)
-        gated = {name: results["heldout"] for name, (results, _) in evaluated.items()}
-        verdict = decide(own.gate, gated["base"], gated["sft"], gated["candidate"], champion=None)
+        gated = {name: results for name, (results, _) in evaluated.items()}
+        champion = evaluated["sft"][0] if reigns else None
+        if reigns:
+            artifacts["evaluate-champion"] = artifacts["evaluate-sft"]
+        opponent = Opponent(model="m", version="1") if reigns else None
+        verdict = decide(own.gate, gated["base"], gated["sft"], gated["candidate"], champion, opponent)
         (tmp_path / "verdict").mkdir(exist_ok=True)
         (tmp_path / "verdict" / VERDICT_FILE).write_text(verdict.model_dump_json())
         put("runs/a-run/verdict", tmp_path / "verdict")
@@ -115,9 +121,14 @@ def store(services: Services, config: RunConfig, folder: Path, evaluated, tmp_pa
             finished=datetime.now(UTC),
             models={name: {task: _score(r) for task, r in results.items()} for name, (results, _) in evaluated.items()},
             verdict=ReportedVerdict(
-                promoted=verdict.promote,
-                reasons=verdict.reasons,
-                comparisons=tuple(_comparison(gated, other) for other in ("sft", "base")),
+                promoted=verdict.decision == "promote",
+                decision=verdict.decision,
+                reasons=(verdict.sentence, *verdict.reasons),
+                comparisons=tuple(
+                    _comparison(said, other, difference)
+                    for said in verdict.benchmarks
+                    for other, difference in said.comparisons.items()
+                ),
             ),
             registry=RegisteredVersion(model="m", version="1", alias="champion", source="s3://gift/x"),
             seconds={},
@@ -134,11 +145,10 @@ def _score(result: BenchmarkResult) -> Score:
     return Score(accuracy=result.accuracy, stderr=result.stderr, n=result.n, metrics=result.secondary)
 
 
-def _comparison(results: dict[str, BenchmarkResult], other: str) -> AccuracyDifference:
-    found = paired_difference(results["candidate"], results[other])
+def _comparison(said: BenchmarkVerdict, other: str, found: PairedDifference) -> AccuracyDifference:
     return AccuracyDifference(
         name=f"candidate - {other}",
-        benchmark="heldout",
+        benchmark=said.benchmark,
         difference=found.mean,
         stderr=found.stderr,
         n=found.n,
@@ -157,7 +167,7 @@ def test_an_honest_report_holds(store: Store) -> None:
     texts = [finding.text for finding in findings]
     assert "candidate, heldout_sampled: 8 problems, 32 answers, judged again" in texts
     assert texts[-1] == "verdict: promote"
-    assert len(texts) == 1 + 6 + 2 + 1
+    assert len(texts) == 1 + 6 + 4 + 1
 
 
 def _changed(name: str, change: Callable) -> Callable:
@@ -215,10 +225,39 @@ def test_a_number_that_was_changed_in_the_report_is_named(store: Store) -> None:
 
 def test_a_verdict_that_does_not_follow_is_named(store: Store) -> None:
     report = store()
-    config = report.config | {"gate": report.config["gate"] | {"min_gain": 0.9}}
+    stricter = [{"benchmark": "heldout", "at_least": 0.9}]
+    config = report.config | {"gate": report.config["gate"] | {"benchmarks": stricter}}
     assert _texts(verify_report(report.model_copy(update={"config": config})), "differs") == [
-        "verdict: keep the champion by the answers, and the gate said promote"
+        "verdict: keep by the answers, and the gate said promote"
     ]
+    verdict = report.verdict.model_copy(update={"promoted": False, "decision": "keep"})
+    assert _texts(verify_report(report.model_copy(update={"verdict": verdict})), "differs") == [
+        "verdict: the report says keep, and the gate promote"
+    ]
+    reasons = ("Promote: it looks good.", *report.verdict.reasons[1:])
+    verdict = report.verdict.model_copy(update={"reasons": reasons})
+    assert _texts(verify_report(report.model_copy(update={"verdict": verdict})), "differs") == [
+        "verdict: the same decision, for other reasons than the report gives"
+    ]
+
+
+def test_a_verdict_against_a_champion_is_computed_from_the_evaluation_of_this_run(store: Store) -> None:
+    report = store(reigns=True)
+    findings = list(verify_report(report))
+    assert {finding.kind for finding in findings} == {"holds"}
+    assert [finding.text.partition(":")[0] for finding in findings][-7:-1] == [
+        f"candidate - {other}, {benchmark}"
+        for benchmark in ("heldout", "heldout_sampled")
+        for other in ("sft", "base", "champion")
+    ]
+    lost = {name: artifact for name, artifact in report.artifacts.items() if name != "evaluate-champion"}
+    findings = list(verify_report(report.model_copy(update={"artifacts": lost})))
+    assert [text.partition(":")[0] for text in _texts(iter(findings), "differs")] == [
+        "candidate - champion, heldout",
+        "candidate - champion, heldout_sampled",
+    ]
+    (text,) = _texts(iter(findings), "unknown")
+    assert text.startswith("verdict: not computed again: the report names no output of evaluate-champion")
 
 
 def test_other_data_and_a_lost_evaluation_are_named(store: Store) -> None:

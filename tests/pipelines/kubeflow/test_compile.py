@@ -39,6 +39,7 @@ STAGES = {
     "evaluate-base",
     "evaluate-sft",
     "evaluate-candidate",
+    "evaluate-champion",
     "gate",
     "register",
     "report",
@@ -144,7 +145,7 @@ def test_a_profile_without_retries_has_none() -> None:
     assert all("retryPolicy" not in task.spec for task in stages(compiled("local", "cluster.retries=0")).values())
 
 
-EVALUATIONS = {"evaluate-base", "evaluate-sft", "evaluate-candidate"}
+EVALUATIONS = {"evaluate-base", "evaluate-sft", "evaluate-candidate", "evaluate-champion"}
 
 
 @pytest.mark.parametrize("profile", profile_names())

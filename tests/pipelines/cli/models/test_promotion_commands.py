@@ -113,13 +113,15 @@ def test_a_mistake_is_one_line_and_moves_nothing(versions: StoredVersions) -> No
 def test_what_the_gate_was_against_needs_force(versions: StoredVersions) -> None:
     good, bad, unjudged, unclear = (
         versions.add(),
-        versions.add(gate=False),
+        versions.add(gate="keep"),
         versions.add(gate=None),
-        versions.add(gate=False, comparable=False),
+        versions.add(gate="undecided"),
     )
     promote(versions, good)
     command = ("promote", versions.name, "--reason", "r", "--version")
-    assert refused(*command, bad).startswith(f"the gate was against version {bad} of {versions.name}: It solves less. ")
+    assert refused(*command, bad).startswith(
+        f"the gate was against version {bad} of {versions.name}: Decided. It solves less. "
+    )
     assert refused(*command, unjudged).startswith(f"no gate has judged version {unjudged}")
     lost = versions.add(tags={registry.VERDICT_TAG: f"{versions.storage}/nowhere/verdict"})
     assert "can't be read" in refused(*command, lost)
