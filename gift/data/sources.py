@@ -11,10 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gift.config import ArithmeticData, JsonLinesData, RunConfig, data_folder
+from gift.config import ArithmeticData, BenchmarkConfig, DataConfig, JsonLinesData, RunConfig, data_folder
 from gift.data import public
 from gift.data.earnable import only_earnable, refuse_unearnable, verifiers_by_split
-from gift.data.problems import refuse_unreadable, write_problems
+from gift.data.problems import read_rows, refuse_unreadable, write_problems
 from gift.data.public import PublicData, local_file, read_public
 from gift.data.scored import write_scored
 from gift.data.splits import SPLITS, Splits, make_splits, training_data
@@ -32,6 +32,8 @@ BENCHMARK_DATA: dict[str, dict[str, PublicData]] = {
     "amc23": {"test": public.AMC23},
 }
 """Set of problems → split → where it is."""
+TEST_PROBLEMS = {"gsm8k": 1_319, "math": 5_000, "math500": 500, "aime24": 30, "aime25": 30, "amc23": 40}
+"""Set of problems → how many its test split has."""
 
 
 def check_data(config: RunConfig) -> None:
@@ -51,6 +53,19 @@ def public_data(config: RunConfig) -> list[PublicData]:
     for task in _public_benchmarks(config):
         needed += [data for data in BENCHMARK_DATA[task].values() if data not in needed]
     return needed
+
+
+def problems_asked(data: DataConfig, benchmark: BenchmarkConfig) -> int | None:
+    """How many problems a benchmark asks of each model, as far as it is known before the data are read."""
+    if not benchmark.task.startswith("heldout"):
+        problems = TEST_PROBLEMS[benchmark.task.partition("_")[0]]
+    elif isinstance(data, JsonLinesData):
+        if not data.heldout_file.is_file():
+            return None
+        problems = min(data.heldout, sum(1 for _ in read_rows(data.heldout_file)))
+    else:
+        problems = data.heldout
+    return min(problems, benchmark.limit or problems)
 
 
 def data_settings(config: RunConfig) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 
 from gift.config import RunConfig, parse_config
 from gift.errors import GiftError
+from gift.evaluation.power import sensitivity_lines
 from gift.execution.stage import exit_on_fault, run_stage
 from gift.patience import ServicePatience
 from gift.progress import start_log
@@ -33,7 +34,8 @@ UNKNOWN = "RUNNING"
 def start_run(config: str, run_id: str) -> str:
     """Returns: the MLflow run that all stages are nested in; the same one when the task is retried.
 
-    What would keep the gate from comparing with the champion is a printed line now, not a surprise after the training.
+    What the gate's benchmarks can show at all, and what would keep it from comparing with the champion, are printed
+    lines now, not a surprise after the training.
     """
     start_log("start-run")
     with exit_on_fault():
@@ -46,6 +48,8 @@ def start_run(config: str, run_id: str) -> str:
         patiently = ServicePatience.of(parsed)
         parent_run_id = patiently(lambda: start_parent_run(parsed, run_id))
         patiently(lambda: warn_if_not_comparable(parsed))
+        for line in sensitivity_lines(parsed):
+            print(f"  gate: {line}", flush=True)
         print(f"  opened MLflow run {parent_run_id}", flush=True)
         return parent_run_id
 

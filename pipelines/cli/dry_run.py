@@ -18,6 +18,7 @@ from gift.config import HubModel, JsonLinesData, ModelConfig, ModelReward, Model
 from gift.data.public import local_file
 from gift.data.sources import public_data
 from gift.errors import GiftError
+from gift.evaluation.power import sensitivity_lines
 from gift.models.architecture import model_shape
 from gift.preflight.disk import StagesDisk, estimate_disk
 from gift.preflight.duration import BANDWIDTH_SHARE, TRAINING_SHARE, estimate_duration, total_duration
@@ -67,7 +68,13 @@ def dry_run(config: RunConfig, console: Console) -> bool:
     ]
     estimate, capacity = estimate_memory(config, shape, reward_models), _capacity(config)
     console.print(f"[bold]{escape(config.description)}[/bold]", soft_wrap=True)
-    facts = (*_inputs(config), *_work(config), *_machines(config, estimate, capacity), *_duration(config, shape))
+    facts = (
+        *_inputs(config),
+        *(("gate", line) for line in sensitivity_lines(config)),
+        *_work(config),
+        *_machines(config, estimate, capacity),
+        *_duration(config, shape),
+    )
     for name, value in facts:
         console.print(f"[bold]{name:<12}[/bold]{escape(value)}", soft_wrap=True, highlight=False)
     console.print()
