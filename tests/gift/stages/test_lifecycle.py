@@ -41,6 +41,13 @@ def times(services: Services, mlflow_run: str) -> tuple[int, int | None]:
     return info.start_time, info.end_time
 
 
+def test_what_the_gate_can_show_is_printed_before_anything_is_trained(
+    services: Services, run_id: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start_run(CONFIG, run_id)
+    assert "  gate: heldout, 500 problems: a true difference of +5.2 points to another model" in capsys.readouterr().out
+
+
 def test_a_run_that_succeeded_is_finished(services: Services, run_id: str, told: list[RunEnd]) -> None:
     mlflow_run = start_run(CONFIG, run_id)
     finish_run(CONFIG, run_id, "SUCCEEDED")

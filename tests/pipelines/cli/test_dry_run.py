@@ -92,6 +92,11 @@ def test_the_page_tells_what_the_run_will_do(dry_run) -> None:
         assert fact in output
 
 
+def test_the_page_tells_what_the_gate_can_show(dry_run) -> None:
+    _, output = dry_run("local")
+    assert "gate        heldout, 500 problems: a true difference of +5.2 points to another model is shown" in output
+
+
 def test_the_page_tells_what_a_cluster_holds_at_once(dry_run) -> None:
     def cluster(profile: str, *settings: str) -> str:
         return next(line for line in dry_run(profile, *settings)[1].splitlines() if line.startswith("cluster"))
