@@ -12,6 +12,13 @@ from pydantic import Field
 
 from gift.config.section import Count, PositiveInt, Section, Share
 
+ContaminationRule = Literal["refuse", "remove", "report"]
+"""What becomes of rows that a benchmark asks, too (`gift.data.contamination`).
+
+`refuse` ends the run where a row has all of a benchmark problem. `remove` leaves out, and counts, each row that
+overlaps with one: a wrong hit costs a row there, and not the run. `report` trains on them; the report says how many.
+"""
+
 
 class ArithmeticData(Section):
     """Procedural grade-school word problems; the demonstrations are as careless as the two rates say."""
@@ -24,6 +31,7 @@ class ArithmeticData(Section):
     early_stop_rate: Share = 0.4
     max_checks: Count = 0
     """Demonstrations repeat each equation 0 to so many times, so that responses vary in length."""
+    contamination: ContaminationRule = "refuse"
 
 
 class Gsm8kData(Section):
@@ -34,6 +42,7 @@ class Gsm8kData(Section):
     sft: PositiveInt = 7_473
     train: PositiveInt = 7_473
     heldout: PositiveInt = 1_319
+    contamination: ContaminationRule = "refuse"
 
 
 class MathData(Section):
@@ -46,6 +55,7 @@ class MathData(Section):
     sft: PositiveInt = 12_000
     train: PositiveInt = 12_000
     heldout: PositiveInt = 500
+    contamination: ContaminationRule = "remove"
 
 
 class DapoData(Section):
@@ -57,6 +67,7 @@ class DapoData(Section):
     """Demonstrations: problems of the MATH training set, because DAPO has no worked answers."""
     train: PositiveInt = 17_917
     heldout: PositiveInt = 30
+    contamination: ContaminationRule = "remove"
 
 
 class UltraFeedbackData(Section):
@@ -73,6 +84,7 @@ class UltraFeedbackData(Section):
     sft: PositiveInt = 61_135
     train: PositiveInt = 61_135
     heldout: PositiveInt = 2_000
+    contamination: ContaminationRule = "remove"
 
 
 class JsonLinesData(Section):
@@ -90,6 +102,7 @@ class JsonLinesData(Section):
     sft: PositiveInt = 1_000_000
     train: PositiveInt = 1_000_000
     heldout: PositiveInt = 1_000_000
+    contamination: ContaminationRule = "refuse"
 
 
 DataConfig = Annotated[

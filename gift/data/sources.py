@@ -7,7 +7,7 @@ scored.jsonl          scored responses, where the data has them
 <set>/<split>.jsonl   the public problems that `evaluation.benchmarks` ask
 """
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +84,10 @@ def data_settings(config: RunConfig) -> dict[str, Any]:
 
 
 def write_data(config: RunConfig, destination: Path) -> dict[str, int]:
-    """Write the files above into `destination`; returns `rows.<split>` and `dropped.<split>.<reason>` counts.
+    """Write the files above into `destination`.
+
+    Returns: counts, named `rows.<split>`, `dropped.<split>.<reason>`, and `contamination.<benchmark>.<count>` (see
+        `gift.data.contamination.Contamination`).
 
     Raises:
         GiftError: a source is missing or empty, or has a row that is no problem; a split asks for too many problems; or
@@ -95,10 +98,12 @@ def write_data(config: RunConfig, destination: Path) -> dict[str, int]:
         for task in _public_benchmarks(config)
         for split, data in BENCHMARK_DATA[task].items()
     }
-    tested = [problem for (_, split), problems in benchmarks.items() if split == "test" for problem in problems]
+    tested = {task: problems for (task, split), problems in benchmarks.items() if split == "test"}
     splits = _earnable(config, make_splits(config.data, config.seed, tested))
     if config.sft.steps and not splits.sft:
         raise GiftError("data: there are no demonstrations; set sft.steps to 0, or data.sft to how many to take")
+    if not splits.train:
+        raise GiftError(f"data: no problem is left to train on ({splits.dropped}); train on other problems")
     for (task, split), problems in benchmarks.items():
         write_problems(destination / task / f"{split}.jsonl", problems)
     for name in SPLITS:
@@ -106,8 +111,14 @@ def write_data(config: RunConfig, destination: Path) -> dict[str, int]:
     if splits.scored:
         write_scored(destination / "scored.jsonl", splits.scored)
     rows = {name: len(getattr(splits, name)) for name in (*SPLITS, "scored")}
-    return {f"rows.{name}": count for name, count in rows.items() if count or name in SPLITS} | {
-        f"dropped.{reason}": count for reason, count in splits.dropped.items() if count
+    return {
+        **{f"rows.{name}": count for name, count in rows.items() if count or name in SPLITS},
+        **{f"dropped.{reason}": count for reason, count in splits.dropped.items() if count},
+        **{
+            f"contamination.{benchmark}.{name}": count
+            for benchmark, found in splits.contamination.items()
+            for name, count in asdict(found).items()
+        },
     }
 
 

@@ -1,12 +1,14 @@
 """From a data configuration to problems for the warm-up, for training and to be held out: one function per source.
 
-A held-out question that is also trained on is refused, in your own files and where it would be a fault of ours. MATH,
-DAPO and UltraFeedback are known to contain such questions: there it is left out and counted.
+What is trained on and asked by a benchmark at once is refused, in your own files and where it would be a fault of ours.
+MATH, DAPO and UltraFeedback are known to contain such rows: there they are left out and counted
+(`data.contamination`, `gift.data.contamination`).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from gift.config import (
     ArithmeticData,
@@ -19,13 +21,15 @@ from gift.config import (
     data_folder,
 )
 from gift.data import arithmetic, public
-from gift.data.cleaning import cleaned, refuse_control_characters, refuse_heldout, without_heldout
-from gift.data.problems import Problem, read_problems
+from gift.data.cleaning import cleaned, refuse_control_characters
+from gift.data.contamination import Contamination, Match, count_matches, index_problems, matches_of
+from gift.data.problems import Problem, question_in, read_problems, read_rows
 from gift.data.public import PublicData, read_public
 from gift.data.scored import ScoredProblem, read_scored
 from gift.errors import GiftError
 
 SPLITS = ("sft", "train", "heldout")
+TRAINED_ON = ("sft", "train", "scored")
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,8 @@ class Splits:
     scored: Sequence[ScoredProblem] = ()
     dropped: dict[str, int] = field(default_factory=dict)
     """`<split>.<reason>` → rows."""
+    contamination: Mapping[str, Contamination] = field(default_factory=dict)
+    """Benchmark, or `heldout` → how much of it is trained on."""
 
 
 def training_data(config: DataConfig) -> list[PublicData]:
@@ -55,42 +61,88 @@ def training_data(config: DataConfig) -> list[PublicData]:
     return []
 
 
-def make_splits(data: DataConfig, seed: int, tested: Sequence[Problem]) -> Splits:
+def make_splits(data: DataConfig, seed: int, benchmarks: Mapping[str, Sequence[Problem]]) -> Splits:
     """Read or make the problems of a run.
 
     Args:
         seed: draws the problems of the arithmetic source; the others don't depend on it.
-        tested: what else, besides the held-out split, must not be trained on.
+        benchmarks: what else, besides the held-out split, must not be trained on.
 
     Raises:
-        GiftError: a source is missing or malformed, asks for too many problems, or repeats held-out ones.
+        GiftError: a source is missing or malformed, asks for too many problems, or repeats a benchmark's.
     """
+    found = _read(data, seed)
+    index = index_problems({"heldout": found.heldout, **benchmarks})
+    rows = {row for split in TRAINED_ON for row in getattr(found, split)}
+    matches = {row: matches_of(row, index) for row in rows}
+    splits = _cut(data, _without_matches(found, matches) if data.contamination == "remove" else found)
+    if data.contamination == "refuse":
+        _refuse_benchmarks(data, splits, matches)
+    remaining = [match for split in TRAINED_ON for row in getattr(splits, split) for match in matches[row]]
+    return replace(splits, contamination=count_matches(remaining, index))
+
+
+def _read(data: DataConfig, seed: int) -> Splits:
+    """All that the source has."""
     folder = data_folder(data)
     match data:
         case ArithmeticData():
-            return _checked(_arithmetic(data, seed), tested)
+            return _arithmetic(data, seed)
         case Gsm8kData():
             train = read_public(public.GSM8K_TRAIN, folder)
-            test = read_public(public.GSM8K_TEST, folder)
-            return _checked(Splits(train[: data.sft], train[: data.train], test[: data.heldout]), tested)
+            return Splits(train, train, read_public(public.GSM8K_TEST, folder))
         case JsonLinesData():
             train, heldout = read_problems(data.train_file), read_problems(data.heldout_file, data.heldout)
             scored = read_scored(data.scored_file) if data.scored_file else []
             for split, rows in (("train", train), ("heldout", heldout), ("scored", scored)):
                 refuse_control_characters(rows, f"data, split {split}")
-            return _checked(Splits(train[: data.sft], train[: data.train], heldout, scored), tested)
+            return Splits(train, train, heldout, scored)
         case MathData():
-            return _math(data, folder, tested)
+            return _math(data, folder)
         case DapoData():
-            return _dapo(data, folder, tested)
+            return _dapo(data, folder)
         case UltraFeedbackData():
-            return _ultrafeedback(data, folder, tested)
+            return _ultrafeedback(data, folder)
 
 
-def _checked(splits: Splits, tested: Sequence[Problem]) -> Splits:
-    for name in ("sft", "train", "scored"):
-        refuse_heldout(getattr(splits, name), [*splits.heldout, *tested], name)
-    return splits
+def _without_matches(found: Splits, matches: Mapping[Problem | ScoredProblem, Sequence[Match]]) -> Splits:
+    kept: dict[str, Any] = {split: [row for row in getattr(found, split) if not matches[row]] for split in TRAINED_ON}
+    lost = {f"{split}.contaminated": len(getattr(found, split)) - len(kept[split]) for split in TRAINED_ON}
+    return replace(found, **kept, dropped=found.dropped | lost)
+
+
+def _cut(data: DataConfig, found: Splits) -> Splits:
+    return replace(
+        found, sft=found.sft[: data.sft], train=found.train[: data.train], heldout=found.heldout[: data.heldout]
+    )
+
+
+def _refuse_benchmarks(
+    data: DataConfig, splits: Splits, matches: Mapping[Problem | ScoredProblem, Sequence[Match]]
+) -> None:
+    """A benchmark problem that was trained on makes the report worthless.
+
+    Raises:
+        GiftError: a row has all of one.
+    """
+    for split in TRAINED_ON:
+        found = [(row, match.tested) for row in getattr(splits, split) for match in matches[row] if match.whole]
+        if found:
+            row, tested = found[0]
+            raise GiftError(
+                f"data: problem {row.id}{_place(data, split, row)} of split {split} is problem {tested.id} of the "
+                f"benchmark {tested.benchmark}, the first of {len(found)} such; take them out, or set "
+                "data.contamination to remove, or to report (they are trained on, and the report says so)"
+            )
+
+
+def _place(data: DataConfig, split: str, row: Problem | ScoredProblem) -> str:
+    """Where a row of your own files stands; the ids of public data say it."""
+    if not isinstance(data, JsonLinesData):
+        return ""
+    path = data.scored_file if split == "scored" and data.scored_file else data.train_file
+    lines = (number for number, values in read_rows(path) if question_in(values, str(path)) == row.question)
+    return f" ({path}, line {next(lines)})"
 
 
 def _arithmetic(data: ArithmeticData, seed: int) -> Splits:
@@ -105,39 +157,31 @@ def _arithmetic(data: ArithmeticData, seed: int) -> Splits:
     return Splits(sft, train, heldout)
 
 
-def _math(data: MathData, folder: Path | None, tested: Sequence[Problem]) -> Splits:
-    heldout = read_public(public.MATH500, folder)
+def _math(data: MathData, folder: Path | None) -> Splits:
     problems = read_public(public.MATH_TRAIN, folder)
     if data.train_set == "all-but-math500":
         problems += read_public(public.MATH_TEST, folder)
-    train, dropped = cleaned(_answered(problems), [*heldout, *tested])
+    train, dropped = cleaned(_answered(problems))
     dropped["no_answer"] = len(problems) - len(_answered(problems))
-    return Splits(train[: data.sft], train[: data.train], heldout[: data.heldout], dropped=_of("train", dropped))
+    return Splits(train, train, read_public(public.MATH500, folder), dropped=_of("train", dropped))
 
 
-def _dapo(data: DapoData, folder: Path | None, tested: Sequence[Problem]) -> Splits:
+def _dapo(data: DapoData, folder: Path | None) -> Splits:
+    train, dropped = cleaned(read_public(public.DAPO, folder))
+    demonstrations, lost = cleaned(_answered(read_public(public.MATH_TRAIN, folder)) if data.sft else [])
     heldout = read_public(public.AIME24, folder)
-    train, dropped = cleaned(read_public(public.DAPO, folder), [*heldout, *tested])
-    demonstrations, dropped_demonstrations = cleaned(
-        _answered(read_public(public.MATH_TRAIN, folder)) if data.sft else [], [*heldout, *tested]
-    )
-    return Splits(
-        demonstrations[: data.sft],
-        train[: data.train],
-        heldout[: data.heldout],
-        dropped=_of("train", dropped) | _of("sft", dropped_demonstrations),
-    )
+    return Splits(demonstrations, train, heldout, dropped=_of("train", dropped) | _of("sft", lost))
 
 
-def _ultrafeedback(data: UltraFeedbackData, folder: Path | None, tested: Sequence[Problem]) -> Splits:
+def _ultrafeedback(data: UltraFeedbackData, folder: Path | None) -> Splits:
     def fits(question: str, *answers: str) -> bool:
         lengths_fit = len(question.encode()) <= data.max_question_bytes
         return lengths_fit and all(0 < len(answer.encode()) <= data.max_answer_bytes for answer in answers)
 
-    heldout = [p for p in read_public(public.ULTRAFEEDBACK_TEST, folder) if fits(p.question)][: data.heldout]
+    heldout = [problem for problem in read_public(public.ULTRAFEEDBACK_TEST, folder) if fits(problem.question)]
     problems = read_public(public.ULTRAFEEDBACK_TRAIN, folder)
     fitting = [problem for problem in problems if fits(problem.question, problem.answer)]
-    train, dropped = cleaned(fitting, [*heldout, *tested])
+    train, dropped = cleaned(fitting)
     dropped["too_long"] = len(problems) - len(fitting)
     pairs = [
         ScoredProblem(default_id, question, chosen, "", (chosen, rejected), (1.0, 0.0))
@@ -145,8 +189,7 @@ def _ultrafeedback(data: UltraFeedbackData, folder: Path | None, tested: Sequenc
         for question, chosen, rejected in [public.preference(row, where)]
         if fits(question, chosen, rejected)
     ]
-    scored, _ = without_heldout(pairs, [*heldout, *tested])
-    return Splits(train[: data.sft], train[: data.train], heldout, scored, _of("train", dropped))
+    return Splits(train, train, heldout, pairs, _of("train", dropped))
 
 
 def _answered(problems: Sequence[Problem]) -> list[Problem]:

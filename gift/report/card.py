@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gift.report.schema import Report
 from gift.report.table import markdown_table
-from gift.report.wording import benchmark_label, candidate_label, verdict_sentence
+from gift.report.wording import benchmark_label, candidate_label, contamination_text, verdict_sentence
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelCardData
@@ -41,7 +41,7 @@ def model_card(report: Report) -> str:
 {report.profile}. Trained by {candidate_label(report)} in the run `{report.run_id}`, which ended at
 {report.finished.isoformat(timespec="seconds")}.
 
-{card_summary(report)}
+{card_summary(report)}{_contamination(report)}
 Accuracies are shares of solved problems with their standard errors over problems; the last row is the paired difference
 with its 95 % interval. `gift report verify` computes them again from the answers, and `gift report reproduce` evaluates
 the model again.
@@ -64,6 +64,13 @@ the model again.
 def card_summary(report: Report) -> str:
     """The verdict and the table of all benchmarks, as Markdown that ends in a newline."""
     return f"{verdict_sentence(report)}\n\n{markdown_table(report)}"
+
+
+def _contamination(report: Report) -> str:
+    """A line for each benchmark: what of it is in the training data."""
+    texts = {benchmark: contamination_text(report, benchmark) for benchmark in report.benchmarks}
+    lines = [f"- {benchmark_label(benchmark)}: {text}" for benchmark, text in texts.items() if text]
+    return "\nBenchmark problems in the training data:\n\n" + "\n".join(lines) + "\n" if lines else ""
 
 
 def _metadata(report: Report) -> "ModelCardData":

@@ -28,6 +28,8 @@ class ResultRow:
 
     label: str
     problems: str
+    contamination: str
+    """How many of them were trained on; empty where nobody counted."""
     scores: dict[ModelName, Score | None]
     gain: AccuracyDifference | None
     plain_difference: float | None
@@ -123,6 +125,7 @@ def _result_row(report: Report, benchmark: str) -> ResultRow:
     return ResultRow(
         label=wording.benchmark_label(benchmark),
         problems=" / ".join(f"{count:,}" for count in counts) + " problems",
+        contamination=wording.contamination_text(report, benchmark),
         scores=scores,
         gain=wording.gain(report, benchmark),
         plain_difference=wording.plain_difference(report, benchmark),

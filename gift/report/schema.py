@@ -114,6 +114,16 @@ class DataSet(Section):
     rows: Count
 
 
+class BenchmarkOverlap(Section):
+    """How many problems of a benchmark are in what was trained on; `gift.data.contamination` has the two rules."""
+
+    problems: Count
+    trained_on: Count
+    """All of it, in one row."""
+    overlapping: Count
+    """Most of it, or all."""
+
+
 class PathStep(Section):
     """A stage on the critical path, and where its share of the run's time went."""
 
@@ -152,6 +162,8 @@ class Report(Section):
     """stage → metric → (step, value) in the order of the steps."""
     samples: tuple[Sample, ...] = ()
     data: dict[str, DataSet]
+    contamination: dict[str, BenchmarkOverlap] = Field(default_factory=dict)
+    """Set of problems, as `gsm8k` of the benchmarks `gsm8k` and `gsm8k_greedy` → how much of it was trained on."""
     artifacts: dict[str, Artifact]
     provenance: dict[str, str]
     config: dict[str, JsonValue]
@@ -167,6 +179,10 @@ class Report(Section):
     def benchmarks(self) -> tuple[str, ...]:
         """The names of all benchmarks, in the order in which the models list them."""
         return tuple(dict.fromkeys(name for scores in self.models.values() for name in scores))
+
+    def overlap(self, benchmark: str) -> BenchmarkOverlap | None:
+        """Of the problems that a benchmark asks with what was trained on; None in an older report."""
+        return self.contamination.get(benchmark.partition("_")[0])
 
 
 def parse_report(values: Mapping[str, Any] | str, where: str = "report") -> Report:

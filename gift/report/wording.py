@@ -123,6 +123,12 @@ def plain_difference(report: Report, benchmark: str) -> float | None:
     return candidate.accuracy - sft.accuracy if candidate and sft else None
 
 
+def contamination_text(report: Report, benchmark: str) -> str:
+    """`3 trained on, 14 overlap`, of the benchmark's problems; empty in a report that does not know."""
+    found = report.overlap(benchmark)
+    return f"{found.trained_on:,} trained on, {found.overlapping:,} overlap" if found else ""
+
+
 def duration(seconds: float) -> str:
     """`0.4 s`, `42 s`, `3 min 05 s` or `1 h 12 min`."""
     if seconds < 9.95:

@@ -20,7 +20,11 @@ def prepare_data(stage: Stage) -> str:
     config = stage.config
 
     def make(folder: Path) -> dict[str, str]:
-        return {name: str(count) for name, count in write_data(config, folder).items()}
+        counts = write_data(config, folder)
+        for name, count in counts.items():
+            if count and not name.startswith("rows.") and not name.endswith(".problems"):
+                print(f"  {name}: {count:,}", flush=True)
+        return {name: str(count) for name, count in counts.items()}
 
     with scratch_folder() as folder, mirrored_data(config, folder):
         uri = stage.make_once(data_output(config), make)

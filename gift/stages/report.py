@@ -23,6 +23,7 @@ from gift.report.schema import (
     REPORT_FOLDER,
     AccuracyDifference,
     Artifact,
+    BenchmarkOverlap,
     DataSet,
     ModelName,
     RegisteredVersion,
@@ -33,7 +34,7 @@ from gift.report.schema import (
     save_report,
 )
 from gift.stages.gate import read_verdict
-from gift.storage import put_companion, read_manifest
+from gift.storage import Manifest, put_companion, read_manifest
 from gift.tracking import StageRecord, StageRun, parent_started, stage_records
 
 Results = Mapping[ModelName, Mapping[str, BenchmarkResult]]
@@ -76,6 +77,7 @@ def report(
         curves={name: record.curves for name, record in records.items() if name.startswith("train-")},
         samples=_samples(results),
         data=stage.patiently(lambda: _data_sets(data)),
+        contamination=stage.patiently(lambda: _contamination(data)),
         artifacts=_artifacts(records),
         provenance=provenance(),
         config=stage.config.model_dump(mode="json"),
@@ -177,9 +179,7 @@ def _samples(results: Results) -> tuple[Sample, ...]:
 
 
 def _data_sets(uri: str) -> dict[str, DataSet]:
-    manifest = read_manifest(uri)
-    if manifest is None:
-        raise GiftError(f"{uri} is not complete any more; run the pipeline again to make the data anew")
+    manifest = _data_manifest(uri)
     files = {file.path: file.sha256 for file in manifest.files}
     return {
         name: DataSet(
@@ -189,6 +189,23 @@ def _data_sets(uri: str) -> dict[str, DataSet]:
         )
         for name in SPLITS
     }
+
+
+def _contamination(uri: str) -> dict[str, BenchmarkOverlap]:
+    counts: dict[str, dict[str, int]] = {}
+    for name, value in _data_manifest(uri).metadata.items():
+        kind, _, rest = name.partition(".")
+        if kind == "contamination":
+            benchmark, _, count = rest.partition(".")
+            counts.setdefault(benchmark, {})[count] = int(value)
+    return {benchmark: BenchmarkOverlap(**found) for benchmark, found in counts.items()}
+
+
+def _data_manifest(uri: str) -> Manifest:
+    manifest = read_manifest(uri)
+    if manifest is None:
+        raise GiftError(f"{uri} is not complete any more; run the pipeline again to make the data anew")
+    return manifest
 
 
 def _artifacts(records: Mapping[str, StageRecord]) -> dict[str, Artifact]:

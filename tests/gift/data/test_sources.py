@@ -36,6 +36,11 @@ BOXED = {
 }
 
 
+def _counts(counts: dict[str, int]) -> dict[str, int]:
+    """Without those of contamination."""
+    return {name: count for name, count in counts.items() if not name.startswith("contamination.")}
+
+
 def _benchmarks(*tasks: str) -> dict[str, Any]:
     return {"evaluation": {"benchmarks": [{"task": task} for task in tasks]}, "gate": {"benchmark": tasks[0]}}
 
@@ -80,7 +85,7 @@ def math_folder(folder: Path) -> Path:
 def test_arithmetic_is_written_and_repeats(tmp_path: Path) -> None:
     data = {"source": "arithmetic", "sft": 50, "train": 20, "heldout": 10}
     counts = write_data(_config(data), tmp_path / "one")
-    assert counts == {"rows.sft": 50, "rows.train": 20, "rows.heldout": 10}
+    assert _counts(counts) == {"rows.sft": 50, "rows.train": 20, "rows.heldout": 10}
     write_data(_config(data), tmp_path / "two")
     write_data(_config(data, seed=1), tmp_path / "three")
     one, two, three = ((tmp_path / name / "sft.jsonl").read_bytes() for name in ("one", "two", "three"))
@@ -89,7 +94,7 @@ def test_arithmetic_is_written_and_repeats(tmp_path: Path) -> None:
 
 def test_gsm8k_from_a_folder_and_the_whole_of_it_for_lm_eval(folder: Path, tmp_path: Path) -> None:
     config = _config({"source": "gsm8k", "folder": str(folder), "sft": 2, "heldout": 1}, **_benchmarks("gsm8k"))
-    assert write_data(config, tmp_path / "out") == {"rows.sft": 2, "rows.train": 3, "rows.heldout": 1}
+    assert _counts(write_data(config, tmp_path / "out")) == {"rows.sft": 2, "rows.train": 3, "rows.heldout": 1}
     assert len(read_problems(tmp_path / "out" / "gsm8k" / "train.jsonl")) == 3
     assert [p.question for p in read_problems(tmp_path / "out" / "gsm8k" / "test.jsonl")] == ["x?", "y?"]
 
@@ -114,14 +119,14 @@ def test_the_environment_names_the_folder_unless_the_profile_does(
 
 
 @pytest.mark.parametrize(
-    ("train_set", "questions", "heldout_dropped"),
+    ("train_set", "questions", "contaminated"),
     [
         ("train", ["Find $x^2$.", r"Nest $\frac12$."], 1),
         ("all-but-math500", ["Find $x^2$.", r"Nest $\frac12$.", "Only in the test set."], 2),
     ],
 )
 def test_math_leaves_out_and_counts_what_must_not_be_trained_on(
-    math_folder: Path, tmp_path: Path, train_set: str, questions: list[str], heldout_dropped: int
+    math_folder: Path, tmp_path: Path, train_set: str, questions: list[str], contaminated: int
 ) -> None:
     data = {"source": "math", "folder": str(math_folder), "train_set": train_set}
     counts = write_data(_config(data, **BOXED), tmp_path / "out")
@@ -130,14 +135,15 @@ def test_math_leaves_out_and_counts_what_must_not_be_trained_on(
     assert train[1].final_answer == r"\frac{1}{2}"
     assert read_problems(tmp_path / "out" / "sft.jsonl") == train
     assert [p.id for p in read_problems(tmp_path / "out" / "heldout.jsonl")] == ["test/1.json"]
-    assert counts == {
+    assert _counts(counts) == {
         "rows.sft": len(questions),
         "rows.train": len(questions),
         "rows.heldout": 1,
         "dropped.train.no_answer": 2,
         "dropped.train.conflicting_answers": 2,
         "dropped.train.duplicates": 1,
-        "dropped.train.heldout": heldout_dropped,
+        "dropped.sft.contaminated": contaminated,
+        "dropped.train.contaminated": contaminated,
     }
 
 
@@ -161,7 +167,7 @@ def test_dapo_trains_on_no_problem_of_any_benchmark_of_the_run(dapo_folder: Path
     model = {"model": {"source": "folder", "path": "/m"}}
     counts = write_data(_config(data, **no_warm_up, **model, **_benchmarks("aime24", "math500")), tmp_path / "out")
     assert [p.question for p in read_problems(tmp_path / "out" / "train.jsonl")] == ["Find $n$."]
-    assert counts["dropped.train.heldout"] == 2
+    assert counts["dropped.train.contaminated"] == 2
     assert (tmp_path / "out" / "sft.jsonl").read_text() == ""
     assert [p.final_answer for p in read_problems(tmp_path / "out" / "heldout.jsonl")] == ["204"]
 
@@ -212,7 +218,7 @@ def test_own_files(tmp_path: Path) -> None:
     files = {f"{name}_file": str(tmp_path / f"{name}.jsonl") for name in ("train", "scored")}
     data = {"source": "jsonl", "heldout_file": str(tmp_path / "test.jsonl"), "train": 1, **files}
     counts = write_data(_config(data), tmp_path / "out")
-    assert counts == {"rows.sft": 2, "rows.train": 1, "rows.heldout": 1, "rows.scored": 1}
+    assert _counts(counts) == {"rows.sft": 2, "rows.train": 1, "rows.heldout": 1, "rows.scored": 1}
     assert read_scored(tmp_path / "out" / "scored.jsonl")[0].responses == ("good", "bad")
 
 
@@ -223,9 +229,54 @@ def test_a_question_that_is_trained_on_and_held_out_is_refused(tmp_path: Path, s
     _questions(tmp_path / "test.jsonl", ["B ?" if spoiled == "train" else "c?"])
     files = {f"{name}_file": str(tmp_path / f"{name}.jsonl") for name in ("train", "scored")}
     data = {"source": "jsonl", "heldout_file": str(tmp_path / "test.jsonl"), **files}
-    split = "sft" if spoiled == "train" else "scored"
-    with pytest.raises(GiftError, match=f"1 questions of split {split} are also held out"):
+    split, name, line = ("sft", "train/1", 2) if spoiled == "train" else ("scored", "scored/0", 1)
+    with pytest.raises(GiftError) as refusal:
         write_data(_config(data), tmp_path / "out")
+    assert str(refusal.value) == (
+        f"data: problem {name} ({tmp_path / spoiled}.jsonl, line {line}) of split {split} is problem test/0 of the "
+        "benchmark heldout, the first of 1 such; take them out, or set data.contamination to remove, or to report "
+        "(they are trained on, and the report says so)"
+    )
+
+
+def test_a_benchmark_problem_among_your_own_is_refused_left_out_or_trained_on(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIFT_DATA_DIR", str(folder))
+    _questions(tmp_path / "train.jsonl", ["a?", "X ?"])
+    _questions(tmp_path / "heldout.jsonl", ["h?"])
+    data = {"source": "jsonl"} | {f"{split}_file": str(tmp_path / f"{split}.jsonl") for split in ("train", "heldout")}
+
+    def written(rule: str) -> dict[str, int]:
+        return write_data(_config(data | {"contamination": rule}, **_benchmarks("gsm8k_greedy")), tmp_path / rule)
+
+    with pytest.raises(
+        GiftError, match=r"problem train/1 .*line 2\) .* is problem gsm8k_test/0 of the benchmark gsm8k"
+    ):
+        written("refuse")
+    removed, reported = written("remove"), written("report")
+    assert (removed["rows.train"], removed["dropped.train.contaminated"]) == (1, 1)
+    assert (removed["contamination.gsm8k.trained_on"], removed["contamination.gsm8k.problems"]) == (0, 2)
+    assert (reported["rows.train"], reported["contamination.gsm8k.trained_on"]) == (2, 1)
+    assert reported["contamination.heldout.overlapping"] == 0
+
+
+def test_what_is_not_trained_on_does_not_count(tmp_path: Path) -> None:
+    _questions(tmp_path / "train.jsonl", ["a?", "h?"])
+    _questions(tmp_path / "heldout.jsonl", ["h?"])
+    data = {"source": "jsonl"} | {f"{split}_file": str(tmp_path / f"{split}.jsonl") for split in ("train", "heldout")}
+    counts = write_data(_config(data | {"train": 1, "sft": 1}), tmp_path / "out")
+    assert counts["contamination.heldout.trained_on"] == 0
+
+
+def test_leaving_out_all_of_it_is_refused(tmp_path: Path) -> None:
+    for split in ("train", "heldout"):
+        _questions(tmp_path / f"{split}.jsonl", ["h?"])
+    data = {"source": "jsonl"} | {f"{split}_file": str(tmp_path / f"{split}.jsonl") for split in ("train", "heldout")}
+    no_warm_up = {"sft": load_profile("local").sft.model_dump(mode="json") | {"steps": 0}}
+    model = {"model": {"source": "folder", "path": "/m"}}
+    with pytest.raises(GiftError, match=r"no problem is left to train on .*contaminated"):
+        write_data(_config(data | {"contamination": "remove"}, **no_warm_up, **model), tmp_path / "out")
 
 
 def _own(tmp_path: Path, train: list[Any], heldout: list[Any], **options: Any) -> dict[str, Any]:
@@ -259,19 +310,19 @@ def test_nothing_asks_whether_answers_can_be_earned_where_nothing_compares_with_
 ) -> None:
     monkeypatch.setenv("GIFT_DATA_DIR", str(folder))
     config = _config(_own(tmp_path, ["", "yes"], ["no", ""]), rewards=[RM], **_benchmarks("gsm8k"))
-    assert write_data(config, tmp_path / "out") == {"rows.sft": 2, "rows.train": 2, "rows.heldout": 2}
+    assert _counts(write_data(config, tmp_path / "out")) == {"rows.sft": 2, "rows.train": 2, "rows.heldout": 2}
 
 
 def test_answers_in_words_are_fine_where_texts_are_compared(tmp_path: Path) -> None:
     config = _config(_own(tmp_path, ["1/2", "yes", "72 apples"], ["$72", "no"]), **BOXED)
-    assert write_data(config, tmp_path / "out") == {"rows.sft": 3, "rows.train": 3, "rows.heldout": 2}
+    assert _counts(write_data(config, tmp_path / "out")) == {"rows.sft": 3, "rows.train": 3, "rows.heldout": 2}
 
 
 def test_answers_that_can_not_be_earned_are_left_out_and_counted_where_the_profile_says_so(tmp_path: Path) -> None:
     data = _own(tmp_path, [1, "72 apples", "", "1,200"], ["yes", 4], unearnable="drop")
     counts = write_data(_config(data), tmp_path / "out")
     dropped = {"dropped.train.unearnable": 2, "dropped.heldout.unearnable": 1}
-    assert counts == {"rows.sft": 4, "rows.train": 2, "rows.heldout": 1} | dropped
+    assert _counts(counts) == {"rows.sft": 4, "rows.train": 2, "rows.heldout": 1} | dropped
     assert [p.final_answer for p in read_problems(tmp_path / "out" / "train.jsonl")] == ["1", "1,200"]
 
 
@@ -347,7 +398,7 @@ def test_the_hubs_columns_become_the_same_problems(tmp_path: Path, monkeypatch: 
     )
     monkeypatch.setattr("datasets.load_dataset", hub.load_dataset)
     counts = write_data(_config({"source": "dapo", "sft": 5}, **_benchmarks("aime24", "math500")), tmp_path)
-    assert counts == {"rows.sft": 1, "rows.train": 1, "rows.heldout": 1}
+    assert _counts(counts) == {"rows.sft": 1, "rows.train": 1, "rows.heldout": 1}
     (problem,) = read_problems(tmp_path / "train.jsonl")
     assert (problem.id, problem.question, problem.final_answer) == ("dapo_math_17k/0", "Find $n$.", "34")
     assert [p.id for p in read_problems(tmp_path / "aime24" / "test.jsonl")] == ["60"]

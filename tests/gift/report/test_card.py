@@ -7,7 +7,7 @@ from huggingface_hub import ModelCard
 
 from gift.report.card import model_card
 from gift.report.headline import headline_figures
-from gift.report.schema import Report, load_report
+from gift.report.schema import BenchmarkOverlap, Report, load_report
 
 RESULTS = sorted((Path(__file__).parents[3] / "docs/results").rglob("*.json"))
 REPORTS = [path for path in RESULTS if "experiments" not in path.parts]
@@ -32,6 +32,13 @@ def test_a_base_model_and_a_data_set_of_the_hub_are_named(report: Report) -> Non
     config = report.config | {"model": {"source": "hub", "name": "Qwen/Qwen2.5-0.5B"}, "data": {"source": "gsm8k"}}
     data = ModelCard(model_card(report.model_copy(update={"config": config}))).data
     assert (data.base_model, data.datasets) == ("Qwen/Qwen2.5-0.5B", ["openai/gsm8k"])
+
+
+def test_what_of_a_benchmark_was_trained_on_is_said(report: Report) -> None:
+    found = {"heldout": BenchmarkOverlap(problems=9, trained_on=2, overlapping=4)}
+    text = model_card(report.model_copy(update={"contamination": found}))
+    assert ("- Held-out, greedy: 2 trained on, 4 overlap" in text) == ("heldout" in report.benchmarks)
+    assert "trained on, " not in model_card(report)
 
 
 def test_what_a_description_says_stays_text(report: Report) -> None:

@@ -64,6 +64,18 @@ def test_where_the_time_of_the_run_went_is_a_table(values: dict[str, Any]):
     assert "Critical path" not in render_report(parse_report(values))
 
 
+def test_contamination_is_beside_the_score_of_every_benchmark_that_asks_those_problems(values: dict[str, Any]):
+    values["models"]["sft"]["gsm8k_sampled"] = values["models"]["sft"]["heldout"]
+    values["contamination"] = {"gsm8k": {"problems": 1319, "trained_on": 3, "overlapping": 1014}}
+    text = Page(render_report(parse_report(values))).text
+    assert "GSM8K, sampled500 problems3 trained on, 1,014 overlap" in text
+    assert text.count(" trained on, ") == 2  # the other, here, is lm-eval's own task with the same problems
+    assert "share at least" in text
+    del values["contamination"]  # a report older than the key
+    assert " trained on, " not in (older := Page(render_report(parse_report(values))).text)
+    assert "share at least" not in older
+
+
 def test_the_page_begins_with_the_verdict_and_shows_every_result(values: dict[str, Any]):
     text = Page(render_report(parse_report(values))).text.replace("\u00a0", " ")
     assert (

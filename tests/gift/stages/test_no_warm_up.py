@@ -85,6 +85,8 @@ def test_the_base_model_goes_through_to_the_report(
         assert (found.artifacts[name].uri, found.artifacts[name].digest) == (base, content_digest(base))
     assert found.models["base"] == found.models["sft"]
     assert "loss" not in found.curves.get("train-sft", {})
+    overlap = found.contamination["heldout"]
+    assert (overlap.problems, overlap.trained_on) == (found.data["heldout"].rows, 0)
 
 
 def test_nothing_is_submitted_to_a_cluster_either(bucket_prefix: str, base_model: Path) -> None:
