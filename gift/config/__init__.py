@@ -20,6 +20,7 @@ from gift.config.data import (
     data_folder,
 )
 from gift.config.evaluation import (
+    PARTIAL,
     BenchmarkConfig,
     BenchmarkTask,
     ConversionConfig,
@@ -60,6 +61,7 @@ from gift.config.training import (
 )
 
 __all__ = [
+    "PARTIAL",
     "AnswerFormat",
     "ArithmeticData",
     "BenchmarkConfig",

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from gift.config.rewards import AnswerFormat
 from gift.config.section import PositiveFloat, PositiveInt, Section, Share
@@ -25,9 +25,18 @@ BenchmarkTask = Literal[
     "aime25_sampled",
     "amc23_greedy",
     "amc23_sampled",
+    "heldout_partial",
+    "gsm8k_partial",
+    "math_partial",
+    "math500_partial",
+    "aime24_partial",
+    "aime25_partial",
+    "amc23_partial",
 ]
 SAMPLED = "_sampled"
 """How the names of tasks end that draw samples."""
+PARTIAL = "_partial"
+"""How the names of tasks end that give a part of each problem, to see whether a model knows the rest by heart."""
 
 
 class ConversionConfig(Section):
@@ -42,8 +51,9 @@ class BenchmarkConfig(Section):
 
     `heldout` and those that end in `_greedy` are this project's: zero-shot, with the training's own prompt. Those that
     end in `_sampled` are the same with `samples` draws at temperature 1 per problem: avg@k, i.e. pass@1 of the sampled
-    policy, and from the same draws pass@k and maj@k. The others are lm-eval's own, with its own prompts: `gsm8k`
-    (5-shot), `math500` (its minerva_math500, 4-shot) and `aime24` (zero-shot).
+    policy, and from the same draws pass@k and maj@k. Those that end in `_partial` ask the base model alone, for the
+    rest of each problem; a rest of more than `max_new_tokens` counts as not known. The others are lm-eval's own, with
+    its own prompts: `gsm8k` (5-shot), `math500` (its minerva_math500, 4-shot) and `aime24` (zero-shot).
     """
 
     task: BenchmarkTask
@@ -88,6 +98,11 @@ class EvaluationConfig(Section):
     def gpus(self) -> int:
         """That an evaluation uses, where there are any."""
         return self.vllm.tensor_parallel if self.engine == "vllm" else 1
+
+    def of_model(self, *, base: bool) -> Self:
+        """The same with the benchmarks that the base model, or another one, is asked."""
+        asked = [one for one in self.benchmarks if base or not one.task.endswith(PARTIAL)]
+        return self.model_copy(update={"benchmarks": tuple(asked)})
 
     @model_validator(mode="after")
     def vllm_is_used(self) -> Self:
@@ -144,6 +159,13 @@ class GateConfig(Section):
         if len(set(tasks)) < len(tasks):
             raise ValueError("gate.benchmarks must not name the same benchmark twice")
         return self
+
+    @field_validator("benchmark")
+    @classmethod
+    def all_models_are_asked(cls, benchmark: BenchmarkTask) -> BenchmarkTask:
+        if benchmark.endswith(PARTIAL):
+            raise ValueError(f"{benchmark} asks the base model alone; name a benchmark that all models are asked")
+        return benchmark
 
     @model_validator(mode="after")
     def a_loss_has_a_floor(self) -> Self:

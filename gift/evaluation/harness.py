@@ -26,17 +26,18 @@ from typing import Any, TextIO
 import lm_eval
 import torch
 
-from gift.config import AnswerFormat, BenchmarkConfig, EvaluationConfig, PromptFormat
+from gift.config import PARTIAL, AnswerFormat, BenchmarkConfig, EvaluationConfig, PromptFormat
 from gift.data.prompts import asked_text
 from gift.errors import GiftError
 from gift.evaluation.answers import Answer, by_problem
 from gift.evaluation.decoders import open_decoder
 from gift.evaluation.language_model import CompletedPrompt, LanguageModel
 from gift.evaluation.lm_eval_tasks import TASKS, LmEvalTask, asks_as_in_training, load_task
+from gift.evaluation.partial import BARE_PROMPT, completion_marks
 from gift.evaluation.quiet import quiet_libraries
 from gift.evaluation.results import AnsweredProblem, BenchmarkResult, EvaluationSettings
 from gift.evaluation.sampled import sampled_metrics
-from gift.evaluation.scoring import Mark, share_of_right_answers
+from gift.evaluation.scoring import Mark, Marking, marks_of, share_of_right_answers
 from gift.evaluation.statistics import mean_and_stderr
 from gift.judge.judge import Judge, open_judge
 from gift.models.ends import load_tokenizer_and_ends
@@ -95,8 +96,16 @@ def evaluate_model(
     ):
         tokenizer, ends = load_tokenizer_and_ends(model, prompt)
         language_model = LanguageModel(model, tokenizer, ends, prompt)
-        asked = functools.partial(asked_text, tokenizer, prompt=prompt)
-        tasks = [_load_task(one, benchmarks, asked, config, judge, Path(scratch)) for one in config.benchmarks]
+        tasks = [
+            _load_task(
+                one,
+                benchmarks,
+                functools.partial(asked_text, tokenizer, prompt=_prompt_of(one, prompt)),
+                _marking(one, config, judge),
+                Path(scratch),
+            )
+            for one in config.benchmarks
+        ]
         # All prompts are checked before the first completion: the last benchmark must not fail after an hour.
         longest = max(_longest(language_model, loaded, prompt) for loaded in tasks)
         with open_decoder(model, config, tokenizer, ends, device, longest) as language_model.decoder:
@@ -109,19 +118,34 @@ def _load_task(
     benchmark: BenchmarkConfig,
     benchmarks: Path,
     asked: Callable[[str], str],
-    config: EvaluationConfig,
-    judge: Judge,
+    marked: Marking,
     scratch: Path,
 ) -> LoadedTask:
     marks: dict[str, list[Mark]] = {}
-    score = share_of_right_answers(judge, config.heldout_answers, marks)
+    score = share_of_right_answers(marked, marks)
     return LoadedTask(benchmark, load_task(benchmark, benchmarks, asked, score, scratch), marks)
+
+
+def _prompt_of(benchmark: BenchmarkConfig, prompt: PromptFormat) -> PromptFormat:
+    return BARE_PROMPT if benchmark.task.endswith(PARTIAL) else prompt
+
+
+def _marking(benchmark: BenchmarkConfig, config: EvaluationConfig, judge: Judge) -> Marking:
+    if benchmark.task.endswith(PARTIAL):
+        return completion_marks
+    return functools.partial(marks_of, judge, config.heldout_answers)
+
+
+def _turn_to(language_model: LanguageModel, benchmark: BenchmarkConfig, prompt: PromptFormat) -> None:
+    """From now on the model is asked as this benchmark asks."""
+    language_model.prompt = _prompt_of(benchmark, prompt)
+    language_model.asked_as_in_training = asks_as_in_training(benchmark)
 
 
 def _longest(language_model: LanguageModel, loaded: LoadedTask, prompt: PromptFormat) -> int:
     """Tokens of the longest prompt with room for its answer. Nothing is cut: one that does not fit is refused."""
     benchmark, task = loaded.benchmark, loaded.task
-    language_model.asked_as_in_training = asks_as_in_training(benchmark)
+    _turn_to(language_model, benchmark, prompt)
     room = language_model.context_length - benchmark.max_new_tokens
     task.set_fewshot_seed(_FEWSHOT_SEED)
     task.build_all_requests(limit=benchmark.limit, **_chat_arguments(language_model, benchmark, prompt))
@@ -162,7 +186,7 @@ def _run(
     problems = len(task.eval_docs)
     total = min(benchmark.limit or problems, problems) * benchmark.samples
     finished = itertools.count(1)
-    language_model.asked_as_in_training = asks_as_in_training(benchmark)
+    _turn_to(language_model, benchmark, prompt)
     language_model.on_completion = lambda: progress(benchmark.task, next(finished), total)
     language_model.seed = seed
     language_model.completed.clear()
@@ -197,7 +221,7 @@ def _run(
             lm_eval_version=importlib.metadata.version("lm_eval"),
             task_version=str(output["versions"][source.name]),
             fewshot_count=output["n-shot"][source.name],
-            asked_in="the model's chat template" if prompt.chat else "plain text",
+            asked_in="the model's chat template" if language_model.prompt.chat else "plain text",
             engine=config.engine,
             samples=benchmark.samples,
             decoding=task.config.generation_kwargs,

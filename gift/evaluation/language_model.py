@@ -49,7 +49,8 @@ class LanguageModel(LM):  # type: ignore[misc]  # lm-eval has no types
         self._positions = getattr(read_config(folder).get_text_config(), "max_position_embeddings", None)
         self._tokenizer = tokenizer
         self._ends = ends
-        self._prompt = prompt
+        self.prompt = prompt
+        """How the task at hand is asked."""
         self.decoder: Decoder | None = None
         """Completes the prompts; set before anything is asked."""
         self.seed = 0
@@ -68,9 +69,9 @@ class LanguageModel(LM):  # type: ignore[misc]  # lm-eval has no types
 
     def token_ids(self, contexts: Sequence[str]) -> list[list[int]]:
         """What the model is given."""
-        if not (self.asked_as_in_training or self._prompt.chat):
+        if not (self.asked_as_in_training or self.prompt.chat):
             contexts = [guarded(self._tokenizer, context) for context in contexts]
-        return encode(self._tokenizer, contexts, self._prompt)
+        return encode(self._tokenizer, contexts, self.prompt)
 
     def generate_until(self, requests: list[Instance]) -> list[str]:
         """One completion per request."""

@@ -16,6 +16,7 @@ from lm_eval.tasks import TaskManager
 
 from gift.config import BenchmarkConfig, BenchmarkTask
 from gift.data.problems import Problem, read_problems
+from gift.evaluation.partial import partial_problem
 from gift.evaluation.scoring import Score
 
 Row = dict[str, Any]
@@ -34,6 +35,8 @@ class LmEvalTask:
     """lm-eval's split → the file of problems in the folder of benchmarks."""
     columns: Callable[[Problem], Row]
     """The document that the task's prompt and score are made from, besides id, question and final_answer."""
+    asks: Callable[[Problem], Problem] = lambda problem: problem
+    """What is made of a problem before it is asked."""
     metric: str = "exact_match"
     filter: str = "strict-match"
     secondary: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -48,6 +51,16 @@ def _own(name: BenchmarkTask, problems: str, *, sampled: bool) -> dict[Benchmark
     """A task of this project on a file of problems."""
     file = "tasks/heldout_sampled.yaml" if sampled else "tasks/heldout.yaml"
     return {name: LmEvalTask(name, "gift.evaluation", file, {"test": problems}, columns=_no_columns)}
+
+
+def _partial(name: BenchmarkTask, problems: str) -> dict[BenchmarkTask, LmEvalTask]:
+    """One that gives a part of each problem."""
+    splits = {"test": problems}
+    return {
+        name: LmEvalTask(
+            name, "gift.evaluation", "tasks/partial.yaml", splits, columns=_no_columns, asks=partial_problem
+        )
+    }
 
 
 TASKS: dict[BenchmarkTask, LmEvalTask] = {
@@ -65,6 +78,13 @@ TASKS: dict[BenchmarkTask, LmEvalTask] = {
     **_own("aime25_sampled", "aime25/test.jsonl", sampled=True),
     **_own("amc23_greedy", "amc23/test.jsonl", sampled=False),
     **_own("amc23_sampled", "amc23/test.jsonl", sampled=True),
+    **_partial("heldout_partial", "heldout.jsonl"),
+    **_partial("gsm8k_partial", "gsm8k/test.jsonl"),
+    **_partial("math_partial", "math/test.jsonl"),
+    **_partial("math500_partial", "math500/test.jsonl"),
+    **_partial("aime24_partial", "aime24/test.jsonl"),
+    **_partial("aime25_partial", "aime25/test.jsonl"),
+    **_partial("amc23_partial", "amc23/test.jsonl"),
     "gsm8k": LmEvalTask(
         "gsm8k",
         "lm_eval",
@@ -95,7 +115,7 @@ TASKS: dict[BenchmarkTask, LmEvalTask] = {
 
 
 def asks_as_in_training(benchmark: BenchmarkConfig) -> bool:
-    """Whether the task is one of ours, which asks what the run's prompt asks."""
+    """Whether the task is one of ours, whose contexts are those of `gift.data.prompts.asked_text`."""
     return TASKS[benchmark.task].package == "gift.evaluation"
 
 
@@ -120,7 +140,9 @@ def load_task(
     data_files = {}
     for split, file in task.splits.items():
         path = scratch / benchmark.task / f"{split}.parquet"
-        _write_documents(path, [_document(task, problem, asked) for problem in read_problems(benchmarks / file)])
+        _write_documents(
+            path, [_document(task, task.asks(problem), asked) for problem in read_problems(benchmarks / file)]
+        )
         data_files[split] = str(path)
     overrides = {
         "include": str(importlib.resources.files(task.package) / task.file),

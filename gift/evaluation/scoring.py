@@ -28,6 +28,10 @@ class Mark:
     """None where the judge came to no verdict."""
 
 
+Marking = Callable[[list[str], str], list[Mark]]
+"""(completions of a problem, what is right) → one mark for each."""
+
+
 def marks_of(judge: Judge, answers: AnswerFormat, completions: list[str], reference: str) -> list[Mark]:
     """One for each completion; a number after `####` is compared as text."""
     if answers == "gsm8k":
@@ -37,11 +41,11 @@ def marks_of(judge: Judge, answers: AnswerFormat, completions: list[str], refere
     return [Mark(answer, right) for answer, right in zip(found, verdicts, strict=True)]
 
 
-def share_of_right_answers(judge: Judge, answers: AnswerFormat, marks: dict[str, list[Mark]]) -> Score:
-    """A score: the share of the completions whose final answer is the problem's; `marks` keeps them, by problem."""
+def share_of_right_answers(marked: Marking, marks: dict[str, list[Mark]]) -> Score:
+    """A score: the share of the completions that are marked as right; `marks` keeps them, by problem."""
 
     def score(problem: dict[str, Any], results: Completions) -> dict[str, float]:
-        found = marks[problem["id"]] = marks_of(judge, answers, results[0], problem["final_answer"])
+        found = marks[problem["id"]] = marked(results[0], problem["final_answer"])
         return {
             "exact_match": fmean(float(mark.right is True) for mark in found),
             "unjudged": fmean(float(mark.right is None) for mark in found),

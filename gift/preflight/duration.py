@@ -14,7 +14,7 @@ measured here. Imports no torch. Left out: starting pods and vLLM, transfers, sc
 import math
 from collections.abc import Mapping
 
-from gift.config import BenchmarkConfig, GpuConfig, ModelShape, RunConfig
+from gift.config import PARTIAL, BenchmarkConfig, GpuConfig, ModelShape, RunConfig
 from gift.models.architecture import parameter_count
 from gift.preflight.memory import GIB, Phase, key_value_bytes
 
@@ -29,7 +29,7 @@ TRANSFORMERS_PAUSE = 0.001
 FORWARD, BACKWARD = 1, 2
 """Of a forward pass's operations; with adapters the backward pass needs half of its own."""
 MODELS = 4
-"""Base, SFT, candidate and champion are evaluated."""
+"""Base, SFT, candidate and champion are evaluated; what some benchmarks ask the base model alone is asked once."""
 ENTRY_BYTES = 2
 """Of a number in a model that decodes on a GPU."""
 
@@ -53,7 +53,10 @@ def estimate_duration(config: RunConfig, shape: ModelShape) -> dict[Phase, float
         batches = rl.steps if config.group_source == "on-policy" else 1
         rows = math.ceil(rl.prompts_per_step * size / ranks)
         seconds["sampling"] = batches * _decoding(config, shape, gpu, rows, prompt, response)
-    seconds["evaluation"] = MODELS * sum(_benchmark(config, shape, gpu, one) for one in config.evaluation.benchmarks)
+    seconds["evaluation"] = sum(
+        (1 if one.task.endswith(PARTIAL) else MODELS) * _benchmark(config, shape, gpu, one)
+        for one in config.evaluation.benchmarks
+    )
     return {phase: seconds[phase] for phase in ("warm-up", "sampling", "update", "evaluation") if seconds.get(phase)}
 
 

@@ -70,7 +70,11 @@ def _contamination(report: Report) -> str:
     """A line for each benchmark: what of it is in the training data."""
     texts = {benchmark: contamination_text(report, benchmark) for benchmark in report.benchmarks}
     lines = [f"- {benchmark_label(benchmark)}: {text}" for benchmark, text in texts.items() if text]
-    return "\nBenchmark problems in the training data:\n\n" + "\n".join(lines) + "\n" if lines else ""
+    return (
+        "\nOf the benchmarks' problems, in the training data or known to the base model:\n\n" + "\n".join(lines) + "\n"
+        if lines
+        else ""
+    )
 
 
 def _metadata(report: Report) -> "ModelCardData":

@@ -94,6 +94,7 @@ def render_report(report: Report) -> str:
         wording=wording,
         finished=report.finished.astimezone(UTC).strftime("%d %b %Y, %H:%M UTC"),
         results=[_result_row(report, benchmark) for benchmark in report.benchmarks],
+        known_by_heart=any(report.known_by_heart(benchmark) for benchmark in report.benchmarks),
         curves={stage: _curves(report, stage, shown=True) for stage in report.curves},
         other_curves={stage: _curves(report, stage, shown=False) for stage in report.curves},
         seconds_chart=seconds_chart(report.seconds, report.reused),

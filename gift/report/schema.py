@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from gift.config import Section
+from gift.config import PARTIAL, Section
 from gift.report.files import load_document, parse_document, save_document
 
 REPORT_FOLDER = "report"
@@ -177,12 +177,17 @@ class Report(Section):
 
     @property
     def benchmarks(self) -> tuple[str, ...]:
-        """The names of all benchmarks, in the order in which the models list them."""
-        return tuple(dict.fromkeys(name for scores in self.models.values() for name in scores))
+        """The names of all benchmarks, in the order in which the models list them; but not `known_by_heart`."""
+        names = dict.fromkeys(name for scores in self.models.values() for name in scores)
+        return tuple(name for name in names if not name.endswith(PARTIAL))
 
     def overlap(self, benchmark: str) -> BenchmarkOverlap | None:
         """Of the problems that a benchmark asks with what was trained on; None in an older report."""
         return self.contamination.get(benchmark.partition("_")[0])
+
+    def known_by_heart(self, benchmark: str) -> Score | None:
+        """The share of its problems that the base model completes from their beginning; None where it was not asked."""
+        return self.models.get("base", {}).get(benchmark.partition("_")[0] + PARTIAL)
 
 
 def parse_report(values: Mapping[str, Any] | str, where: str = "report") -> Report:

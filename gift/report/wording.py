@@ -3,6 +3,7 @@
 Left out: anything about layout.
 """
 
+from gift.config import PARTIAL
 from gift.report.schema import AccuracyDifference, ModelName, Report, Score
 
 _ALGORITHMS = {
@@ -31,7 +32,7 @@ _SETS = {
     "amc23": "AMC 2023",
 }
 """What the name of a benchmark begins with → how people call these problems."""
-_WAYS = {"": "", "_greedy": ", greedy", "_sampled": ", sampled"}
+_WAYS = {"": "", "_greedy": ", greedy", "_sampled": ", sampled", PARTIAL: ", rest of the problem"}
 """What it ends with."""
 
 
@@ -124,9 +125,10 @@ def plain_difference(report: Report, benchmark: str) -> float | None:
 
 
 def contamination_text(report: Report, benchmark: str) -> str:
-    """`3 trained on, 14 overlap`, of the benchmark's problems; empty in a report that does not know."""
-    found = report.overlap(benchmark)
-    return f"{found.trained_on:,} trained on, {found.overlapping:,} overlap" if found else ""
+    """`3 trained on, 14 overlap, 2.5 % known by heart`: of the benchmark's problems; empty where nobody knows."""
+    found, by_heart = report.overlap(benchmark), report.known_by_heart(benchmark)
+    parts = [f"{found.trained_on:,} trained on", f"{found.overlapping:,} overlap"] if found else []
+    return ", ".join([*parts, *([f"{percent(by_heart.accuracy)}\u00a0% known by heart"] if by_heart else [])])
 
 
 def duration(seconds: float) -> str:

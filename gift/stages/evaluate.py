@@ -9,10 +9,14 @@ from gift.execution.output import Output
 from gift.execution.stage import Stage
 from gift.progress import Progress
 
+BASE = "evaluate-base"
+"""The stage that asks the base model."""
 
-def evaluation_output(config: RunConfig, data: str, model: str) -> Output:
+
+def evaluation_output(config: RunConfig, data: str, model: str, *, base: bool) -> Output:
+    """Args: `base` is whether the model is the base model, which alone is asked some benchmarks."""
     settings = {
-        "evaluation": config.evaluation,
+        "evaluation": config.evaluation.of_model(base=base),
         "prompt": config.prompt_format,
         "seed": config.seed,
         "compute.device": config.compute.device,
@@ -23,7 +27,9 @@ def evaluation_output(config: RunConfig, data: str, model: str) -> Output:
 
 def evaluate(stage: Stage, data: str, model: str) -> str:
     """Returns: URI of a folder with results.json and answers.parquet."""
-    config, prompt, seed = stage.config.evaluation, stage.config.prompt_format, stage.config.seed
+    base = stage.name == BASE
+    config = stage.config.evaluation.of_model(base=base)
+    prompt, seed = stage.config.prompt_format, stage.config.seed
     setting = stage.config.compute.device
 
     def make(folder: Path) -> dict[str, str]:
@@ -40,7 +46,7 @@ def evaluate(stage: Stage, data: str, model: str) -> str:
         save_results(folder / RESULTS_FILE, results)
         return {}
 
-    uri = stage.make_once(evaluation_output(stage.config, data, model), make)
+    uri = stage.make_once(evaluation_output(stage.config, data, model, base=base), make)
     stage.log_files(uri)
     with stage.fetched(uri) as (folder,):
         results = load_results(folder / RESULTS_FILE)

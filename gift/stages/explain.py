@@ -72,9 +72,11 @@ def _outputs(config: RunConfig, run_id: str) -> dict[str, Callable[[Uris], Outpu
         ),
         "train-policy": lambda at: policy_output(config, run_id, at["prepare-data"], at["convert-sft"]),
         "convert-candidate": lambda at: converted_output(config, at["train-policy"], at["convert-sft"]),
-        "evaluate-base": lambda at: evaluation_output(config, at["prepare-data"], at["prepare-model"]),
-        "evaluate-sft": lambda at: evaluation_output(config, at["prepare-data"], at["convert-sft"]),
-        "evaluate-candidate": lambda at: evaluation_output(config, at["prepare-data"], at["convert-candidate"]),
+        "evaluate-base": lambda at: evaluation_output(config, at["prepare-data"], at["prepare-model"], base=True),
+        "evaluate-sft": lambda at: evaluation_output(config, at["prepare-data"], at["convert-sft"], base=False),
+        "evaluate-candidate": lambda at: evaluation_output(
+            config, at["prepare-data"], at["convert-candidate"], base=False
+        ),
     }
 
 

@@ -37,10 +37,9 @@ def reproduce_report(
     device = choose_device(config.compute.device)
     for model in models:
         stage = MODEL_STAGES[model] if config.sft.steps or model != "sft" else MODEL_STAGES["base"]
+        evaluation = config.evaluation.of_model(base=model == "base")
         with fetched(artifact_of(report, stage)) as folder, fetched(artifact_of(report, "prepare-data")) as data:
-            again, _ = evaluate_model(
-                folder, data, config.evaluation, config.prompt_format, config.seed, device, progress
-            )
+            again, _ = evaluate_model(folder, data, evaluation, config.prompt_format, config.seed, device, progress)
         before = stored_evaluation(report, model).results
         yield from (_finding(model, before[task], result) for task, result in again.items())
 

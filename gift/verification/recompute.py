@@ -7,18 +7,20 @@ Left out: whether the answers are the model's (`gift.verification.again` asks it
 gave, which are taken as they are.
 """
 
+import functools
 import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 
-from gift.config import RunConfig, parse_config
+from gift.config import PARTIAL, RunConfig, parse_config
 from gift.errors import GiftError
 from gift.evaluation.answers import Answer
 from gift.evaluation.gate import VERDICT_FILE, NotComparable, Verdict, decide
+from gift.evaluation.partial import completion_marks
 from gift.evaluation.results import BenchmarkResult
 from gift.evaluation.sampled import sampled_metrics
-from gift.evaluation.scoring import marks_of
+from gift.evaluation.scoring import Marking, marks_of
 from gift.evaluation.statistics import mean_and_stderr, paired_difference
 from gift.execution.output import content_digest
 from gift.execution.stage import downloaded
@@ -32,7 +34,7 @@ SAME = {"rel_tol": 1e-9, "abs_tol": 1e-12}
 """Of sums in another order."""
 JUDGE_SECONDS = 5.0
 MODELS: tuple[ModelName, ...] = ("base", "sft", "candidate")
-OWN_ENDINGS = ("heldout", "_greedy", "_sampled")
+OWN_ENDINGS = ("heldout", "_greedy", "_sampled", PARTIAL)
 """How the names of the tasks end that this project judges."""
 SHOWN = 3
 
@@ -92,7 +94,11 @@ def _evaluation(
         if not faults:
             faults = [*_other_scores(result, problems), *_other_numbers(reported[task], result, problems)]
             own = task.endswith(OWN_ENDINGS)
-            faults += [*_other_questions(problems), *_other_verdicts(config, problems, judge)] if own else []
+            if own:
+                by_heart = task.endswith(PARTIAL)
+                own_marks = functools.partial(marks_of, judge, config.evaluation.heldout_answers)
+                marking = completion_marks if by_heart else own_marks
+                faults += [*_other_questions(problems), *_other_verdicts(problems, marking)]
             judged = "judged again" if own else "as lm-eval scored them"
         if faults:
             yield differs(f"{where}: {_some(faults)}")
@@ -140,11 +146,9 @@ def _other_questions(problems: Mapping[str, Sequence[Answer]]) -> Iterator[str]:
                 break
 
 
-def _other_verdicts(config: RunConfig, problems: Mapping[str, Sequence[Answer]], judge: Judge) -> Iterator[str]:
+def _other_verdicts(problems: Mapping[str, Sequence[Answer]], marked: Marking) -> Iterator[str]:
     for name, answers in problems.items():
-        marks = marks_of(
-            judge, config.evaluation.heldout_answers, [one.completion for one in answers], answers[0].reference
-        )
+        marks = marked([one.completion for one in answers], answers[0].reference)
         for answer, mark in zip(answers, marks, strict=True):
             if float(mark.right is True) != answer.score:
                 found = "right" if mark.right else "wrong" if mark.right is False else "not to be judged"

@@ -1,16 +1,17 @@
 r"""The held-out benchmarks count what the rewards count, and an answer that states the reference is always right."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from answer_pairs import DIFFERENT, EQUAL
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from gift.config import MathReward
+from gift.config import AnswerFormat, MathReward
 from gift.data.earnable import heldout_verifier
 from gift.data.problems import Problem
-from gift.evaluation.scoring import Score, share_of_right_answers
+from gift.evaluation.scoring import Score, marks_of, share_of_right_answers
 from gift.judge.answers import clean_answer
 from gift.judge.judge import open_judge
 from gift.rewards.gsm8k import gsm8k_reward
@@ -24,7 +25,8 @@ STATED = {"gsm8k": "#### {}", "boxed": r"\boxed{{{}}}", "answer": "Answer: {}"}
 @pytest.fixture(scope="module")
 def scores() -> Iterator[dict[str, Score]]:
     with open_judge(workers=1, time_limit=5) as judge:
-        yield {name: share_of_right_answers(judge, name, {}) for name in ("gsm8k", "boxed", "answer")}
+        names: tuple[AnswerFormat, ...] = ("gsm8k", "boxed", "answer")
+        yield {name: share_of_right_answers(partial(marks_of, judge, name), {}) for name in names}
 
 
 @given(text=ANSWERS, marked=ANSWERS, final_answer=ANSWERS)

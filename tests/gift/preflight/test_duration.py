@@ -100,6 +100,12 @@ def test_three_models_are_evaluated_and_the_run_is_the_sum_of_its_phases() -> No
     assert total_duration(found) == pytest.approx(sum(found.values()))
 
 
+def test_what_only_the_base_model_is_asked_counts_once() -> None:
+    tasks = ("{task: heldout, max_new_tokens: 300}", "{task: heldout_partial, max_new_tokens: 300}")
+    one, both = (_estimate(f"evaluation.benchmarks=[{', '.join(tasks[:n])}]", "gate.benchmark=heldout") for n in (1, 2))
+    assert both["evaluation"] == pytest.approx(one["evaluation"] * 4 / 3)
+
+
 def test_without_the_gpus_rates_nothing_is_said() -> None:
     config = load_profile("qwen2.5-7b-gsm8k")
     assert estimate_duration(config, _shape(config)) is None

@@ -71,6 +71,14 @@ def test_contamination_is_beside_the_score_of_every_benchmark_that_asks_those_pr
     assert "GSM8K, sampled500 problems3 trained on, 1,014 overlap" in text
     assert text.count(" trained on, ") == 2  # the other, here, is lm-eval's own task with the same problems
     assert "share at least" in text
+    assert "known by heart" not in text.lower()
+    values["models"]["base"]["gsm8k_partial"] = values["models"]["base"]["heldout"] | {"accuracy": 0.025}
+    text = Page(render_report(parse_report(values))).text.replace("\u00a0", " ")
+    assert text.count("3 trained on, 1,014 overlap, 2.5 % known by heart") == 2
+    assert "Known by heart: so many" in text
+    assert "Base on GSM8K, rest of the problem" in text  # among the settings, and no row of accuracies
+    assert text.count("rest of the problem") == 1
+    del values["models"]["base"]["gsm8k_partial"]
     del values["contamination"]  # a report older than the key
     assert " trained on, " not in (older := Page(render_report(parse_report(values))).text)
     assert "share at least" not in older

@@ -10,10 +10,11 @@ from tiny_settings import TINY_MODEL
 from gift.config import load_profile
 from gift.data.problems import read_problems
 from gift.data.sources import write_data
+from gift.evaluation.results import RESULTS_FILE, load_results
 from gift.execution.stage import run_stage
 from gift.models.base_model import write_base_model
 from gift.stages.evaluate import evaluate
-from gift.storage import upload_directory
+from gift.storage import download_directory, upload_directory
 from gift.tracking import start_parent_run
 
 TINY = (
@@ -58,6 +59,17 @@ def test_cpu_is_obeyed_where_there_is_a_gpu_and_is_part_of_the_outputs_digest(
     on_cpu = _evaluate(bucket_prefix, uris, "cpu")
     assert on_cpu != on_auto
     assert _evaluate(bucket_prefix, uris, "cpu") == on_cpu
+
+
+def test_what_a_model_knows_by_heart_is_asked_of_the_base_model_alone(
+    bucket_prefix: str, uris: dict[str, str], tmp_path: Path
+) -> None:
+    both = "evaluation.benchmarks=[{task: heldout, max_new_tokens: 4}, {task: heldout_partial, max_new_tokens: 4}]"
+    config = load_profile("local", (*TINY[:-1], both, f"storage.uri={bucket_prefix}"))
+    run = {"config": config.model_dump_json(), "run_id": "r", "parent_run_id": start_parent_run(config, bucket_prefix)}
+    for label, tasks in {"base": {"heldout", "heldout_partial"}, "sft": {"heldout"}}.items():
+        download_directory(run_stage(evaluate, **run, label=label, **uris), tmp_path / label)
+        assert set(load_results(tmp_path / label / RESULTS_FILE)) == tasks
 
 
 def test_a_gpu_that_is_not_there_is_one_line_before_anything_is_evaluated(

@@ -68,7 +68,7 @@ def test_every_difference_from_the_nearest_output_is_named(
 def test_what_follows_from_an_output_that_is_made_anew_is_made_anew(config: RunConfig, tmp_path: Path) -> None:
     data = _make(config, prepare_data.data_output(config), tmp_path)
     model = _make(config, prepare_model.base_model_output(config, data), tmp_path)
-    evaluation = _make(config, evaluate.evaluation_output(config, data, model), tmp_path)
+    evaluation = _make(config, evaluate.evaluation_output(config, data, model, base=True), tmp_path)
     assert explain(config, "evaluate-base").reused == evaluation
     found = explain(_changed(config, "data.train=11"), "evaluate-base")
     assert found.nearest == evaluation

@@ -39,7 +39,10 @@ WRONG = "I do not know"
 
 @pytest.fixture(scope="module")
 def config() -> RunConfig:
-    benchmarks = "[{task: heldout, max_new_tokens: 24}, {task: heldout_sampled, samples: 4, max_new_tokens: 24}]"
+    benchmarks = (
+        "[{task: heldout, max_new_tokens: 24}, {task: heldout_sampled, samples: 4, max_new_tokens: 24}, "
+        "{task: heldout_partial, max_new_tokens: 8}]"
+    )
     asked = "[{benchmark: heldout, at_least: 0.0}, {benchmark: heldout_sampled, not_worse_than: 0.5}]"
     gate = f"gate={{benchmarks: {asked}, confidence: 0.8}}"
     return load_profile("local", (f"evaluation.benchmarks={benchmarks}", "evaluation.threads=1", gate))
@@ -71,7 +74,7 @@ def evaluated(config: RunConfig, folder: Path) -> dict[str, tuple[dict[str, Benc
             found[name] = evaluate_model(
                 folder / "model",
                 folder / "data",
-                config.evaluation,
+                config.evaluation.of_model(base=name == "base"),
                 PromptFormat(template=PROMPT),
                 config.seed,
                 torch.device("cpu"),
@@ -167,7 +170,7 @@ def test_an_honest_report_holds(store: Store) -> None:
     texts = [finding.text for finding in findings]
     assert "candidate, heldout_sampled: 8 problems, 32 answers, judged again" in texts
     assert texts[-1] == "verdict: promote"
-    assert len(texts) == 1 + 6 + 4 + 1
+    assert len(texts) == 1 + 7 + 4 + 1
 
 
 def _changed(name: str, change: Callable) -> Callable:
@@ -292,7 +295,7 @@ def test_a_number_that_moves_by_more_than_its_error_is_named(store: Store, monke
 def test_two_reports_are_compared_problem_by_problem_where_they_asked_the_same(store: Store) -> None:
     report = store()
     rows = list(reports_beside(report, report))
-    assert len(rows) == 6
+    assert len(rows) == 7
     assert all(row.paired and row.moved == 0 and row.difference == 0 for row in rows)
     lost = {name: a.model_copy(update={"digest": "0" * 64}) for name, a in report.artifacts.items()}
     apart = list(reports_beside(report, report.model_copy(update={"artifacts": lost})))
