@@ -26,6 +26,7 @@ from gift.config.evaluation import (
     ConversionConfig,
     EvaluationConfig,
     EvaluationVllm,
+    FreshArithmetic,
     GateBenchmark,
     GateConfig,
 )
@@ -79,6 +80,7 @@ __all__ = [
     "EvaluationConfig",
     "EvaluationVllm",
     "FolderModel",
+    "FreshArithmetic",
     "FunctionReward",
     "GateBenchmark",
     "GateConfig",

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from gift.config.rewards import AnswerFormat
-from gift.config.section import PositiveFloat, PositiveInt, Section, Share
+from gift.config.section import Count, PositiveFloat, PositiveInt, Section, Share
 
 BenchmarkTask = Literal[
     "heldout",
@@ -32,6 +32,8 @@ BenchmarkTask = Literal[
     "aime24_partial",
     "aime25_partial",
     "amc23_partial",
+    "fresh_greedy",
+    "fresh_sampled",
 ]
 SAMPLED = "_sampled"
 """How the names of tasks end that draw samples."""
@@ -68,6 +70,17 @@ class BenchmarkConfig(Section):
         return self
 
 
+class FreshArithmetic(Section):
+    """The problems of `fresh_greedy` and `fresh_sampled`: expressions that are drawn from `seed`, for models that may
+    have seen the public benchmarks."""
+
+    seed: Count = 0
+    """Another one than the run's own, so that runs with several seeds are asked the same problems."""
+    problems: Annotated[int, Field(ge=2, le=10_000)] = 500
+    steps: Annotated[int, Field(ge=1, le=20)] = 8
+    """A problem has 1 to so many operations."""
+
+
 class EvaluationVllm(Section):
     """The vLLM that completes the benchmarks' prompts."""
 
@@ -89,6 +102,7 @@ class EvaluationConfig(Section):
     engine: Literal["transformers", "vllm"] = "transformers"
     """What completes the prompts, the same tokens for both."""
     vllm: EvaluationVllm = EvaluationVllm()
+    fresh: FreshArithmetic = FreshArithmetic()
     batch_size: PositiveInt = 32
     """Prompts at a time of transformers, and what a dry run expects of its memory."""
     threads: PositiveInt = 2
@@ -108,6 +122,12 @@ class EvaluationConfig(Section):
     def vllm_is_used(self) -> Self:
         if self.engine != "vllm" and self.vllm != EvaluationVllm():
             raise ValueError(f"evaluation.vllm is for engine: vllm (got {self.engine})")
+        return self
+
+    @model_validator(mode="after")
+    def fresh_problems_are_asked(self) -> Self:
+        if self.fresh != FreshArithmetic() and not any(one.task.startswith("fresh_") for one in self.benchmarks):
+            raise ValueError("evaluation.fresh is for the benchmarks fresh_greedy and fresh_sampled; name one of them")
         return self
 
     @model_validator(mode="after")

@@ -4,17 +4,18 @@ sft.jsonl             demonstrations of the SFT warm-up
 train.jsonl           prompts of the RL stage
 heldout.jsonl         problems that are never trained on
 scored.jsonl          scored responses, where the data has them
-<set>/<split>.jsonl   the public problems that `evaluation.benchmarks` ask
+<set>/<split>.jsonl   the public or made problems that `evaluation.benchmarks` ask
 """
 
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from gift.config import ArithmeticData, BenchmarkConfig, DataConfig, JsonLinesData, RunConfig, data_folder
+from gift.config import ArithmeticData, BenchmarkConfig, JsonLinesData, RunConfig, data_folder
 from gift.data import public
 from gift.data.earnable import only_earnable, refuse_unearnable, verifiers_by_split
-from gift.data.problems import read_rows, refuse_unreadable, write_problems
+from gift.data.fresh import fresh_problems
+from gift.data.problems import Problem, read_rows, refuse_unreadable, write_problems
 from gift.data.public import PublicData, local_file, read_public
 from gift.data.scored import write_scored
 from gift.data.splits import SPLITS, Splits, make_splits, training_data
@@ -34,6 +35,8 @@ BENCHMARK_DATA: dict[str, dict[str, PublicData]] = {
 """Set of problems → split → where it is."""
 TEST_PROBLEMS = {"gsm8k": 1_319, "math": 5_000, "math500": 500, "aime24": 30, "aime25": 30, "amc23": 40}
 """Set of problems → how many its test split has."""
+MADE = "fresh"
+"""The set of problems that is made, and not read."""
 
 
 def check_data(config: RunConfig) -> None:
@@ -50,15 +53,18 @@ def check_data(config: RunConfig) -> None:
 def public_data(config: RunConfig) -> list[PublicData]:
     """The public data sets that the run reads: for training, and for lm-eval's own tasks."""
     needed = training_data(config.data)
-    for task in _public_benchmarks(config):
+    for task in sorted(_asked_sets(config) & BENCHMARK_DATA.keys()):
         needed += [data for data in BENCHMARK_DATA[task].values() if data not in needed]
     return needed
 
 
-def problems_asked(data: DataConfig, benchmark: BenchmarkConfig) -> int | None:
+def problems_asked(config: RunConfig, benchmark: BenchmarkConfig) -> int | None:
     """How many problems a benchmark asks of each model, as far as it is known before the data are read."""
-    if not benchmark.task.startswith("heldout"):
-        problems = TEST_PROBLEMS[benchmark.task.partition("_")[0]]
+    data, asked = config.data, benchmark.task.partition("_")[0]
+    if asked == MADE:
+        problems = config.evaluation.fresh.problems
+    elif asked in TEST_PROBLEMS:
+        problems = TEST_PROBLEMS[asked]
     elif isinstance(data, JsonLinesData):
         if not data.heldout_file.is_file():
             return None
@@ -74,7 +80,8 @@ def data_settings(config: RunConfig) -> dict[str, Any]:
     return {
         "data": config.data.model_dump(mode="json", exclude={"folder", *OWN_FILES}),
         "seed": config.seed if isinstance(config.data, ArithmeticData) else None,
-        "benchmarks": _public_benchmarks(config),
+        "benchmarks": sorted(_asked_sets(config) & BENCHMARK_DATA.keys()),
+        "fresh problems": config.evaluation.fresh.model_dump() if MADE in _asked_sets(config) else None,
         "needs demonstrations": config.sft.steps > 0,
         "final answers": {
             split: [rule.reads for rule in verifiers] for split, verifiers in verifiers_by_split(config).items()
@@ -93,11 +100,7 @@ def write_data(config: RunConfig, destination: Path) -> dict[str, int]:
         GiftError: a source is missing or empty, or has a row that is no problem; a split asks for too many problems; or
             the problems lack what the run needs of them.
     """
-    benchmarks = {
-        (task, split): read_public(data, data_folder(config.data))
-        for task in _public_benchmarks(config)
-        for split, data in BENCHMARK_DATA[task].items()
-    }
+    benchmarks = _benchmark_problems(config)
     tested = {task: problems for (task, split), problems in benchmarks.items() if split == "test"}
     splits = _earnable(config, make_splits(config.data, config.seed, tested))
     if config.sft.steps and not splits.sft:
@@ -145,10 +148,23 @@ def _earnable(config: RunConfig, splits: Splits) -> Splits:
     return splits
 
 
-def _public_benchmarks(config: RunConfig) -> list[str]:
-    """The sets of public problems that the tasks ask: `aime24_sampled` and `aime24` the same one."""
-    asked = {benchmark.task.partition("_")[0] for benchmark in config.evaluation.benchmarks}
-    return sorted(asked & BENCHMARK_DATA.keys())
+def _benchmark_problems(config: RunConfig) -> dict[tuple[str, str], list[Problem]]:
+    """(set, split) → its problems."""
+    asked = _asked_sets(config)
+    problems = {
+        (name, split): read_public(data, data_folder(config.data))
+        for name in sorted(asked & BENCHMARK_DATA.keys())
+        for split, data in BENCHMARK_DATA[name].items()
+    }
+    if MADE in asked:
+        fresh = config.evaluation.fresh
+        problems[MADE, "test"] = fresh_problems(fresh.seed, fresh.problems, fresh.steps)
+    return problems
+
+
+def _asked_sets(config: RunConfig) -> set[str]:
+    """The sets of problems that the tasks ask: `aime24_sampled` and `aime24` the same one."""
+    return {benchmark.task.partition("_")[0] for benchmark in config.evaluation.benchmarks}
 
 
 def _own_files(config: RunConfig) -> dict[str, Path | None]:

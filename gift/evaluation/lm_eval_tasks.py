@@ -78,6 +78,8 @@ TASKS: dict[BenchmarkTask, LmEvalTask] = {
     **_own("aime25_sampled", "aime25/test.jsonl", sampled=True),
     **_own("amc23_greedy", "amc23/test.jsonl", sampled=False),
     **_own("amc23_sampled", "amc23/test.jsonl", sampled=True),
+    **_own("fresh_greedy", "fresh/test.jsonl", sampled=False),
+    **_own("fresh_sampled", "fresh/test.jsonl", sampled=True),
     **_partial("heldout_partial", "heldout.jsonl"),
     **_partial("gsm8k_partial", "gsm8k/test.jsonl"),
     **_partial("math_partial", "math/test.jsonl"),

@@ -33,7 +33,7 @@ def sensitivity_lines(config: RunConfig) -> Iterator[str]:
     level = (1 - gate.confidence) / len(gate.benchmarks)
     asked = {benchmark.task: benchmark for benchmark in config.evaluation.benchmarks}
     for one in gate.benchmarks:
-        problems = problems_asked(config.data, asked[one.benchmark])
+        problems = problems_asked(config, asked[one.benchmark])
         if problems is None:
             yield f"{one.benchmark}: how many problems it has, and so what it can show, is not known yet"
             continue

@@ -99,8 +99,10 @@ def _steps(
 
 
 def _benchmark(config: RunConfig, shape: ModelShape, gpu: GpuConfig, benchmark: BenchmarkConfig) -> float:
-    """Of one model; a benchmark with no limit has as many problems as the held-out ones."""
-    problems = min(benchmark.limit or config.data.heldout, config.data.heldout)
+    """Of one model; a public benchmark with no limit has as many problems as the held-out ones."""
+    fresh = benchmark.task.startswith("fresh_")
+    most = config.evaluation.fresh.problems if fresh else config.data.heldout
+    problems = min(benchmark.limit or most, most)
     rows, prompt, response = problems * benchmark.samples, config.rollout.max_prompt_tokens, benchmark.max_new_tokens
     if config.evaluation.engine == "vllm":
         share, spread = config.evaluation.vllm.gpu_memory_share, config.evaluation.vllm.tensor_parallel

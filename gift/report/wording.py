@@ -30,6 +30,7 @@ _SETS = {
     "aime24": "AIME 2024",
     "aime25": "AIME 2025",
     "amc23": "AMC 2023",
+    "fresh": "Fresh arithmetic",
 }
 """What the name of a benchmark begins with → how people call these problems."""
 _WAYS = {"": "", "_greedy": ", greedy", "_sampled": ", sampled", PARTIAL: ", rest of the problem"}

@@ -23,7 +23,7 @@ SIZES = re.compile(
     r"rewards\.\d+\.workers|compute\.(nodes|ranks|threads_per_rank|device|gpu.*)|"
     r"(sft|rl)\.(steps|\w*batch_\w+|optimizer\.warmup_steps|checkpoint_every|heldout_\w+|prompts_per_step)|"
     r"rollout\.(engine|group_size|max_new_tokens|vllm\.\w+)|"
-    r"evaluation\.(engine|vllm\.\w+|batch_size|threads|benchmarks\.\d+\.(max_new_tokens|samples))|storage\.uri|cluster\.vllm_\w+"
+    r"evaluation\.(engine|vllm\.\w+|batch_size|threads|fresh\.problems|benchmarks\.\d+\.(max_new_tokens|samples))|storage\.uri|cluster\.vllm_\w+"
 )
 
 

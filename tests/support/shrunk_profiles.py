@@ -38,6 +38,8 @@ def shrunk(config: RunConfig, storage: str) -> RunConfig:
     values["rollout"] |= {"engine": "transformers", "vllm": {}}
     values["evaluation"] |= {"engine": "transformers", "vllm": {}}
     values["cluster"] |= {"vllm_secret": None, "vllm_weights_claim": None}  # of a server that nobody asks
+    if any(benchmark["task"].startswith("fresh_") for benchmark in values["evaluation"]["benchmarks"]):
+        values["evaluation"]["fresh"]["problems"] = 2
     for benchmark in values["evaluation"]["benchmarks"]:
         benchmark |= {"max_new_tokens": 8, "samples": min(2, benchmark["samples"])}
     for reward in values["rewards"]:
