@@ -1,4 +1,4 @@
-"""`gift report show | verify | reproduce | compare | history`.
+"""`gift report show | verify | reproduce | compare | export | history`.
 
 Left out: what is checked and how (`gift.verification`).
 """
@@ -112,6 +112,28 @@ def compare_reports(
                 scores = score_text(row.first), score_text(row.second)
                 table.add_row(row.model, printable(benchmark_label(row.benchmark)), *scores, interval, moved)
         console.print(table)
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(help="Where to; what an earlier export of the report left is replaced.")],
+    organisation: Annotated[str, typer.Option(help="Who publishes the results and has trained the model.")],
+    path: Annotated[Path, typer.Option("--report", help="A report.json.")] = LATEST,
+    state_dir: StateDir = Path(".gift"),
+    s3_port: S3Port = 8333,
+    mlflow_port: MlflowPort = 5500,
+) -> None:
+    """Write the scores and every answer of all models in the format of Every Eval Ever, for others' tools."""
+    from gift.report.every_eval_ever import write_every_eval_ever
+    from gift.verification.stored import MODEL_STAGES, stored_evaluation
+
+    with one_line_errors():
+        loaded = load_report(path)
+        with session_services(state_dir, s3_port, mlflow_port):
+            for model in MODEL_STAGES:
+                found = stored_evaluation(loaded, model)
+                written = write_every_eval_ever(loaded, model, found.results, found.answers, organisation, folder)
+                echo_lines("\n".join(map(str, written)))
 
 
 def _model(name: str) -> ModelName:

@@ -102,4 +102,4 @@ def test_only_the_base_model_is_asked() -> None:
 def test_the_gate_can_not_decide_by_it() -> None:
     both = "evaluation.benchmarks=[{task: heldout}, {task: heldout_partial}]"
     with pytest.raises(GiftError, match="heldout_partial asks the base model alone"):
-        load_profile("local", (both, "gate.benchmark=heldout_partial"))
+        load_profile("local", (both, "gate.benchmarks=[{benchmark: heldout_partial, at_least: 0.0}]"))

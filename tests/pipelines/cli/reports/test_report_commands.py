@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from gift.evaluation.results import BenchmarkResult, EvaluationSettings
 from gift.verification.finding import differs, holds, unknown
+from gift.verification.stored import StoredEvaluation
 from pipelines.cli.main import app
 
 REPORT = Path(__file__).parents[3] / "gift/report/report.json"
@@ -70,3 +72,29 @@ def test_two_reports_without_a_store_are_compared_by_their_own_numbers(monkeypat
     result = _gift("compare", str(REPORT), str(REPORT))
     assert result.exit_code == 0
     assert "0.0 (" in result.output
+
+
+def test_an_export_writes_two_files_for_each_model_and_says_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = EvaluationSettings(
+        lm_eval_version="1",
+        task_version="1.0",
+        fewshot_count=0,
+        samples=1,
+        decoding={"max_gen_toks": 8},
+        precision="fp32",
+        batch_size=1,
+        limit=None,
+        seed=0,
+    )
+    result = BenchmarkResult(
+        task="heldout", accuracy=1, stderr=0, n=2, ids=("a", "b"), correct=(1, 1), secondary={}, settings=settings
+    )
+    stored = StoredEvaluation("s3://x", {"heldout": result}, {})
+    monkeypatch.setattr("gift.verification.stored.stored_evaluation", lambda report, model: stored)
+    told = _gift("export", str(tmp_path), "--organisation", "lab", "--report", str(REPORT))
+    assert told.exit_code == 0
+    files = {str(path) for path in tmp_path.rglob("*") if path.is_file()}
+    assert len(files) == 6
+    assert files <= set(told.output.split())
