@@ -154,6 +154,13 @@ class GateBenchmark(Section):
         """What the difference to another model must exceed, in [-1, 1]."""
         return self.at_least if self.at_least is not None else -(self.not_worse_than or 0.0)
 
+    @field_validator("benchmark")
+    @classmethod
+    def all_models_are_asked(cls, benchmark: BenchmarkTask) -> BenchmarkTask:
+        if benchmark.endswith(PARTIAL):
+            raise ValueError(f"{benchmark} asks the base model alone; name a benchmark that all models are asked")
+        return benchmark
+
     @model_validator(mode="after")
     def asks_one_thing(self) -> Self:
         if (self.at_least is None) == (self.not_worse_than is None):
@@ -179,13 +186,6 @@ class GateConfig(Section):
         if len(set(tasks)) < len(tasks):
             raise ValueError("gate.benchmarks must not name the same benchmark twice")
         return self
-
-    @field_validator("benchmark")
-    @classmethod
-    def all_models_are_asked(cls, benchmark: BenchmarkTask) -> BenchmarkTask:
-        if benchmark.endswith(PARTIAL):
-            raise ValueError(f"{benchmark} asks the base model alone; name a benchmark that all models are asked")
-        return benchmark
 
     @model_validator(mode="after")
     def a_loss_has_a_floor(self) -> Self:
