@@ -8,16 +8,22 @@ counts). What an objective itself reports (for GIFT the correlation of both rewa
 share of groups at the floor) is a mean over the groups that count; of GIFT's β(x), which not every group has, there are
 the mean and quantiles. With `rollout.lag` everything but `kl` and `entropy` describes the batch that is learned from,
 also how long its sampling took, and `sampling/kl` is KL(π that sampled ‖ π that learns) per token, by k3.
+
+Where bf16 computes, a look at held-out problems also measures `gift/implicit_reward_noise`.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
 import torch.distributed as dist
+from torch import Tensor, nn
 
 from gift.algorithms.objective import active_groups
+from gift.policy.float32 import in_float32
 from gift.training.groups import GroupBatch, truncated_responses
 from gift.training.reduce import sum_over_ranks
+from gift.training.update import Learner, log_probabilities_of
 
 
 def batch_sums(batch: GroupBatch, ends: Sequence[int]) -> dict[str, float]:
@@ -101,3 +107,27 @@ def step_metrics(
             case "errors":
                 metrics[f"rewards/{rest}/errors"] = total
     return metrics
+
+
+def implicit_reward_noise(learner: Learner, batch: GroupBatch) -> dict[str, float]:
+    """What rounding adds to an implicit reward: `gift/implicit_reward_noise`, in nats. All ranks.
+
+    The standard deviation, within the first group of each rank, of Σ_t log π_θ − log π_ref as bf16 computes it less
+    what float32 makes of the same rounded weights. GIFT's floor (`gift.std_floor`) must be well above it, as nothing in
+    a group tells it from a reward. Empty where float32 computes, or no model is the reference.
+    """
+    reference = learner.reference
+    if reference is None or learner.config.compute.precision == "fp32":
+        return {}
+    group = batch.groups(0, 1)
+
+    def implicit_rewards(reference: nn.Module = reference) -> Tensor:
+        policy, anchor = (log_probabilities_of(learner, model, group) for model in (learner.engine, reference))
+        return (policy - anchor).double().sum(dim=1)  # (N,)
+
+    rounded = implicit_rewards()
+    with in_float32(learner.engine.module), in_float32(reference):
+        errors = rounded - implicit_rewards()
+    squares = float((errors - errors.mean()).square().sum())
+    total = sum_over_ranks({"squares": squares}, learner.device)["squares"]
+    return {"gift/implicit_reward_noise": math.sqrt(total / (dist.get_world_size() * (len(errors) - 1)))}

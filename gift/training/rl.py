@@ -40,7 +40,7 @@ from gift.policy.log_probabilities import (
 )
 from gift.rewards import open_scorer
 from gift.rollout.choose import open_engine
-from gift.training.diagnostics import batch_sums, step_metrics
+from gift.training.diagnostics import batch_sums, implicit_reward_noise, step_metrics
 from gift.training.engine import build_engine, gradient_norm, guard_updates, initialize_ranks, largest_weight
 from gift.training.engine_check import check_engine
 from gift.training.groups import GroupBatch
@@ -101,6 +101,8 @@ def train(job: TrainingJob) -> None:
             if sampler and samples:
                 sampler.rest()
             batches.keep(partial(with_log_probabilities, learner))
+            if look and config.algorithm == "gift":
+                looked |= implicit_reward_noise(learner, batch)
             learning_rate = learner.engine.get_lr()[0]
             started = time.monotonic()
             sums = batch_sums(batch, ends) | update(learner, batch)

@@ -95,11 +95,14 @@ def update(learner: Learner, batch: GroupBatch) -> dict[str, float]:
 def with_log_probabilities(learner: Learner, batch: GroupBatch) -> GroupBatch:
     """The batch with the log-probabilities that the policy gives it now, for who learns from it later. All ranks."""
     started = time.monotonic()
+    values = log_probabilities_of(learner, learner.engine, batch)
+    return replace(batch, log_probabilities=values, seconds=batch.seconds + time.monotonic() - started)
+
+
+def log_probabilities_of(learner: Learner, model: nn.Module, batch: GroupBatch) -> Tensor:
+    """(B, R) of the learner's engine or reference, without gradient. All ranks."""
     plan, _ = _micro_batches(learner, batch)
-    scores = _without_gradient(learner, learner.engine, batch, plan)
-    return replace(
-        batch, log_probabilities=scores.log_probabilities, seconds=batch.seconds + time.monotonic() - started
-    )
+    return _without_gradient(learner, model, batch, plan).log_probabilities
 
 
 def counted(rewards: Tensor, config: RunConfig) -> Tensor:

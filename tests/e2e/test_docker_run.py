@@ -47,7 +47,7 @@ TINY = (
     "evaluation.benchmarks.0.max_new_tokens=8",
     "evaluation.benchmarks.1.max_new_tokens=8",
 )
-PROFILE_STAGES = 14
+PROFILE_STAGES = 15
 
 
 @dataclass

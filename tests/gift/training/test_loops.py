@@ -61,6 +61,8 @@ def two_ranks(services: Services, inputs: Path, tmp_path_factory: pytest.TempPat
         "gift, zero 2": (RL, OWN, *LONG, "compute.zero_stage=2"),
         "gift, zero 3": (RL, OWN, *LONG, "compute.zero_stage=3"),
     }
+    short = ("compute.precision=bf16", "rl.steps=4", "rl.heldout_every=3", "rl.heldout_problems=8")
+    cases |= {f"bf16, zero {stage}": (RL, OWN, *short, f"compute.zero_stage={stage}") for stage in (1, 2, 3)}
     return train_together(inputs, tmp_path_factory.mktemp("two"), cases)
 
 
@@ -104,6 +106,18 @@ def test_gift_starts_at_its_reference_and_learns_a_reward_of_ones_own(
     assert metrics["heldout_accuracy"][-1] > metrics["heldout_accuracy"][0]
     expected_gap = metrics["train_accuracy"][0] - metrics["heldout_accuracy"][0]
     assert metrics["overfitting_gap"][0] == pytest.approx(expected_gap)
+
+
+@pytest.mark.parametrize("zero_stage", [1, 2, 3])
+def test_what_bf16_adds_to_implicit_rewards_is_measured_at_each_look(
+    two_ranks: dict[str, Training], zero_stage: int
+) -> None:
+    metrics = two_ranks[f"bf16, zero {zero_stage}"].metrics
+    assert len(metrics["reward"]) == 4
+    # While the policy is its reference, both are computed alike: no noise, and no reward, either.
+    first, last = metrics["gift/implicit_reward_noise"]
+    assert first == 0 < last < 1
+    assert "gift/implicit_reward_noise" not in two_ranks["gift, zero 2"].metrics, "float32 is the measure"
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
