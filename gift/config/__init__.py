@@ -21,14 +21,17 @@ from gift.config.data import (
 )
 from gift.config.evaluation import (
     PARTIAL,
+    AnyBenchmark,
     BenchmarkConfig,
     BenchmarkTask,
     ConversionConfig,
+    DataSnapshot,
     EvaluationConfig,
     EvaluationVllm,
     FreshArithmetic,
     GateBenchmark,
     GateConfig,
+    LmEvalBenchmark,
 )
 from gift.config.health import HealthConfig
 from gift.config.models import FolderModel, HubModel, ModelConfig, ModelShape, PackageModel, ScratchModel
@@ -64,6 +67,7 @@ from gift.config.training import (
 __all__ = [
     "PARTIAL",
     "AnswerFormat",
+    "AnyBenchmark",
     "ArithmeticData",
     "BenchmarkConfig",
     "BenchmarkTask",
@@ -74,6 +78,7 @@ __all__ = [
     "DapoConfig",
     "DapoData",
     "DataConfig",
+    "DataSnapshot",
     "Device",
     "DpoConfig",
     "DrGrpoConfig",
@@ -94,6 +99,7 @@ __all__ = [
     "HealthConfig",
     "HubModel",
     "JsonLinesData",
+    "LmEvalBenchmark",
     "LoraConfig",
     "MathData",
     "MathReward",

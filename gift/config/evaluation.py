@@ -1,11 +1,12 @@
 """What happens to a trained model: conversion, benchmarks, gate."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
+from gift.config.models import HubName
 from gift.config.rewards import AnswerFormat
-from gift.config.section import Count, PositiveFloat, PositiveInt, Section, Share
+from gift.config.section import Commit, Count, Name, PositiveFloat, PositiveInt, Section, Share
 
 BenchmarkTask = Literal[
     "heldout",
@@ -81,6 +82,59 @@ class FreshArithmetic(Section):
     """A problem has 1 to so many operations."""
 
 
+class DataSnapshot(Section):
+    """A data set of the hub at one commit, with all of its splits."""
+
+    repository: HubName
+    revision: Commit
+    subset: Name | None = None
+
+
+class LmEvalBenchmark(Section):
+    """One column of the report: any task or group of lm-eval, by its name there, on the data that its YAML names.
+
+    It is asked and scored as lm-eval does. A group is the mean of its tasks, weighted by their sizes.
+    """
+
+    lm_eval: Name
+    metric: Annotated[str, Field(min_length=1, max_length=100)]
+    """Of lm-eval, the score of a problem in [0, 1]."""
+    filter: Annotated[str, Field(min_length=1, max_length=100)] = "none"
+    """Of lm-eval, what the metric reads of a completion."""
+    data: DataSnapshot
+    limit: PositiveInt | None = None
+    """Problems of each task."""
+    max_new_tokens: PositiveInt = 256
+    """Of an answer that the model writes; where it chooses among answers, nothing is written."""
+
+    @property
+    def task(self) -> str:
+        """What the column is called."""
+        return self.lm_eval
+
+    @property
+    def samples(self) -> int:
+        """Completions per problem."""
+        return 1
+
+    @model_validator(mode="after")
+    def name_is_free(self) -> Self:
+        if self.lm_eval in get_args(BenchmarkTask):
+            raise ValueError(f"{self.lm_eval} is a task of this project; write task: {self.lm_eval}, without data")
+        return self
+
+
+def _kind(entry: Any) -> str:
+    named = isinstance(entry, LmEvalBenchmark) or (isinstance(entry, dict) and "lm_eval" in entry)
+    return "lm_eval" if named else "task"
+
+
+AnyBenchmark = Annotated[
+    Annotated[BenchmarkConfig, Tag("task")] | Annotated[LmEvalBenchmark, Tag("lm_eval")], Discriminator(_kind)
+]
+"""Told apart by their first key."""
+
+
 class EvaluationVllm(Section):
     """The vLLM that completes the benchmarks' prompts."""
 
@@ -95,7 +149,7 @@ class EvaluationVllm(Section):
 class EvaluationConfig(Section):
     """What lm-eval runs on the base, the SFT and the candidate model."""
 
-    benchmarks: Annotated[tuple[BenchmarkConfig, ...], Field(min_length=1)]
+    benchmarks: Annotated[tuple[AnyBenchmark, ...], Field(min_length=1)]
     heldout_answers: AnswerFormat = "gsm8k"
     """Where this project's tasks look for the final answer; one format, the one that the model is trained to use. After
     `####` it is compared as text, otherwise by the judge of the `math` reward."""
@@ -141,7 +195,8 @@ class EvaluationConfig(Section):
 class GateBenchmark(Section):
     """What the gate asks of a candidate on one benchmark, beside the SFT model, the base model and the champion."""
 
-    benchmark: BenchmarkTask
+    benchmark: str
+    """One of `evaluation.benchmarks`, by its name."""
     at_least: Annotated[float, Field(ge=0, lt=1)] | None = None
     """By more than so much it must be shown to be better than each, as a share: 0.01 is one point."""
     not_worse_than: Annotated[float, Field(gt=0, lt=1)] | None = None

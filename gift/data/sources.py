@@ -5,19 +5,29 @@ train.jsonl           prompts of the RL stage
 heldout.jsonl         problems that are never trained on
 scored.jsonl          scored responses, where the data has them
 <set>/<split>.jsonl   the public or made problems that `evaluation.benchmarks` ask
+lm_eval/…             the rows of lm-eval's own tasks (`gift.data.snapshots`)
 """
 
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from gift.config import ArithmeticData, BenchmarkConfig, JsonLinesData, RunConfig, data_folder
+from gift.config import (
+    AnyBenchmark,
+    ArithmeticData,
+    BenchmarkConfig,
+    JsonLinesData,
+    LmEvalBenchmark,
+    RunConfig,
+    data_folder,
+)
 from gift.data import public
 from gift.data.earnable import only_earnable, refuse_unearnable, verifiers_by_split
 from gift.data.fresh import fresh_problems
 from gift.data.problems import Problem, read_rows, refuse_unreadable, write_problems
 from gift.data.public import PublicData, local_file, read_public
 from gift.data.scored import write_scored
+from gift.data.snapshots import LM_EVAL_FOLDER, local_splits, snapshots_of, write_snapshot
 from gift.data.splits import SPLITS, Splits, make_splits, training_data
 from gift.errors import GiftError
 from gift.fingerprint.files import sha256_of
@@ -48,6 +58,8 @@ def check_data(config: RunConfig) -> None:
     _own_files(config)
     for data in public_data(config):
         local_file(data, data_folder(config.data))
+    for task in snapshots_of(config):
+        local_splits(task, data_folder(config.data))
 
 
 def public_data(config: RunConfig) -> list[PublicData]:
@@ -58,8 +70,10 @@ def public_data(config: RunConfig) -> list[PublicData]:
     return needed
 
 
-def problems_asked(config: RunConfig, benchmark: BenchmarkConfig) -> int | None:
+def problems_asked(config: RunConfig, benchmark: AnyBenchmark) -> int | None:
     """How many problems a benchmark asks of each model, as far as it is known before the data are read."""
+    if isinstance(benchmark, LmEvalBenchmark):
+        return None
     data, asked = config.data, benchmark.task.partition("_")[0]
     if asked == MADE:
         problems = config.evaluation.fresh.problems
@@ -87,6 +101,7 @@ def data_settings(config: RunConfig) -> dict[str, Any]:
             split: [rule.reads for rule in verifiers] for split, verifiers in verifiers_by_split(config).items()
         },
         "file": {name: sha256_of(path) for name, path in (copies | _own_files(config)).items() if path},
+        "lm-eval": {task: _snapshot_settings(config, task) for task in snapshots_of(config)},
     }
 
 
@@ -107,6 +122,8 @@ def write_data(config: RunConfig, destination: Path) -> dict[str, int]:
         raise GiftError("data: there are no demonstrations; set sft.steps to 0, or data.sft to how many to take")
     if not splits.train:
         raise GiftError(f"data: no problem is left to train on ({splits.dropped}); train on other problems")
+    for task, data in snapshots_of(config).items():
+        write_snapshot(task, data, data_folder(config.data), destination / LM_EVAL_FOLDER / task)
     for (task, split), problems in benchmarks.items():
         write_problems(destination / task / f"{split}.jsonl", problems)
     for name in SPLITS:
@@ -164,7 +181,15 @@ def _benchmark_problems(config: RunConfig) -> dict[tuple[str, str], list[Problem
 
 def _asked_sets(config: RunConfig) -> set[str]:
     """The sets of problems that the tasks ask: `aime24_sampled` and `aime24` the same one."""
-    return {benchmark.task.partition("_")[0] for benchmark in config.evaluation.benchmarks}
+    ours = [one.task for one in config.evaluation.benchmarks if isinstance(one, BenchmarkConfig)]
+    return {task.partition("_")[0] for task in ours}
+
+
+def _snapshot_settings(config: RunConfig, task: str) -> dict[str, Any]:
+    """Where a task's rows come from, or the content of their local copies."""
+    files = local_splits(task, data_folder(config.data))
+    copies = {split: sha256_of(path) for split, path in files.items()}
+    return copies or snapshots_of(config)[task].model_dump(mode="json")
 
 
 def _own_files(config: RunConfig) -> dict[str, Path | None]:

@@ -1,4 +1,4 @@
-"""Who completes prompts for the benchmarks: transformers or vLLM, from the same token ids to the same kind of ids.
+"""Who completes prompts for the benchmarks, or says how likely answers are: transformers or vLLM, from the same ids.
 
     transformers   batches of `evaluation.batch_size` prompts, the longest first
     vLLM           a process of its own that gets all prompts at once (`gift.rollout.vllm_process`)
@@ -22,6 +22,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from gift.config import EvaluationConfig
 from gift.data.tokens import pad_left, response_mask
 from gift.errors import GiftError
+from gift.evaluation.likelihood import Likelihood, TokenPair, checked_likelihood, likelihoods
 from gift.models.generation import generate
 from gift.models.loading import load_model, torch_dtype
 from gift.rollout.choose import vllm_is_installed
@@ -30,6 +31,9 @@ from gift.rollout.vllm_process import VllmProcess, WorkerSettings, vllm_environm
 
 SILENCE_SECONDS = 3600.0
 """How long vLLM may take until the next of its answers is whole."""
+
+ASKED_AT_ONCE = 4096
+"""Answers whose likelihoods vLLM is asked for in one message: a benchmark may have hundreds of thousands."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,9 @@ class Decoder(Protocol):
         self, prompts: Sequence[Sequence[int]], decoding: Decoding, done: Callable[[], None]
     ) -> list[list[int]]:
         """The completion of each prompt as token ids, its end included; `done` is called after each."""
+
+    def likelihoods(self, pairs: Sequence[TokenPair], done: Callable[[], None]) -> list[Likelihood]:
+        """How likely each continuation is after its context; `done` is called after each."""
 
 
 class TransformersDecoder:
@@ -80,6 +87,10 @@ class TransformersDecoder:
                 completions[row] = self._without_padding(ids[real].tolist())
                 done()
         return completions
+
+    def likelihoods(self, pairs: Sequence[TokenPair], done: Callable[[], None]) -> list[Likelihood]:
+        """See `Decoder`."""
+        return likelihoods(self._model, pairs, self._tokenizer.pad_token_id, self._batch_size, done)
 
     def _without_padding(self, ids: list[int]) -> list[int]:
         """What a stop text ended is padded until the longest of its batch ends."""
@@ -127,6 +138,21 @@ class VllmDecoder:
             done()
         return completions
 
+    def likelihoods(self, pairs: Sequence[TokenPair], done: Callable[[], None]) -> list[Likelihood]:
+        """See `Decoder`."""
+        found: list[Likelihood] = []
+        for start in range(0, len(pairs), ASKED_AT_ONCE):
+            found += self._likelihoods(pairs[start : start + ASKED_AT_ONCE], done)
+        return found
+
+    def _likelihoods(self, pairs: Sequence[TokenPair], done: Callable[[], None]) -> list[Likelihood]:
+        found: dict[int, Likelihood] = {}
+        asked = [([*pair.context, *pair.continuation], len(pair.context)) for pair in pairs]
+        for place, log_probability, greedy in self._process.likelihoods(asked):
+            found[place] = checked_likelihood(log_probability, greedy)
+            done()
+        return [found[place] for place in range(len(pairs))]
+
 
 @contextmanager
 def open_decoder(
@@ -141,7 +167,7 @@ def open_decoder(
 
     Args:
         ends: token ids that end a completion (`gift.models.ends`).
-        longest: tokens of the longest prompt and its completion together.
+        longest: tokens of the longest prompt and its completion together; vLLM always completes, by one token.
 
     Raises:
         GiftError: the model can't be loaded, or vLLM is not installed, can't be started or does not answer.

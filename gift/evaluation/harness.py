@@ -2,8 +2,9 @@
 
     problems + task YAML → lm-eval tasks → prompts (refused if too long) → our LanguageModel → results, answers
 
-`gift.evaluation.lm_eval_tasks` knows the tasks, `gift.evaluation.language_model` asks a model, which one of
-`gift.evaluation.decoders` runs. `lm_eval.evaluate` is
+`gift.evaluation.lm_eval_tasks` knows this project's tasks and `gift.evaluation.named_tasks` loads any other,
+`gift.evaluation.language_model` asks a model, which one of `gift.evaluation.decoders` runs, and
+`gift.evaluation.marking` reads the answers from lm-eval's log. `lm_eval.evaluate` is
 called rather than `simple_evaluate`, which adds only a survey of the machine and a look at the hub, and has one limit
 for all tasks.
 
@@ -12,13 +13,12 @@ Left out: lm-eval's bootstrap (`gift.evaluation.statistics` has the closed forms
 
 import contextlib
 import functools
-import hashlib
 import importlib.metadata
 import itertools
+import math
 import sys
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any, TextIO
@@ -26,43 +26,32 @@ from typing import Any, TextIO
 import lm_eval
 import torch
 
-from gift.config import PARTIAL, AnswerFormat, BenchmarkConfig, EvaluationConfig, PromptFormat
+from gift.config import PARTIAL, AnswerFormat, AnyBenchmark, EvaluationConfig, LmEvalBenchmark, PromptFormat
 from gift.data.prompts import asked_text
 from gift.errors import GiftError
 from gift.evaluation.answers import Answer, by_problem
 from gift.evaluation.decoders import open_decoder
-from gift.evaluation.language_model import CompletedPrompt, LanguageModel
-from gift.evaluation.lm_eval_tasks import TASKS, LmEvalTask, asks_as_in_training, load_task
+from gift.evaluation.language_model import LanguageModel
+from gift.evaluation.lm_eval_tasks import LoadedTask, load_task
+from gift.evaluation.marking import Sample, answers_of, problem_identity, problem_name, sample_score
+from gift.evaluation.named_tasks import load_named_task, told_of_rows
 from gift.evaluation.partial import BARE_PROMPT, completion_marks
 from gift.evaluation.quiet import quiet_libraries
 from gift.evaluation.results import AnsweredProblem, BenchmarkResult, EvaluationSettings
 from gift.evaluation.sampled import sampled_metrics
-from gift.evaluation.scoring import Mark, Marking, marks_of, share_of_right_answers
+from gift.evaluation.scoring import Marking, marks_of, share_of_right_answers
 from gift.evaluation.statistics import mean_and_stderr
 from gift.judge.judge import Judge, open_judge
 from gift.models.ends import load_tokenizer_and_ends
 
 Progress = Callable[[str, int, int], None]
-"""(task, finished completions, all completions); called as the work proceeds."""
+"""(task, finished requests, all requests); called as the work proceeds."""
 
 # lm-eval's own default: with it, the five examples before each gsm8k problem are the ones that everybody else has.
 _FEWSHOT_SEED = 1234
 _SHOWN_SAMPLES = 6
-_NOTHING_FOUND = "[invalid]"
-"""What lm-eval's filters make of a completion without an answer."""
 _JUDGE_SECONDS = 5.0
 _ANY_FORMAT: tuple[AnswerFormat, ...] = ("boxed", "answer", "gsm8k")
-
-
-@dataclass(frozen=True)
-class LoadedTask:
-    """A benchmark, ready to be asked."""
-
-    benchmark: BenchmarkConfig
-    task: Any
-    """lm-eval's."""
-    marks: dict[str, list[Mark]]
-    """Filled while lm-eval scores a task of this project."""
 
 
 def evaluate_model(
@@ -115,55 +104,70 @@ def evaluate_model(
 
 
 def _load_task(
-    benchmark: BenchmarkConfig,
+    benchmark: AnyBenchmark,
     benchmarks: Path,
     asked: Callable[[str], str],
     marked: Marking,
     scratch: Path,
 ) -> LoadedTask:
-    marks: dict[str, list[Mark]] = {}
-    score = share_of_right_answers(marked, marks)
-    return LoadedTask(benchmark, load_task(benchmark, benchmarks, asked, score, scratch), marks)
+    if isinstance(benchmark, LmEvalBenchmark):
+        return load_named_task(benchmark, benchmarks)
+    return load_task(benchmark, benchmarks, asked, functools.partial(share_of_right_answers, marked), scratch)
 
 
-def _prompt_of(benchmark: BenchmarkConfig, prompt: PromptFormat) -> PromptFormat:
+def _prompt_of(benchmark: AnyBenchmark, prompt: PromptFormat) -> PromptFormat:
     return BARE_PROMPT if benchmark.task.endswith(PARTIAL) else prompt
 
 
-def _marking(benchmark: BenchmarkConfig, config: EvaluationConfig, judge: Judge) -> Marking:
+def _marking(benchmark: AnyBenchmark, config: EvaluationConfig, judge: Judge) -> Marking:
     if benchmark.task.endswith(PARTIAL):
         return completion_marks
     return functools.partial(marks_of, judge, config.heldout_answers)
 
 
-def _turn_to(language_model: LanguageModel, benchmark: BenchmarkConfig, prompt: PromptFormat) -> None:
+def _turn_to(language_model: LanguageModel, loaded: LoadedTask, prompt: PromptFormat) -> None:
     """From now on the model is asked as this benchmark asks."""
-    language_model.prompt = _prompt_of(benchmark, prompt)
-    language_model.asked_as_in_training = asks_as_in_training(benchmark)
+    language_model.prompt = _prompt_of(loaded.benchmark, prompt)
+    language_model.asked_as_in_training = loaded.asks_as_in_training
 
 
 def _longest(language_model: LanguageModel, loaded: LoadedTask, prompt: PromptFormat) -> int:
     """Tokens of the longest prompt with room for its answer. Nothing is cut: one that does not fit is refused."""
-    benchmark, task = loaded.benchmark, loaded.task
-    _turn_to(language_model, benchmark, prompt)
-    room = language_model.context_length - benchmark.max_new_tokens
-    task.set_fewshot_seed(_FEWSHOT_SEED)
-    task.build_all_requests(limit=benchmark.limit, **_chat_arguments(language_model, benchmark, prompt))
-    contexts = language_model.token_ids([request.args[0] for request in task.instances])
-    for request, ids in zip(task.instances, contexts, strict=True):
-        if len(ids) > room:
-            raise GiftError(
-                f"benchmark {benchmark.task}: the prompt of problem {_name(request.doc, request.doc_id)} has "
-                f"{len(ids)} tokens, and only {max(room, 0)} fit (context {language_model.context_length} minus "
-                f"max_new_tokens {benchmark.max_new_tokens}); lower max_new_tokens, or use a model with a longer "
-                "context"
+    _turn_to(language_model, loaded, prompt)
+    for task in loaded.parts.values():
+        task.set_fewshot_seed(_FEWSHOT_SEED)
+        with told_of_rows(loaded.benchmark):
+            task.build_all_requests(limit=loaded.benchmark.limit, **_chat_arguments(language_model, loaded, prompt))
+    return max(_longest_of_part(language_model, loaded, name, task) for name, task in loaded.parts.items())
+
+
+def _longest_of_part(language_model: LanguageModel, loaded: LoadedTask, part: str, task: Any) -> int:
+    generates = task.OUTPUT_TYPE == "generate_until"
+    reserved = loaded.benchmark.max_new_tokens if generates else 1
+    room = language_model.context_length - reserved
+    if generates:
+        lengths = list(map(len, language_model.token_ids([request.args[0] for request in task.instances])))
+    else:
+        lengths = [len(pair.context) + len(pair.continuation) for pair in language_model.token_pairs(task.instances)]
+    for request, length in zip(task.instances, lengths, strict=True):
+        if length > room:
+            what, minus, way_out = (
+                ("prompt", f"max_new_tokens {reserved}", "lower max_new_tokens, or ")
+                if generates
+                else ("prompt and an answer", "1", "")
             )
-    return max(map(len, contexts)) + benchmark.max_new_tokens
+            raise GiftError(
+                f"benchmark {loaded.benchmark.task}: the {what} of problem "
+                f"{problem_name(loaded, part, request.doc, request.doc_id)} has "
+                f"{length} tokens, and only {max(room, 0)} fit (context {language_model.context_length} minus "
+                f"{minus}); {way_out}use a model with a longer context"
+            )
+    return max(lengths) + reserved
 
 
-def _chat_arguments(language_model: LanguageModel, benchmark: BenchmarkConfig, prompt: PromptFormat) -> dict[str, Any]:
+def _chat_arguments(language_model: LanguageModel, loaded: LoadedTask, prompt: PromptFormat) -> dict[str, Any]:
     """How lm-eval asks a task of its own in a chat; what is asked as in training is a chat already."""
-    if not prompt.chat or asks_as_in_training(benchmark):
+    if not prompt.chat or loaded.asks_as_in_training:
         return {}
     return {
         "system_instruction": prompt.system,
@@ -182,145 +186,129 @@ def _run(
     judge: Judge,
     progress: Progress,
 ) -> tuple[BenchmarkResult, list[Answer]]:
-    benchmark, task = loaded.benchmark, loaded.task
-    problems = len(task.eval_docs)
-    total = min(benchmark.limit or problems, problems) * benchmark.samples
+    benchmark, parts = loaded.benchmark, loaded.parts
+    total = sum(len(task.instances) * task.config.repeats for task in parts.values())
     finished = itertools.count(1)
-    _turn_to(language_model, benchmark, prompt)
+    _turn_to(language_model, loaded, prompt)
     language_model.on_completion = lambda: progress(benchmark.task, next(finished), total)
     language_model.seed = seed
     language_model.completed.clear()
     progress(benchmark.task, 0, total)
     # lm-eval builds the prompts again; without this its few-shot generator would go on from where the check left it.
-    task.set_fewshot_seed(_FEWSHOT_SEED)
-    source, chat = TASKS[benchmark.task], _chat_arguments(language_model, benchmark, prompt)
+    for task in parts.values():
+        task.set_fewshot_seed(_FEWSHOT_SEED)
+    chat = _chat_arguments(language_model, loaded, prompt)
     output = lm_eval.evaluate(
         language_model,
-        {"tasks": {source.name: task}},
+        {"tasks": parts},
         limit=benchmark.limit,
         bootstrap_iters=0,
         log_samples=True,
         system_instruction=chat.get("system_instruction"),
         apply_chat_template=bool(chat),
     )
-    samples = output["samples"][source.name]
-    primary = [sample for sample in samples if sample["filter"] == source.filter]
-    answers = _answers(language_model, loaded, primary, source)
-    correct = [float(sample[source.metric]) for sample in primary]
+    samples: list[Sample] = [one | {"part": part} for part in parts for one in output["samples"][part]]
+    primary = [sample for sample in samples if sample["filter"] == loaded.filter]
+    answers = answers_of(loaded, primary, _completed(language_model))
+    correct = [sample_score(loaded, sample) for sample in primary]
     accuracy, stderr = mean_and_stderr(correct)
-    secondary = _secondary_metrics(samples, source) | _judged_beside(judge, primary, correct, source)
+    secondary = (
+        _named_metrics(loaded, output["results"], primary)
+        if loaded.is_named
+        else _secondary_metrics(loaded, samples) | _judged_beside(loaded, judge, answers, correct)
+    )
     result = BenchmarkResult(
         task=benchmark.task,
         accuracy=accuracy,
         stderr=stderr,
         n=len(correct),
-        ids=tuple(_identity(sample) for sample in primary),
+        ids=tuple(problem_identity(loaded, sample) for sample in primary),
         correct=tuple(correct),
-        secondary=secondary | sampled_metrics(by_problem(answers)[benchmark.task]),
+        secondary=secondary
+        | {"mean_completion_characters": fmean(len(answer.completion) for answer in answers)}
+        | sampled_metrics(by_problem(answers)[benchmark.task]),
         settings=EvaluationSettings(
             lm_eval_version=importlib.metadata.version("lm_eval"),
-            task_version=str(output["versions"][source.name]),
-            fewshot_count=output["n-shot"][source.name],
+            task_version=", ".join(dict.fromkeys(str(output["versions"][part]) for part in parts)),
+            fewshot_count=max(output["n-shot"][part] for part in parts),
             asked_in="the model's chat template" if language_model.prompt.chat else "plain text",
             engine=config.engine,
             samples=benchmark.samples,
-            decoding=task.config.generation_kwargs,
+            decoding=next(iter(parts.values())).config.generation_kwargs or {},
             precision=config.precision,
             batch_size=config.batch_size,
             limit=benchmark.limit,
             seed=seed,
         ),
-        samples=tuple(
-            _answered(sample, score) for sample, score in zip(primary[:_SHOWN_SAMPLES], correct, strict=False)
-        ),
+        samples=tuple(map(_shown, _first_answers(answers)[:_SHOWN_SAMPLES], correct)),
     )
     return result, answers
 
 
-def _answers(
-    language_model: LanguageModel, loaded: LoadedTask, samples: list[dict[str, Any]], source: LmEvalTask
-) -> list[Answer]:
-    """Every completion of the task, problem by problem; for lm-eval's own tasks with what it found in it."""
-    completed: dict[int, list[CompletedPrompt]] = {}
-    for number, one in language_model.completed:
-        completed.setdefault(number, []).append(one)
-    return [
-        Answer(
-            benchmark=loaded.benchmark.task,
-            problem=_identity(sample),
-            sample=place,
-            question=sample["doc"]["question"],
-            reference=sample["doc"]["final_answer"],
-            prompt=sample["arguments"][0][0],
-            completion=one.text,
-            answer=mark.answer,
-            score=float(mark.right is True),
-            judged=mark.right is not None,
-            tokens=one.tokens,
-            truncated=one.truncated,
-        )
-        for sample in samples
-        for place, (one, mark) in enumerate(
-            zip(completed[sample["doc_id"]], _marks(loaded, sample, source), strict=True)
-        )
-    ]
+def _completed(language_model: LanguageModel) -> dict[tuple[str, int], list[Any]]:
+    found: dict[tuple[str, int], list[Any]] = {}
+    for key, one in language_model.completed:
+        found.setdefault(key, []).append(one)
+    return found
 
 
-def _marks(loaded: LoadedTask, sample: dict[str, Any], source: LmEvalTask) -> list[Mark]:
-    if asks_as_in_training(loaded.benchmark):
-        return loaded.marks[sample["doc"]["id"]]
-    found = sample["filtered_resps"][0]
-    answer = found if isinstance(found, str) else found[0]
-    return [Mark(None if answer == _NOTHING_FOUND else answer, bool(sample[source.metric]))]
+def _first_answers(answers: Sequence[Answer]) -> list[Answer]:
+    """One per problem."""
+    return [answer for answer in answers if answer.sample == 0]
 
 
-def _answered(sample: dict[str, Any], score: float) -> AnsweredProblem:
+def _shown(answer: Answer, score: float) -> AnsweredProblem:
     return AnsweredProblem(
-        id=_identity(sample),
-        question=sample["doc"]["question"],
-        final_answer=sample["doc"]["final_answer"],
-        completion=sample["resps"][0][0],
+        id=answer.problem,
+        question=answer.question,
+        final_answer=answer.reference,
+        completion=answer.completion,
         correct=score,
     )
 
 
-def _secondary_metrics(samples: list[dict[str, Any]], source: LmEvalTask) -> dict[str, float]:
-    """The task's other scores with their standard errors, and the mean length of the completions."""
+def _secondary_metrics(loaded: LoadedTask, samples: Sequence[Sample]) -> dict[str, float]:
+    """The task's other scores with their standard errors."""
     metrics: dict[str, float] = {}
-    for key, (metric, name) in source.secondary.items():
+    for key, (metric, name) in loaded.secondary.items():
         mean, stderr = mean_and_stderr([float(sample[metric]) for sample in samples if sample["filter"] == name])
         metrics |= {f"{key}_accuracy": mean, f"{key}_stderr": stderr}
-    # In characters: lm-eval keeps no token ids, and encoding the text again may give other tokens.
-    metrics["mean_completion_characters"] = fmean(len(text) for s in samples for texts in s["resps"] for text in texts)
     return metrics
 
 
+def _named_metrics(
+    loaded: LoadedTask, results: Mapping[str, Mapping[str, Any]], samples: Sequence[Sample]
+) -> dict[str, float]:
+    """Of a group the score of each of its tasks; of a task all that lm-eval makes of it, such as BBQ's bias scores."""
+    if len(loaded.parts) > 1:
+        scores: dict[str, list[float]] = {}
+        for sample in samples:
+            scores.setdefault(f"{sample['part']}_accuracy", []).append(sample_score(loaded, sample))
+        return {name: fmean(values) for name, values in scores.items()}
+    (found,) = (results[part] for part in loaded.parts)
+    numbers = {name: value for name, value in found.items() if "," in name and isinstance(value, int | float)}
+    return {
+        name.removesuffix(f",{loaded.filter}"): float(value)
+        for name, value in numbers.items()
+        if math.isfinite(value) and name != f"{loaded.metric},{loaded.filter}"
+    }
+
+
 def _judged_beside(
-    judge: Judge, samples: list[dict[str, Any]], correct: list[float], source: LmEvalTask
+    loaded: LoadedTask, judge: Judge, answers: Sequence[Answer], correct: Sequence[float]
 ) -> dict[str, float]:
     """For a task that lm-eval scores: what the judge of the rewards says of the same first completions.
 
     `judge_disagreement` is the share of the problems that one of both counts as right and the other as wrong. For our
     own tasks, which the judge has scored: the share of the completions that it could not judge.
     """
-    if source.package == "gift.evaluation":
-        return {"unjudged": fmean(sample["unjudged"] for sample in samples)}
-    verdicts = judge.verdicts(
-        [(sample["resps"][0][0], sample["doc"]["final_answer"]) for sample in samples], _ANY_FORMAT
-    )
+    if loaded.asks_as_in_training:
+        return {"unjudged": fmean(not answer.judged for answer in answers)}
+    first = [(answer.completion, answer.reference) for answer in _first_answers(answers)]
+    verdicts = judge.verdicts(first, _ANY_FORMAT)
     mean, stderr = mean_and_stderr([float(verdict is True) for verdict in verdicts])
     differs = fmean(float((verdict is True) != (score == 1)) for verdict, score in zip(verdicts, correct, strict=True))
     return {"judge_accuracy": mean, "judge_stderr": stderr, "judge_disagreement": differs}
-
-
-def _identity(sample: dict[str, Any]) -> str:
-    """The problem's name and a digest of its prompt and answer, so that equal ids mean the same question."""
-    content = hashlib.sha256((sample["prompt_hash"] + sample["target_hash"]).encode()).hexdigest()
-    return f"{_name(sample['doc'], sample['doc_id'])}@{content[:12]}"
-
-
-def _name(problem: dict[str, Any], position: int) -> str:
-    return str(problem.get("id", position))
 
 
 def _audible(progress: Progress, stderr: TextIO) -> Progress:

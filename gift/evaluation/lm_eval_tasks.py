@@ -14,10 +14,10 @@ import datasets
 import yaml
 from lm_eval.tasks import TaskManager
 
-from gift.config import BenchmarkConfig, BenchmarkTask
+from gift.config import AnyBenchmark, BenchmarkConfig, BenchmarkTask, LmEvalBenchmark
 from gift.data.problems import Problem, read_problems
 from gift.evaluation.partial import partial_problem
-from gift.evaluation.scoring import Score
+from gift.evaluation.scoring import Mark, Score
 
 Row = dict[str, Any]
 
@@ -116,29 +116,47 @@ TASKS: dict[BenchmarkTask, LmEvalTask] = {
 }
 
 
-def asks_as_in_training(benchmark: BenchmarkConfig) -> bool:
-    """Whether the task is one of ours, whose contexts are those of `gift.data.prompts.asked_text`."""
-    return TASKS[benchmark.task].package == "gift.evaluation"
+@dataclass(frozen=True)
+class LoadedTask:
+    """A benchmark, ready to be asked."""
+
+    benchmark: AnyBenchmark
+    parts: dict[str, Any]
+    """lm-eval's tasks by their names there: one, or those of a group."""
+    metric: str
+    filter: str
+    """Together the score that counts."""
+    secondary: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Name in the report → (metric, filter) of a further score."""
+    asks_as_in_training: bool = False
+    """Whether the task is one of ours, which asks what the run's prompt asks."""
+    marks: dict[str, list[Mark]] = field(default_factory=dict)
+    """Of a task of ours, by problem; filled while lm-eval scores it."""
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the profile names a task of lm-eval and its data, of which nothing is known here."""
+        return isinstance(self.benchmark, LmEvalBenchmark)
 
 
 def load_task(
     benchmark: BenchmarkConfig,
     benchmarks: Path,
     asked: Callable[[str], str],
-    own_score: Score,
+    own_score: Callable[[dict[str, list[Mark]]], Score],
     scratch: Path,
-) -> Any:
+) -> LoadedTask:
     """An lm-eval task: its YAML file, and a small one that includes it and adds what depends on the run.
 
     Args:
         asked: from a question to what the model is asked, for the tasks that ask as training does.
-        own_score: of the answers to those tasks.
+        own_score: of the answers to those tasks, from where it keeps its marks.
 
     Raises:
         GiftError: a file of problems is missing, empty or malformed.
     """
-    task = TASKS[benchmark.task]
-    ours = asks_as_in_training(benchmark)
+    task, marks = TASKS[benchmark.task], dict[str, list[Mark]]()
+    ours = task.package == "gift.evaluation"
     data_files = {}
     for split, file in task.splits.items():
         path = scratch / benchmark.task / f"{split}.parquet"
@@ -164,9 +182,10 @@ def load_task(
     decoding: dict[str, Any] = {"max_gen_toks": benchmark.max_new_tokens}
     if ours:  # as in training: an answer ends where the model ends it
         decoding["until"] = []
-        loaded.set_config("process_results", own_score)
+        loaded.set_config("process_results", own_score(marks))
     loaded.set_config("generation_kwargs", decoding, update=True)
-    return loaded
+    parts = {task.name: loaded}
+    return LoadedTask(benchmark, parts, task.metric, task.filter, task.secondary, ours, marks)
 
 
 def _document(task: LmEvalTask, problem: Problem, asked: Callable[[str], str]) -> Row:

@@ -18,8 +18,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gift.config import FolderModel, HubModel, ModelReward, RewardConfig, RunConfig, data_folder
+from gift.config import DataSnapshot, FolderModel, HubModel, ModelReward, RewardConfig, RunConfig, data_folder
 from gift.data.public import PublicData, public_rows
+from gift.data.snapshots import snapshots_of, write_snapshot
 from gift.data.sources import public_data
 from gift.hub.download import download_model
 from gift.patience import ServicePatience
@@ -42,6 +43,11 @@ def data_uri(config: RunConfig, data: PublicData) -> str:
     return f"{config.storage.uri}/mirror/data/{data.address}/{data.name}"
 
 
+def snapshot_uri(config: RunConfig, data: DataSnapshot) -> str:
+    """Where the mirror keeps all splits of a data set."""
+    return f"{config.storage.uri}/mirror/data/{data.repository}@{data.revision}/subsets/{data.subset or 'default'}"
+
+
 def push(config: RunConfig) -> Iterator[str]:
     """Copy what is missing into the mirror, and yield the address of each copy as it is there.
 
@@ -61,6 +67,14 @@ def push(config: RunConfig) -> Iterator[str]:
             with tempfile.TemporaryDirectory(prefix="gift-") as folder:
                 local = data_folder(config.data)
                 _write_rows(data, local, Path(folder, f"{data.name}.jsonl.gz"))
+                upload_directory(Path(folder), uri, metadata={"copied_from": str(local or "the hub")})
+        yield uri
+    for task, snapshot in snapshots_of(config).items():
+        uri = snapshot_uri(config, snapshot)
+        if whole_manifest(uri) is None:
+            with tempfile.TemporaryDirectory(prefix="gift-") as folder:
+                local = data_folder(config.data)
+                write_snapshot(task, snapshot, local, Path(folder))
                 upload_directory(Path(folder), uri, metadata={"copied_from": str(local or "the hub")})
         yield uri
 
@@ -102,9 +116,13 @@ def mirrored_data(config: RunConfig, folder: Path) -> Iterator[None]:
     A data folder that the configuration or the environment names comes first.
     """
     uris, patiently = [data_uri(config, data) for data in public_data(config)], ServicePatience.of(config)
-    if data_folder(config.data) or not uris or not patiently(lambda: all(whole_manifest(uri) for uri in uris)):
+    snapshots = {task: snapshot_uri(config, data) for task, data in snapshots_of(config).items()}
+    needed = [*uris, *snapshots.values()]
+    if data_folder(config.data) or not needed or not patiently(lambda: all(whole_manifest(uri) for uri in needed)):
         yield
         return
+    for task, uri in snapshots.items():
+        patiently(functools.partial(download_directory, uri, folder / task))
     for index, uri in enumerate(uris):
         patiently(functools.partial(download_directory, uri, folder / str(index)))
         for path in (folder / str(index)).iterdir():

@@ -14,7 +14,7 @@ measured here. Imports no torch. Left out: starting pods and vLLM, transfers, sc
 import math
 from collections.abc import Mapping
 
-from gift.config import PARTIAL, BenchmarkConfig, GpuConfig, ModelShape, RunConfig
+from gift.config import PARTIAL, AnyBenchmark, GpuConfig, ModelShape, RunConfig
 from gift.models.architecture import parameter_count
 from gift.preflight.memory import GIB, Phase, key_value_bytes
 
@@ -98,8 +98,8 @@ def _steps(
     )
 
 
-def _benchmark(config: RunConfig, shape: ModelShape, gpu: GpuConfig, benchmark: BenchmarkConfig) -> float:
-    """Of one model; a public benchmark with no limit has as many problems as the held-out ones."""
+def _benchmark(config: RunConfig, shape: ModelShape, gpu: GpuConfig, benchmark: AnyBenchmark) -> float:
+    """Of one model; a benchmark with no limit has as many problems as the held-out ones, where they are not made."""
     fresh = benchmark.task.startswith("fresh_")
     most = config.evaluation.fresh.problems if fresh else config.data.heldout
     problems = min(benchmark.limit or most, most)

@@ -113,6 +113,16 @@ class VllmProcess:
             place, completions = self._receive("sampling")
             yield place, [Completion(**fields) for fields in completions]
 
+    def likelihoods(self, sequences: Sequence[tuple[Sequence[int], int]]) -> Iterator[tuple[int, float, bool]]:
+        """(place, log-probability of all tokens from a position on, whether each is the most probable) of each of
+        (token ids, that position), as they end.
+        """
+        doing = "computing likelihoods"
+        self._send(doing, {"call": "likelihoods", "sequences": sequences})
+        for _ in sequences:
+            place, log_probability, greedy = self._receive(doing)
+            yield place, log_probability, greedy
+
     def rest(self) -> None:
         self._send("going to sleep", {"call": "rest"})
         self._receive("going to sleep")

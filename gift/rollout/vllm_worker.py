@@ -109,12 +109,31 @@ class VllmWorker:
             ],
             use_tqdm=False,
         )
-        first, self._asked = self._asked, self._asked + len(prompts)
+        for place, output in self._outputs(len(prompts)):
+            yield place, [_fields(one) for one in output.outputs]
+
+    def likelihoods(self, sequences: Sequence[tuple[Sequence[int], int]]) -> Iterator[tuple[int, float, bool]]:
+        """A message for each of (token ids, position), as they end: its place, the log-probability of its tokens from
+        the position on, and whether each is the most probable. vLLM can't but add a token, which nobody reads.
+        """
+        self._llm.enqueue(
+            [{"prompt_token_ids": list(ids)} for ids, _ in sequences],
+            [SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0, detokenize=False) for _ in sequences],
+            use_tqdm=False,
+        )
+        for place, output in self._outputs(len(sequences)):
+            ids, start = sequences[place]
+            chosen = [at[token] for token, at in zip(ids[start:], output.prompt_logprobs[start:], strict=True)]
+            yield place, sum(one.logprob for one in chosen), all(one.rank == 1 for one in chosen)
+
+    def _outputs(self, asked: int) -> Iterator[tuple[int, Any]]:
+        """(place, vLLM's output) of what was just enqueued, as they end."""
+        first, self._asked = self._asked, self._asked + asked
         engine = self._llm.llm_engine
         while engine.has_unfinished_requests():
             for output in engine.step():
                 if output.finished:
-                    yield int(output.request_id) - first, [_fields(one) for one in output.outputs]
+                    yield int(output.request_id) - first, output
 
     def rest(self) -> Iterator[None]:
         """Drop weights and cache, on a GPU; one message when that is done."""
@@ -140,6 +159,7 @@ def serve(worker: VllmWorker, connection: Connection) -> None:
         "load": worker.load,
         "held": worker.held,
         "complete": worker.complete,
+        "likelihoods": worker.likelihoods,
         "rest": worker.rest,
     }
     while True:

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from gift.config import HubModel, JsonLinesData, ModelConfig, ModelReward, ModelShape, RunConfig, data_folder
 from gift.data.public import local_file
+from gift.data.snapshots import local_splits, snapshot_address, snapshots_of
 from gift.data.sources import public_data
 from gift.errors import GiftError
 from gift.evaluation.power import sensitivity_lines
@@ -113,6 +114,9 @@ def _inputs(config: RunConfig) -> Iterator[tuple[str, str]]:
     for data in public_data(config):
         found = local_file(data, data_folder(config.data))
         yield "data", f"{found}: found" if found else f"asked for at run time: {data.address} ({data.split})"
+    for task, snapshot in snapshots_of(config).items():
+        copies = ", ".join(map(str, local_splits(task, data_folder(config.data)).values()))
+        yield "data", f"{copies}: found" if copies else f"asked for at run time: {snapshot_address(snapshot)}"
     for reward in config.rewards:
         yield "reward", _source_of(reward.model) if isinstance(reward, ModelReward) else reward.name
     yield "benchmarks", ", ".join(benchmark.task for benchmark in config.evaluation.benchmarks)

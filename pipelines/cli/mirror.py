@@ -14,6 +14,7 @@ import typer
 
 from gift.config import RunConfig, load_profile
 from gift.config.cluster import IMAGE_BY_DIGEST
+from gift.data.snapshots import snapshots_of
 from gift.data.sources import public_data
 from gift.errors import GiftError
 from gift.hub.mirror import hub_models, push
@@ -110,6 +111,8 @@ def needs_of(config: RunConfig, image: str | None, variant: str) -> Iterator[Nee
         yield Need("model", model.name, model.revision)
     for data in public_data(config):
         yield Need("data set", f"{data.repository} ({data.split})", data.revision)
+    for snapshot in snapshots_of(config).values():
+        yield Need("data set", f"{snapshot.repository} ({snapshot.subset or 'default'}, all splits)", snapshot.revision)
     yield from dict.fromkeys(_wheels(variant))
 
 

@@ -23,7 +23,7 @@ def test_every_profile_is_valid() -> None:
         ("rl.learning_rate=1e-3", "rl.learning_rate is not a known key"),
         ("rl.steps=many", "rl.steps: input should be a valid integer"),
         ("gate.confidence=1.5", "gate.confidence: input should be less than 1"),
-        ("evaluation.benchmarks.0.limit=0", "evaluation.benchmarks.0.limit: input should be greater than 0"),
+        ("evaluation.benchmarks.0.limit=0", "evaluation.benchmarks.0.task.limit: input should be greater than 0"),
         ("evaluation.benchmarks.0.samples=4", "samples is only for tasks that end in _sampled"),
         ("gate.benchmarks.0.benchmark=gsm8k", "gate.benchmarks: gsm8k must be one of evaluation.benchmarks"),
         ("gate.benchmarks=[]", "gate.benchmarks: tuple should have at least 1 item"),
@@ -33,6 +33,14 @@ def test_every_profile_is_valid() -> None:
         ),
         ("gate.benchmarks.0.at_least=1", "gate.benchmarks.0.at_least: input should be less than 1"),
         ("gate.benchmark=heldout", "gate.benchmark is not a known key"),
+        (
+            "evaluation.benchmarks.0={lm_eval: piqa, metric: acc, data: {repository: baber/piqa, revision: main}}",
+            "evaluation.benchmarks.0.lm_eval.data.revision: string should match pattern '^[0-9a-f]{40}$'",
+        ),
+        (
+            f"evaluation.benchmarks.0={{lm_eval: gsm8k, metric: acc, data: {{repository: x/y, revision: {'a' * 40}}}}}",
+            "gsm8k is a task of this project; write task: gsm8k, without data",
+        ),
         ("sft.batch_size=7", "must be a multiple of compute.ranks"),
         ("rl.prompts_per_step=3", "must be a multiple of rl.mini_batches x compute.ranks"),
         ("rollout.max_new_tokens=100000", "must not exceed model.context_length"),

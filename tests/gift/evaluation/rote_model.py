@@ -17,7 +17,7 @@ from gift.evaluation.harness import evaluate_model
 from gift.evaluation.language_model import CompletedPrompt, LanguageModel
 from gift.evaluation.results import BenchmarkResult
 
-CONTEXT = 512
+CONTEXT = 1024
 PROMPT = "Question: {question}\nAnswer:"
 # Questions of different lengths, so that batches are padded.
 KEYS = [

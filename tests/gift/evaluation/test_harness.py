@@ -153,17 +153,17 @@ def test_the_seed_decides_the_samples_whatever_ran_before(model: Path, benchmark
 
 
 def test_a_prompt_that_would_be_cut_is_refused_before_anything_is_generated(model: Path, benchmarks: Path) -> None:
-    long = Problem("key/long", "Which key opens " + "the old " * 300 + "box?", "#### 1", "1")
+    long = Problem("key/long", "Which key opens " + "the old " * 600 + "box?", "#### 1", "1")
     write_problems(benchmarks / "heldout.jsonl", [*KEYS, long])
     seen: list[int] = []
-    with pytest.raises(GiftError, match=r"prompt of problem key/long has \d+ tokens, and only 488 fit \(context 512"):
+    with pytest.raises(GiftError, match=r"prompt of problem key/long has \d+ tokens, and only 1000 fit \(context 1024"):
         evaluate(model, benchmarks, evaluation(GREEDY), 0, lambda *_: seen.append(1))
     assert seen == []
 
 
 def test_an_answer_length_that_leaves_no_room_for_a_prompt_is_refused(model: Path, benchmarks: Path) -> None:
     with pytest.raises(GiftError, match="only 0 fit"):
-        evaluate(model, benchmarks, evaluation({"task": "heldout", "max_new_tokens": 600}), 0, no_progress)
+        evaluate(model, benchmarks, evaluation({"task": "heldout", "max_new_tokens": 1100}), 0, no_progress)
 
 
 def test_limit_takes_the_first_problems(model: Path, benchmarks: Path) -> None:

@@ -7,6 +7,7 @@ from statistics import fmean
 
 import pytest
 import torch
+from made_rows import ROWS, TRUTHFULQA, put, truthfulqa
 from rote_model import COINS, KEYS, PROMPT, evaluate_with_answers, evaluation, no_progress
 from transformers import PreTrainedTokenizerFast
 
@@ -30,6 +31,7 @@ def benchmarks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_problems(folder / "aime25/test.jsonl", COINS)
     for split in ("train", "test"):
         write_problems(folder / f"gsm8k/{split}.jsonl", KEYS)
+    put(folder, "truthfulqa_mc2", ["validation"], [truthfulqa(number) for number in range(ROWS)])
     return folder
 
 
@@ -79,25 +81,26 @@ def test_what_lm_evals_own_task_found_is_kept_too(model: Path, benchmarks: Path)
 
 @pytest.fixture(scope="module")
 def evaluated_by_vllm(model: Path, benchmarks: Path) -> Iterator[tuple]:
-    config = evaluation(GREEDY, SAMPLED, GSM8K, engine="vllm", vllm={"cpu_cache_gib": 0.1})
+    config = evaluation(GREEDY, SAMPLED, GSM8K, TRUTHFULQA, engine="vllm", vllm={"cpu_cache_gib": 0.1})
     return evaluate_with_answers(model, benchmarks, config, 0, no_progress)
 
 
 @pytest.mark.slow
 def test_vllm_says_what_transformers_says(model: Path, benchmarks: Path, evaluated_by_vllm) -> None:
     results, answers = evaluated_by_vllm
-    config = evaluation(GREEDY, GSM8K)
+    config = evaluation(GREEDY, GSM8K, TRUTHFULQA)
     expected_results, expected = evaluate_with_answers(model, benchmarks, config, 0, no_progress)
     greedy = [answer for answer in answers if answer.benchmark != SAMPLED["task"]]
     # A text that ends a completion is seen a token later by one of both; what counts is the text before it.
-    assert [(a.prompt, a.completion, a.answer, a.score, a.truncated) for a in greedy] == [
-        (a.prompt, a.completion, a.answer, a.score, a.truncated) for a in expected
+    assert [(a.prompt, a.completion, a.answer, a.truncated) for a in greedy] == [
+        (a.prompt, a.completion, a.answer, a.truncated) for a in expected
     ]
     heldout = [answer.tokens for answer in greedy if answer.benchmark == "heldout"]
     assert heldout == [answer.tokens for answer in expected if answer.benchmark == "heldout"]
     for task, result in expected_results.items():
         assert results[task].ids == result.ids
-        assert results[task].correct == result.correct
+        # TruthfulQA's scores are shares of probability, which follow every log-likelihood.
+        assert results[task].correct == pytest.approx(result.correct, abs=1e-4)
         assert results[task].settings.engine == "vllm" != result.settings.engine
 
 
@@ -122,7 +125,7 @@ def test_both_engines_are_given_the_tokens_of_one_reader(model: Path) -> None:
     reader = LanguageModel(model, tokenizer, ends, prompt)
     reader.decoder = Recorder()
     problem = Problem("p", f"{tokenizer.eos_token} or not?", "", "1")
-    request = type("Request", (), {"args": (problem.question, _settings()), "doc_id": 0})()
+    request = type("Request", (), {"args": (problem.question, _settings()), "task_name": "heldout", "doc_id": 0})()
     assert reader.generate_until([request]) == [""]
     assert asked == reader.token_ids([problem.question])
     assert tokenizer.eos_token_id not in asked[0]

@@ -89,6 +89,24 @@ def test_mirrored_data_are_what_was_pushed_and_leave_no_trace(bucket_prefix, tmp
         assert (tmp_path / "mirrored" / name).read_bytes() == (tmp_path / "direct" / name).read_bytes()
 
 
+def test_data_of_lm_evals_own_tasks_are_mirrored_with_all_splits(bucket_prefix, tmp_path, monkeypatch):
+    rows = {split: {"question": f"{split}?", "choices": ["a", "b"]} for split in ("train", "test")}
+    (tmp_path / "originals" / "piqa").mkdir(parents=True)
+    for split, row in rows.items():
+        (tmp_path / "originals" / "piqa" / f"{split}.jsonl").write_text(json.dumps(row) + "\n")
+    piqa = f"{{lm_eval: piqa, metric: acc, data: {{repository: baber/piqa, revision: {REVISION}}}}}"
+    settings = (f"evaluation.benchmarks=[{{task: heldout}}, {piqa}]", f"storage.uri={bucket_prefix}")
+    config = load_profile("local", settings)
+    monkeypatch.setenv("GIFT_DATA_DIR", str(tmp_path / "originals"))
+    assert list(push(config)) == [f"{bucket_prefix}/mirror/data/baber/piqa@{REVISION}/subsets/default"]
+    monkeypatch.delenv("GIFT_DATA_DIR")
+    (tmp_path / "mirrored").mkdir()
+    with mirrored_data(config, tmp_path / "mirrored"):
+        write_data(config, tmp_path / "out")
+    found = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "out" / "lm_eval" / "piqa").iterdir()}
+    assert found == rows
+
+
 def test_a_second_push_copies_nothing(bucket_prefix, model_folder):
     config = hub_profile(bucket_prefix)
     upload_directory(model_folder, model_uri(config, config.model))
