@@ -1,5 +1,7 @@
 """What happens to a trained model: conversion, benchmarks, gate."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
@@ -7,6 +9,7 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 from gift.config.models import HubName
 from gift.config.rewards import AnswerFormat
 from gift.config.section import Commit, Count, Name, PositiveFloat, PositiveInt, Section, Share
+from gift.config.yaml_text import read_yaml
 
 BenchmarkTask = Literal[
     "heldout",
@@ -40,6 +43,8 @@ SAMPLED = "_sampled"
 """How the names of tasks end that draw samples."""
 PARTIAL = "_partial"
 """How the names of tasks end that give a part of each problem, to see whether a model knows the rest by heart."""
+SUITES = Path(__file__).with_name("suites.yaml")
+"""What `{suite: …}` stands for."""
 
 
 class ConversionConfig(Section):
@@ -162,6 +167,14 @@ class EvaluationConfig(Section):
     threads: PositiveInt = 2
     precision: Literal["fp32", "bf16"] = "fp32"
 
+    @field_validator("benchmarks", mode="before")
+    @classmethod
+    def suites_are_written_out(cls, entries: Any) -> Any:
+        """`{suite: knowledge, limit: 500}` stands for the benchmarks of `suites.yaml`."""
+        if not isinstance(entries, list | tuple):
+            return entries
+        return tuple(benchmark for entry in entries for benchmark in _written_out(entry))
+
     @property
     def gpus(self) -> int:
         """That an evaluation uses, where there are any."""
@@ -190,6 +203,16 @@ class EvaluationConfig(Section):
         if len(set(tasks)) < len(tasks):
             raise ValueError("benchmarks must not name the same task twice")
         return self
+
+
+def _written_out(entry: Any) -> Iterator[Any]:
+    if not isinstance(entry, dict) or "suite" not in entry:
+        yield entry
+        return
+    suites, name, limit = read_yaml(SUITES), entry["suite"], {key: entry[key] for key in entry if key == "limit"}
+    if name not in suites or len(entry) > 1 + len(limit):
+        raise ValueError(f"a suite is one of {', '.join(suites)}, with nothing but a limit beside it")
+    yield from (benchmark | limit for benchmark in suites[name])
 
 
 class GateBenchmark(Section):

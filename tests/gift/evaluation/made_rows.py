@@ -1,6 +1,6 @@
 """Made rows in the formats of the data sets that lm-eval's tasks read, and how to put them where one looks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,42 @@ def truthfulqa(number: int) -> Row:
     }
 
 
+def gpqa(number: int) -> Row:
+    wrong = {f"Incorrect Answer {place}": f"{number + place} moles" for place in (1, 2, 3)}
+    return {"Question": f"How much is in flask {number}?", "Correct Answer": f"{number} moles"} | wrong
+
+
+def bbq(number: int) -> Row:
+    return {
+        "example_id": number,
+        "question_index": "1",
+        "question_polarity": ("neg", "nonneg")[number % 2],
+        "context_condition": ("ambig", "disambig")[number // 2 % 2],
+        "category": "Age",
+        "answer_info": {"ans0": ["grandson", "nonOld"], "ans1": ["grandfather", "old"], "ans2": ["unknown", "unknown"]},
+        "additional_metadata": {"subcategory": "None", "stereotyped_groups": ["old"], "version": "a", "source": "s"},
+        "context": f"I saw a grandson and his grandfather in shop {number}.",
+        "question": "Who was forgetful?",
+        "ans0": "The grandson",
+        "ans1": "The grandfather",
+        "ans2": "Not known",
+        "label": (2, 2, 0, 1)[number % 4],
+    }
+
+
+def winogender(number: int) -> Row:
+    return {
+        "sentid": f"technician.customer.{number}.male.txt",
+        "sentence": f"The technician told the customer in shop {number} that he could pay with cash.",
+        "pronoun": "he",
+        "occupation": "technician",
+        "participant": "customer",
+        "gender": "male",
+        "target": "customer",
+        "label": 1,
+    }
+
+
 def mmlu_pro(number: int) -> Row:
     options = [f"{place} times {number}" for place in range(3 + number)]
     return {
@@ -69,3 +105,13 @@ ARC_SPLITS = ("train", "validation", "test")
 MUSR = entry("leaderboard_musr", "acc_norm", "TAUR-Lab/MuSR")
 MUSR_SPLITS = ("murder_mysteries", "object_placements", "team_allocation")
 TRUTHFULQA = entry("truthfulqa_mc2", "acc", "truthfulqa/truthful_qa", "multiple_choice")
+KNOWLEDGE: dict[str, tuple[Sequence[str], Callable[[int], Row]]] = {
+    "arc_challenge": (ARC_SPLITS, arc),
+    "leaderboard_musr": (MUSR_SPLITS, musr),
+    "leaderboard_gpqa_main": (["train"], gpqa),
+    "bbq": (["test"], bbq),
+    "truthfulqa_mc2": (["validation"], truthfulqa),
+    "winogender_all": (["test"], winogender),
+    "leaderboard_mmlu_pro": (["validation", "test"], mmlu_pro),
+}
+"""Task of the knowledge suite → its splits on the hub, and a row of a number."""

@@ -8,8 +8,9 @@ import torch
 from tiny_settings import TINY_MODEL
 
 from gift.config import load_profile
-from gift.data.problems import read_problems
+from gift.data.problems import read_problems, write_rows
 from gift.data.sources import write_data
+from gift.evaluation.answers import ANSWERS_FILE, read_answers
 from gift.evaluation.results import RESULTS_FILE, load_results
 from gift.execution.stage import run_stage
 from gift.models.base_model import write_base_model
@@ -44,8 +45,8 @@ def uris(folders: Path, bucket_prefix: str) -> dict[str, str]:
     return {name: f"{bucket_prefix}/{name}" for name in ("data", "model")}
 
 
-def _evaluate(bucket_prefix: str, uris: dict[str, str], device: str) -> str:
-    config = load_profile("local", (*TINY, f"storage.uri={bucket_prefix}", f"compute.device={device}"))
+def _evaluate(bucket_prefix: str, uris: dict[str, str], device: str, *settings: str) -> str:
+    config = load_profile("local", (*TINY, f"storage.uri={bucket_prefix}", f"compute.device={device}", *settings))
     run_id = f"test-{uuid.uuid4().hex}"
     parent = start_parent_run(config, run_id)
     return run_stage(evaluate, config=config.model_dump_json(), run_id=run_id, parent_run_id=parent, **uris)
@@ -81,3 +82,24 @@ def test_a_gpu_that_is_not_there_is_one_line_before_anything_is_evaluated(
     error = capsys.readouterr().err
     assert error.startswith("error: compute.device is cuda, but torch finds no GPU on this machine")
     assert error.count("\n") == 1
+
+
+def test_a_task_that_the_profile_names_is_evaluated_and_may_decide_at_the_gate(
+    bucket_prefix: str, uris: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [{"goal": f"{number} + 1?", "sol1": f"{number}", "sol2": f"{number + 1}", "label": 1} for number in range(4)]
+    for split in ("train", "validation"):
+        write_rows(tmp_path / "local" / "piqa" / f"{split}.jsonl", rows)
+    monkeypatch.setenv("GIFT_DATA_DIR", str(tmp_path / "local"))
+    named = f"{{lm_eval: piqa, metric: acc_norm, data: {{repository: baber/piqa, revision: {'c' * 40}}}}}"
+    settings = (f"evaluation.benchmarks=[{named}]", "gate.benchmark=piqa")
+    write_data(load_profile("local", (*TINY, *settings)), tmp_path / "data")
+    upload_directory(tmp_path / "data", f"{bucket_prefix}/with-piqa")
+    monkeypatch.delenv("GIFT_DATA_DIR")
+    uri = _evaluate(bucket_prefix, uris | {"data": f"{bucket_prefix}/with-piqa"}, "cpu", *settings)
+    download_directory(uri, tmp_path / "out")
+    result = load_results(tmp_path / "out" / RESULTS_FILE)["piqa"]
+    answers = read_answers(tmp_path / "out" / ANSWERS_FILE)
+    assert result.n == 4
+    assert [answer.score for answer in answers] == list(result.correct)
+    assert [answer.reference for answer in answers] == [row["sol2"] for row in rows]
