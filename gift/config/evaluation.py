@@ -43,6 +43,8 @@ SAMPLED = "_sampled"
 """How the names of tasks end that draw samples."""
 PARTIAL = "_partial"
 """How the names of tasks end that give a part of each problem, to see whether a model knows the rest by heart."""
+AIME_SAMPLES = 32
+"""Draws per problem where the profile says nothing: of 30 problems, one answer each says little."""
 SUITES = Path(__file__).with_name("suites.yaml")
 """What `{suite: …}` stands for."""
 
@@ -67,7 +69,14 @@ class BenchmarkConfig(Section):
     task: BenchmarkTask
     limit: PositiveInt | None = None
     samples: PositiveInt = 1
+    """Draws per problem; of AIME 32 unless you say otherwise."""
     max_new_tokens: PositiveInt = 256
+
+    @model_validator(mode="before")
+    @classmethod
+    def aime_is_sampled_often(cls, values: Any) -> Any:
+        aime = isinstance(values, dict) and values.get("task") in ("aime24_sampled", "aime25_sampled")
+        return {"samples": AIME_SAMPLES} | values if aime else values
 
     @model_validator(mode="after")
     def only_sampling_repeats(self) -> Self:
