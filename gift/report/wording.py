@@ -48,8 +48,10 @@ def benchmark_label(name: str) -> str:
 
 def _problems(benchmark: str) -> str:
     """`GSM8K problems (sampled answers)`."""
+    if benchmark_label(benchmark) == benchmark:
+        return f"{benchmark} problems"
     problems, _, way = benchmark.partition("_")
-    called = _SETS.get(problems, problems)
+    called = _SETS[problems]
     called = called.lower() if problems == "heldout" else called
     return f"{called} problems{' (sampled answers)' if way == 'sampled' else ''}"
 

@@ -119,6 +119,14 @@ def test_a_refused_candidate_is_called_not_promoted_and_a_small_gain_chance(valu
     assert "Undecided, so not promoted: GIFT solves 5.0" in Page(render_report(parse_report(values))).text
 
 
+def test_a_task_of_lm_eval_is_called_by_its_own_name(values: dict[str, Any]):
+    values["verdict"]["comparisons"] = [values["verdict"]["comparisons"][0] | {"benchmark": "math_word_problems"}]
+    for scores in values["models"].values():
+        scores["math_word_problems"] = next(iter(scores.values()))
+    text = Page(render_report(parse_report(values))).text.replace("\u00a0", " ")
+    assert re.search("solves [0-9.]+ % of [0-9,]+ math_word_problems problems", text)
+
+
 def test_hostile_text_stays_text_wherever_it_stands(values: dict[str, Any]):
     honest = Page(render_report(parse_report(values)))
     values["run_id"] += HOSTILE
