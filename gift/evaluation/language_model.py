@@ -104,12 +104,12 @@ class LanguageModel(LM):  # type: ignore[misc]  # lm-eval has no types
         """What the model is given by `loglikelihood`; in a chat the contexts are guarded already."""
         guard = partial(guarded, self._tokenizer)
         texts = [
-            (context if self._prompt.chat else guard(context), guard(continuation))
+            (context if self.prompt.chat else guard(context), guard(continuation))
             for context, continuation in (request.args for request in requests)
         ]
         first = self._tokenizer.bos_token_id
         first = self._tokenizer.eos_token_id if first is None else first
-        return encode_pairs(lambda whole: encode(self._tokenizer, whole, self._prompt), texts, first)
+        return encode_pairs(lambda whole: encode(self._tokenizer, whole, self.prompt), texts, first)
 
     def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
         return chat_text(self._tokenizer, chat_history, answer_follows=add_generation_prompt)

@@ -66,7 +66,10 @@ def test_only_what_compares_with_final_answers_asks_for_them() -> None:
         "train": ["reward gsm8k"],
         "heldout": [heldout, "reward gsm8k"],
     }
-    benchmark = {"evaluation": {"benchmarks": [{"task": "gsm8k"}]}, "gate": {"benchmark": "gsm8k"}}
+    benchmark = {
+        "evaluation": {"benchmarks": [{"task": "gsm8k"}]},
+        "gate": {"benchmarks": [{"benchmark": "gsm8k", "at_least": 0.0}]},
+    }
     assert _rules(**benchmark)["heldout"] == []
 
 

@@ -32,7 +32,7 @@ def _config(data: dict[str, Any], **changes: Any) -> RunConfig:
 BOXED = {
     "rewards": [{"kind": "math"}],
     "evaluation": {"benchmarks": [{"task": "heldout"}], "heldout_answers": "boxed"},
-    "gate": {"benchmark": "heldout"},
+    "gate": {"benchmarks": [{"benchmark": "heldout", "at_least": 0.0}]},
 }
 
 
@@ -42,7 +42,10 @@ def _counts(counts: dict[str, int]) -> dict[str, int]:
 
 
 def _benchmarks(*tasks: str) -> dict[str, Any]:
-    return {"evaluation": {"benchmarks": [{"task": task} for task in tasks]}, "gate": {"benchmark": tasks[0]}}
+    return {
+        "evaluation": {"benchmarks": [{"task": task} for task in tasks]},
+        "gate": {"benchmarks": [{"benchmark": tasks[0], "at_least": 0.0}]},
+    }
 
 
 @pytest.fixture(autouse=True)

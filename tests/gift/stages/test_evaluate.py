@@ -92,7 +92,7 @@ def test_a_task_that_the_profile_names_is_evaluated_and_may_decide_at_the_gate(
         write_rows(tmp_path / "local" / "piqa" / f"{split}.jsonl", rows)
     monkeypatch.setenv("GIFT_DATA_DIR", str(tmp_path / "local"))
     named = f"{{lm_eval: piqa, metric: acc_norm, data: {{repository: baber/piqa, revision: {'c' * 40}}}}}"
-    settings = (f"evaluation.benchmarks=[{named}]", "gate.benchmark=piqa")
+    settings = (f"evaluation.benchmarks=[{named}]", "gate.benchmarks=[{benchmark: piqa, at_least: 0.0}]")
     write_data(load_profile("local", (*TINY, *settings)), tmp_path / "data")
     upload_directory(tmp_path / "data", f"{bucket_prefix}/with-piqa")
     monkeypatch.delenv("GIFT_DATA_DIR")
