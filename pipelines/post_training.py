@@ -86,6 +86,7 @@ def add_stages(config: Any, run_id: Any, place: Place, *, evaluate_beside_traini
             **run,
             data=data,
             **results,
+            champion=champion,
             verdict=verdict,
             model=candidate,
             version=version,

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from gift.report.figures import (
     BASE,
     CANDIDATE,
+    CHAMPION,
     INK,
     MUTED,
     RULE,
@@ -25,7 +26,7 @@ from gift.report.figures import (
 from gift.report.schema import ModelName, Score
 from gift.report.wording import duration, percent
 
-_MODEL_COLOURS: dict[ModelName, str] = {"base": BASE, "sft": SFT, "candidate": CANDIDATE}
+_MODEL_COLOURS: dict[ModelName, str] = {"base": BASE, "sft": SFT, "champion": CHAMPION, "candidate": CANDIDATE}
 _CONFIDENCE = 0.95
 
 

@@ -20,7 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-INK, MUTED, RULE, BASE, SFT, CANDIDATE = (f"#00000{index}" for index in range(1, 7))
+INK, MUTED, RULE, BASE, SFT, CHAMPION, CANDIDATE = (f"#00000{index}" for index in range(1, 8))
 SERIES = tuple(f"#0001{index:02}" for index in range(8))
 """Colours for lines that are compared; a ninth line begins again with the first colour."""
 
@@ -30,6 +30,7 @@ _CSS_VARIABLES = {
     RULE: "--rule",
     BASE: "--base",
     SFT: "--sft",
+    CHAMPION: "--champion",
     CANDIDATE: "--candidate",
 } | {colour: f"--series-{index}" for index, colour in enumerate(SERIES)}
 

@@ -27,7 +27,8 @@ from gift.report.files import load_document, parse_document, save_document
 REPORT_FOLDER = "report"
 """Where a run keeps its report: `<storage>/runs/<run id>/report`."""
 
-ModelName = Literal["base", "sft", "candidate"]
+ModelName = Literal["base", "sft", "champion", "candidate"]
+"""`champion`: the version that reigned when the gate decided, as this run evaluated it."""
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -78,6 +79,8 @@ class ReportedVerdict(Section):
     """None in a report that is older than gates of several benchmarks."""
     reasons: tuple[str, ...]
     """The decision's sentence, and each benchmark's."""
+    champion: str | None = None
+    """Version of the model that reigned then; None where there was none, and in an older report."""
     comparisons: tuple[AccuracyDifference, ...] = ()
 
 

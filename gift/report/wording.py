@@ -63,19 +63,28 @@ def candidate_label(report: Report) -> str:
 
 
 def model_labels(report: Report) -> dict[ModelName, str]:
-    """The models' names for people, in the order of training."""
-    return {"base": "Base", "sft": "SFT", "candidate": candidate_label(report)}
+    """The models' names for people, in the order of training; a champion only where it was evaluated."""
+    champion: dict[ModelName, str] = {"champion": "Champion"} if "champion" in report.models else {}
+    return {"base": "Base", "sft": "SFT", **champion, "candidate": candidate_label(report)}
 
 
 def comparison_label(report: Report, comparison: AccuracyDifference) -> str:
     """`candidate - sft` → `GIFT − SFT`."""
-    labels = {str(model): label for model, label in model_labels(report).items()}
+    labels = {"champion": "Champion"} | {str(model): label for model, label in model_labels(report).items()}
     return " − ".join(labels.get(name, name) for name in comparison.name.split(" - "))
 
 
 def alias_label(report: Report) -> str:
     """The alias of the registered version, or `no alias`."""
     return report.registry.alias or "no alias"
+
+
+def champion_note(report: Report) -> str:
+    """Who the champion is, in a sentence; empty where none was evaluated."""
+    if "champion" not in report.models:
+        return ""
+    version = f": version {report.verdict.champion} of {report.registry.model}" if report.verdict.champion else ""
+    return f"Champion{version}, which reigned when the gate decided, evaluated as the others."
 
 
 def percent(share: float) -> str:

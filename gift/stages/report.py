@@ -33,6 +33,7 @@ from gift.report.schema import (
     Score,
     save_report,
 )
+from gift.stages.champion import read_champion
 from gift.stages.gate import read_verdict
 from gift.storage import Manifest, put_companion, read_manifest
 from gift.tracking import StageRecord, StageRun, parent_started, stage_records
@@ -46,12 +47,15 @@ def report(
     base_results: str,
     sft_results: str,
     candidate_results: str,
+    champion: str,
     verdict: str,
     model: str,
     version: str,
 ) -> str:
     """Returns: URI of a folder with report.json, report.html and MODEL_CARD.md."""
     uris: dict[ModelName, str] = {"base": base_results, "sft": sft_results, "candidate": candidate_results}
+    if reigning := read_champion(stage, champion).evaluation:
+        uris["champion"] = reigning
     results = {name: _read_results(stage, uri) for name, uri in uris.items()}
     decided = read_verdict(stage, verdict)
     standing = stage.patiently(lambda: registry.standing(stage.config.registered_model, version))
@@ -145,7 +149,11 @@ def _verdict(verdict: Verdict, standing: registry.Standing, results: Results) ->
         if task not in gated:
             comparisons.append(_comparison("sft", task, paired_difference(result, results["sft"][task])))
     return ReportedVerdict(
-        promoted=promoted, decision=verdict.decision, reasons=tuple(reasons), comparisons=tuple(comparisons)
+        promoted=promoted,
+        decision=verdict.decision,
+        reasons=tuple(reasons),
+        champion=verdict.champion.version if verdict.champion else None,
+        comparisons=tuple(comparisons),
     )
 
 

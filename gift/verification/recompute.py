@@ -49,14 +49,14 @@ def verify_report(report: Report) -> Iterator[ReportFinding]:
     yield from _data(report)
     evaluations: dict[ModelName, StoredEvaluation] = {}
     with open_judge(config.evaluation.threads, JUDGE_SECONDS) as judge:
-        for model in MODELS:
+        for model in (*MODELS, *(("champion",) if "champion" in report.models else ())):
             try:
                 evaluations[model] = stored_evaluation(report, model)
             except GiftError as fault:
                 yield differs(f"{model}: {fault}")
                 continue
             yield from _evaluation(report, config, model, evaluations[model], judge)
-    if len(evaluations) == len(MODELS):
+    if evaluations.keys() >= set(MODELS):
         results: dict[str, Mapping[str, BenchmarkResult]] = {
             model: evaluation.results for model, evaluation in evaluations.items()
         }
@@ -161,7 +161,7 @@ def _comparisons(report: Report, results: Mapping[str, Mapping[str, BenchmarkRes
     for comparison in report.verdict.comparisons:
         where, other = f"{comparison.name}, {comparison.benchmark}", comparison.name.removeprefix("candidate - ")
         try:
-            others = stored_evaluation(report, "champion").results if other == "champion" else results[other]
+            others = _champion_results(report, results) if other == "champion" else results[other]
             found = paired_difference(
                 _result(results["candidate"], comparison.benchmark), _result(others, comparison.benchmark)
             )
@@ -187,7 +187,7 @@ def _verdict(
 ) -> Iterator[ReportFinding]:
     try:
         kept = _kept_verdict(report, config)
-        champion = _champion(report, kept)
+        champion = _champion(report, kept, results)
     except GiftError as fault:
         yield unknown(f"verdict: not computed again: {fault}")
         return
@@ -213,7 +213,9 @@ def _kept_verdict(report: Report, config: RunConfig) -> Verdict:
         return load_document(Verdict, folder / VERDICT_FILE)
 
 
-def _champion(report: Report, kept: Verdict) -> Mapping[str, BenchmarkResult] | NotComparable | None:
+def _champion(
+    report: Report, kept: Verdict, results: Mapping[str, Mapping[str, BenchmarkResult]]
+) -> Mapping[str, BenchmarkResult] | NotComparable | None:
     """What the gate compared with.
 
     Raises:
@@ -223,7 +225,18 @@ def _champion(report: Report, kept: Verdict) -> Mapping[str, BenchmarkResult] | 
         return None
     if kept.incomparable is not None:
         return NotComparable(kept.incomparable)
-    return stored_evaluation(report, "champion").results
+    return _champion_results(report, results)
+
+
+def _champion_results(
+    report: Report, results: Mapping[str, Mapping[str, BenchmarkResult]]
+) -> Mapping[str, BenchmarkResult]:
+    """A report may compare with a champion and leave its scores out.
+
+    Raises:
+        GiftError: the report does not name its evaluation, or the store does not have it any more.
+    """
+    return results["champion"] if "champion" in results else stored_evaluation(report, "champion").results
 
 
 def _some(faults: Sequence[str]) -> str:

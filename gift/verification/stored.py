@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from gift.errors import GiftError
 from gift.evaluation.answers import ANSWERS_FILE, Answer, by_problem, read_answers
@@ -39,7 +38,7 @@ def artifact_of(report: Report, stage: str) -> Artifact:
     return found
 
 
-def stored_evaluation(report: Report, model: ModelName | Literal["champion"]) -> StoredEvaluation:
+def stored_evaluation(report: Report, model: ModelName) -> StoredEvaluation:
     """Raises: GiftError: it is not named, not there, damaged, of an older version; or S3 failed."""
     artifact = artifact_of(report, f"evaluate-{model}")
     with fetched(artifact) as folder:

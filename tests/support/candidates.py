@@ -66,13 +66,14 @@ class Candidates:
         }
         self.sft_results = self.evaluation(f"{self.base}/sft", {"heldout": made_up_result(sft)})
         self.candidate_results = self.evaluation(self._place_of_evaluation(), {"heldout": made_up_result(candidate)})
+        self.champion_uri = run_stage(evaluate_champion, **self.shared, data=self.data)
         self.verdict_uri = run_stage(
             gate,
             **self.shared,
             base_results=self.sft_results,
             sft_results=self.sft_results,
             candidate_results=self.candidate_results,
-            champion=run_stage(evaluate_champion, **self.shared, data=self.data),
+            champion=self.champion_uri,
         )
         self.meanwhile()
         return self.register_again()
@@ -108,6 +109,7 @@ class Candidates:
             base_results=self.sft_results,
             sft_results=self.sft_results,
             candidate_results=self.candidate_results,
+            champion=self.champion_uri,
             verdict=self.verdict_uri,
             model=self.model,
             version=version,
@@ -121,7 +123,7 @@ class Candidates:
 
     def _place_of_evaluation(self) -> str:
         """Where the evaluation of the model would be, so that it is found when the model is champion."""
-        output = evaluation_output(self.config, self.data, self.model)
+        output = evaluation_output(self.config, self.data, self.model, base=False)
         return address(self.config.storage.uri, output.kind, output.decisions())
 
     def _upload_data(self) -> str:

@@ -64,6 +64,18 @@ def test_where_the_time_of_the_run_went_is_a_table(values: dict[str, Any]):
     assert "Critical path" not in render_report(parse_report(values))
 
 
+def test_the_champion_has_a_column_and_the_note_says_who_it_is(values: dict[str, Any]):
+    assert "Champion" not in Page(render_report(parse_report(values))).text
+    values["models"]["champion"] = values["models"]["candidate"]
+    values["verdict"]["champion"] = "7"
+    values["verdict"]["comparisons"].append(values["verdict"]["comparisons"][0] | {"name": "candidate - champion"})
+    html = render_report(parse_report(values))
+    text = Page(html).text
+    assert html.count('<td class="champion">') == 3
+    assert f"Champion: version 7 of {values['registry']['model']}, which reigned" in text
+    assert "GIFT − Champion" in text
+
+
 def test_contamination_is_beside_the_score_of_every_benchmark_that_asks_those_problems(values: dict[str, Any]):
     values["models"]["sft"]["gsm8k_sampled"] = values["models"]["sft"]["heldout"]
     values["contamination"] = {"gsm8k": {"problems": 1319, "trained_on": 3, "overlapping": 1014}}

@@ -35,6 +35,20 @@ def test_the_terminal_shows_every_model_and_the_gain(values: dict[str, Any]):
     assert "−0.5" in rows["GIFT − SFT, points"]
 
 
+def test_a_champion_that_was_evaluated_has_a_row(values: dict[str, Any]):
+    assert "Champion" not in markdown_table(parse_report(values))
+    values["models"]["champion"] = values["models"]["sft"]
+    lines = markdown_table(parse_report(values)).splitlines()
+    assert [line.split("|")[1].strip() for line in lines[2:]] == [
+        "Base",
+        "SFT",
+        "Champion",
+        "GIFT",
+        "GIFT − SFT, points",
+    ]
+    assert lines[4] == lines[3].replace("SFT", "Champion")
+
+
 def test_the_candidate_is_called_by_its_algorithm(values: dict[str, Any]):
     values["config"]["algorithm"] = "grpo"
     assert "| GRPO − SFT, points |" in markdown_table(parse_report(values))

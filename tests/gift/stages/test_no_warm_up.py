@@ -75,6 +75,7 @@ def test_the_base_model_goes_through_to_the_report(
         base_results=results["base"],
         sft_results=results["sft"],
         **judged,
+        champion=champion,
         verdict=verdict,
         model=candidate,
         version=version,

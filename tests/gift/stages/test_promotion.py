@@ -40,9 +40,12 @@ def test_only_a_better_candidate_becomes_champion(candidates: Candidates) -> Non
     assert candidates.verdict().decision == "keep"
     assert candidates.champion() == second
 
-    candidates.submit(sft=10, candidate=27)  # beats its SFT model, and may by chance be better than the champion
+    # Beats its SFT model, and may by chance be better than the champion.
+    written = candidates.report(candidates.submit(sft=10, candidate=27))
     assert candidates.verdict().decision == "undecided"
     assert candidates.champion() == second
+    assert written.verdict.champion == second
+    assert written.models["champion"]["heldout"].accuracy == 25 / 40
 
     better = candidates.submit(sft=10, candidate=30)
     assert candidates.champion() == better

@@ -122,7 +122,10 @@ def store(services: Services, config: RunConfig, folder: Path, evaluated, tmp_pa
             run_id="a-run",
             profile="a profile",
             finished=datetime.now(UTC),
-            models={name: {task: _score(r) for task, r in results.items()} for name, (results, _) in evaluated.items()},
+            models={
+                name: {task: _score(r) for task, r in results.items()}
+                for name, results in (gated | ({"champion": champion} if champion else {})).items()
+            },
             verdict=ReportedVerdict(
                 promoted=verdict.decision == "promote",
                 decision=verdict.decision,
@@ -256,11 +259,23 @@ def test_a_verdict_against_a_champion_is_computed_from_the_evaluation_of_this_ru
     lost = {name: artifact for name, artifact in report.artifacts.items() if name != "evaluate-champion"}
     findings = list(verify_report(report.model_copy(update={"artifacts": lost})))
     assert [text.partition(":")[0] for text in _texts(iter(findings), "differs")] == [
+        "champion",
         "candidate - champion, heldout",
         "candidate - champion, heldout_sampled",
     ]
     (text,) = _texts(iter(findings), "unknown")
     assert text.startswith("verdict: not computed again: the report names no output of evaluate-champion")
+
+
+def test_the_scores_of_a_champion_are_computed_again_like_the_others(store: Store) -> None:
+    report = store(reigns=True)
+    texts = [finding.text for finding in verify_report(report)]
+    assert "champion, heldout_sampled: 8 problems, 32 answers, judged again" in texts
+    scores = report.models["champion"]["heldout"].model_copy(update={"accuracy": 0.25})
+    lowered = report.models | {"champion": report.models["champion"] | {"heldout": scores}}
+    assert _texts(verify_report(report.model_copy(update={"models": lowered})), "differs") == [
+        "champion, heldout: accuracy is 0.25 in the report, and 0.5 by the answers"
+    ]
 
 
 def test_other_data_and_a_lost_evaluation_are_named(store: Store) -> None:
