@@ -220,5 +220,5 @@ def _artifacts(records: Mapping[str, StageRecord]) -> dict[str, Artifact]:
     return {
         name: Artifact(uri=record.output, digest=record.output_digest)
         for name, record in records.items()
-        if record.output
+        if record.output and record.output_digest  # a champion's evaluation may have been begun and given up
     }
