@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from gift.config import PARTIAL
 from gift.data.sources import BENCHMARK_DATA
 from gift.evaluation.answers import Answer
 from gift.evaluation.results import BenchmarkResult
+from gift.report.answer_changes import Answers
 from gift.report.schema import ModelName, Report
 
 SCHEMA_VERSION = "0.3.0"
@@ -28,8 +29,6 @@ OVER_SAMPLES = re.compile(r"(pass|maj)@(\d+)")
 _NOT_PORTABLE = re.compile(r"[^A-Za-z0-9._-]+")
 
 Json = dict[str, Any]
-Answers = Mapping[str, Mapping[str, Sequence[Answer]]]
-"""Benchmark → problem → its answers."""
 
 
 def write_every_eval_ever(

@@ -1,11 +1,13 @@
-"""`report.html`: one self-contained file, without scripts or anything from the network.
+"""`report.html`: one self-contained file, without anything from the network.
 
 What a model wrote is hostile text: the template escapes every value, and the page's own content security policy
-forbids scripts and requests, should that ever fail.
+forbids requests and every script but the page's own (by its digest), should that ever fail.
 
-Left out: anything that needs JavaScript.
+Left out: anything that can't be read without JavaScript, which only filters and copies.
 """
 
+import base64
+import hashlib
 import json
 from dataclasses import dataclass
 from datetime import UTC
@@ -20,6 +22,7 @@ from gift.report.charts import accuracy_chart, curve_chart, seconds_chart
 from gift.report.schema import AccuracyDifference, ModelName, PathStep, Report, Score
 
 TEMPLATE = "report.html.jinja"
+SCRIPT = "report.js.jinja"
 
 
 @dataclass(frozen=True)
@@ -89,8 +92,12 @@ def render_report(report: Report) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    script = environment.get_template(SCRIPT).render()
     return environment.get_template(TEMPLATE).render(
         report=report,
+        script=Markup(script),  # noqa: S704 - a file of this package, without values
+        script_digest=f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}",
+        compared_problems=sum(sum(counts.values()) for counts in report.answer_changes.values()),
         wording=wording,
         finished=report.finished.astimezone(UTC).strftime("%d %b %Y, %H:%M UTC"),
         results=[_result_row(report, benchmark) for benchmark in report.benchmarks],

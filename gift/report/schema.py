@@ -29,6 +29,7 @@ REPORT_FOLDER = "report"
 
 ModelName = Literal["base", "sft", "champion", "candidate"]
 """`champion`: the version that reigned when the gate decided, as this run evaluated it."""
+Change = Literal["better", "worse", "same"]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -109,6 +110,31 @@ class Sample(Section):
         return self
 
 
+class GivenAnswer(Section):
+    """What a model answered to a problem."""
+
+    text: str
+    answer: str | None
+    """The final answer that was found in it; None for none."""
+    score: Share
+    """Of all its answers to the problem, the mean."""
+    samples: Annotated[int, Field(gt=0)]
+    """How many these are; one of them is shown."""
+
+
+class AnsweredTwice(Section):
+    """A problem of a benchmark before and after the training of the policy."""
+
+    benchmark: str
+    change: Change
+    """Of the score, from SFT model to candidate."""
+    question: str
+    reference: str
+    """The final answer that is right."""
+    sft: GivenAnswer
+    candidate: GivenAnswer
+
+
 class DataSet(Section):
     """A data set that the run read."""
 
@@ -164,6 +190,10 @@ class Report(Section):
     curves: dict[str, dict[str, tuple[tuple[Count, CurveValue], ...]]] = Field(default_factory=dict)
     """stage → metric → (step, value) in the order of the steps."""
     samples: tuple[Sample, ...] = ()
+    answer_changes: dict[str, dict[Change, Count]] = Field(default_factory=dict)
+    """Benchmark → what became better, worse or stayed the same from SFT model to candidate, in problems."""
+    answered_twice: tuple[AnsweredTwice, ...] = ()
+    """Some of these problems; `gift.report.answer_changes` says which."""
     data: dict[str, DataSet]
     contamination: dict[str, BenchmarkOverlap] = Field(default_factory=dict)
     """Set of problems, as `gsm8k` of the benchmarks `gsm8k` and `gsm8k_greedy` → how much of it was trained on."""

@@ -4,7 +4,7 @@ Left out: anything about layout.
 """
 
 from gift.config import PARTIAL
-from gift.report.schema import AccuracyDifference, ModelName, Report, Score
+from gift.report.schema import AccuracyDifference, GivenAnswer, ModelName, Report, Score
 
 _ALGORITHMS = {
     "gift": "GIFT",
@@ -103,6 +103,13 @@ def signed(share: float) -> str:
 def score_text(score: Score | None) -> str:
     """`63.2 ± 2.1 %`, or a dash where the model was not evaluated."""
     return f"{percent(score.accuracy)} ± {percent(score.stderr)} %" if score else "–"
+
+
+def mark_text(given: GivenAnswer) -> str:
+    """`✓ right` and `✗ wrong` for one answer, and how much of several was right: `62.5 % of 8 right`."""
+    if given.samples > 1:
+        return f"{percent(given.score)}\u00a0% of {given.samples} right"
+    return "✓ right" if given.score == 1.0 else "✗ wrong"
 
 
 def interval_text(comparison: AccuracyDifference) -> str:

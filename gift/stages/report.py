@@ -9,12 +9,14 @@ from pathlib import Path
 from gift import registry
 from gift.data.splits import SPLITS
 from gift.errors import GiftError
+from gift.evaluation.answers import ANSWERS_FILE, by_problem, read_answers
 from gift.evaluation.gate import Verdict
 from gift.evaluation.results import RESULTS_FILE, BenchmarkResult, load_results
 from gift.evaluation.statistics import INTERVAL_CONFIDENCE, PairedDifference, paired_difference
 from gift.execution.output import complete_manifest
 from gift.execution.stage import Stage
 from gift.provenance import provenance
+from gift.report.answer_changes import Answers, changed_answers
 from gift.report.card import CARD_FILE, CHECKPOINT_CARD_FILE, card_summary, model_card
 from gift.report.critical_path import critical_path
 from gift.report.headline import headline_figures
@@ -57,6 +59,7 @@ def report(
     if reigning := read_champion(stage, champion).evaluation:
         uris["champion"] = reigning
     results = {name: _read_results(stage, uri) for name, uri in uris.items()}
+    changed, changes = changed_answers(_read_answers(stage, sft_results), _read_answers(stage, candidate_results))
     decided = read_verdict(stage, verdict)
     standing = stage.patiently(lambda: registry.standing(stage.config.registered_model, version))
     records = stage.patiently(lambda: stage_records(stage.parent_run_id))
@@ -80,6 +83,8 @@ def report(
         critical_path=critical_path(started, records, finished.timestamp()),
         curves={name: record.curves for name, record in records.items() if name.startswith("train-")},
         samples=_samples(results),
+        answer_changes=changes,
+        answered_twice=changed,
         data=stage.patiently(lambda: _data_sets(data)),
         contamination=stage.patiently(lambda: _contamination(data)),
         artifacts=_artifacts(records),
@@ -115,6 +120,11 @@ def _describe(stage: Stage, built: Report, addresses: str) -> None:
 def _read_results(stage: Stage, uri: str) -> dict[str, BenchmarkResult]:
     with stage.fetched(uri) as (folder,):
         return load_results(folder / RESULTS_FILE)
+
+
+def _read_answers(stage: Stage, uri: str) -> Answers:
+    with stage.fetched(uri, wanted=(ANSWERS_FILE,)) as (folder,):
+        return by_problem(read_answers(folder / ANSWERS_FILE, origin=f"{uri}/{ANSWERS_FILE}"))
 
 
 def _score(result: BenchmarkResult) -> Score:

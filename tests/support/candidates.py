@@ -7,6 +7,7 @@ from pathlib import Path
 from gift import registry
 from gift.config import load_profile
 from gift.data.splits import SPLITS
+from gift.evaluation.answers import ANSWERS_FILE, write_answers
 from gift.evaluation.gate import VERDICT_FILE, Verdict
 from gift.evaluation.results import RESULTS_FILE, BenchmarkResult, EvaluationSettings, save_results
 from gift.execution.output import address
@@ -92,6 +93,7 @@ class Candidates:
         """An evaluation with these results at `uri`, which is returned."""
         folder = self.folder / f"evaluation-{uuid.uuid4().hex}"
         save_results(folder / RESULTS_FILE, results)
+        write_answers(folder / ANSWERS_FILE, [])
         upload_directory(folder, uri, replace=True)
         return uri
 

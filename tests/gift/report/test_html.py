@@ -1,5 +1,7 @@
 """The HTML report says what the run found, needs nothing but itself, and is safe to open whatever a model wrote."""
 
+import base64
+import hashlib
 import json
 import re
 import subprocess
@@ -156,23 +158,46 @@ def test_hostile_text_stays_text_wherever_it_stands(values: dict[str, Any]):
     for sample in values["samples"]:
         sample |= {key: sample[key] + HOSTILE for key in ("question", "final_answer")}
         sample["completions"] = replace_values(sample["completions"])
+    for pair in values["answered_twice"]:
+        pair |= replace_values(pair) | {"change": pair["change"]}
+        pair |= {model: replace_values(pair[model]) for model in ("sft", "candidate")}
+    values["answer_changes"] = {name + HOSTILE: counts for name, counts in values["answer_changes"].items()}
     page = Page(render_report(parse_report(values)))
-    assert "script" not in page.tags
+    assert page.tags.count("script") == 1
     assert "img" not in page.tags
     assert not [name for name, _ in page.attributes if name.startswith("on")]
     assert set(page.tags) == set(honest.tags)
     assert page.text.count(HOSTILE) > 40
 
 
-def test_the_page_fetches_nothing_and_runs_nothing(values: dict[str, Any]):
+def test_the_page_fetches_nothing_and_runs_nothing_but_its_own_script(values: dict[str, Any]):
     html = render_report(parse_report(values))
     page = Page(html)
     for name, value in page.attributes:
         if name in ("src", "href", "xlink:href", "action", "data", "srcset"):
             assert (value or "").startswith("#"), f"{name}={value}"
-    assert not {"script", "link", "iframe", "object", "img"} & set(page.tags)
+    assert not {"link", "iframe", "object", "img", "form"} & set(page.tags)
     assert not re.search(r"@import|url\((?!#)", html)
-    assert "default-src 'none'" in html
+    (script,) = re.findall(r"<script>(.*?)</script>", html, flags=re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = (
+        f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'; form-action"
+    )
+    assert policy in html
+    assert not re.search(r"innerHTML|insertAdjacent|document\.write|eval|fetch\(|import\(", script)
+
+
+def test_problems_that_became_better_and_worse_are_listed_with_both_answers(values: dict[str, Any]):
+    text = Page(render_report(parse_report(values))).text
+    assert "Held-out, greedy 190 43 267 GSM8K 3 4 193" in " ".join(text.split())
+    assert "Below are 3 of these 700 problems" in text
+    for pair in values["answered_twice"]:
+        for shown in (pair["question"], pair["sft"]["text"], pair["candidate"]["text"]):
+            assert shown in text
+    values["answered_twice"][0]["sft"] |= {"score": 0.625, "samples": 8}
+    assert "62.5 % of 8 right" in Page(render_report(parse_report(values))).text.replace("\u00a0", " ")
+    del values["answer_changes"], values["answered_twice"]  # a report older than the keys
+    assert "What became better" not in render_report(parse_report(values))
 
 
 def test_the_same_report_gives_the_same_bytes_in_another_process(values: dict[str, Any]):

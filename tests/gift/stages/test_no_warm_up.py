@@ -86,6 +86,7 @@ def test_the_base_model_goes_through_to_the_report(
         assert (found.artifacts[name].uri, found.artifacts[name].digest) == (base, content_digest(base))
     assert found.models["base"] == found.models["sft"]
     assert "loss" not in found.curves.get("train-sft", {})
+    assert sum(found.answer_changes["heldout"].values()) == found.data["heldout"].rows
     overlap = found.contamination["heldout"]
     assert (overlap.problems, overlap.trained_on) == (found.data["heldout"].rows, 0)
 
