@@ -3,7 +3,8 @@
     avg@k    the share of a problem's answers that are right: `BenchmarkResult.correct`
     pass@k   1 − C(n − c, k) / C(n, k), with c of n answers right: the chance that one of k is, without bias
              (Chen et al. 2021, arXiv 2107.03374)
-    maj@k    whether the answer that most of all k agree on is right (Wang et al. 2022, arXiv 2203.11171)
+    maj@k    whether the answer that most of k agree on is right (Wang et al. 2022, arXiv 2203.11171): the mean over the
+             groups of k that the n answers make, in their order, each an independent draw; without bias
 
 All are means over problems, with their standard errors: answers to one problem are not independent.
 """
@@ -60,7 +61,13 @@ def sampled_metrics(problems: Mapping[str, Sequence[Answer]]) -> dict[str, float
     for k in powers_of_two(samples):
         shares = [pass_at_k(_right(answers), len(answers), k) for answers in problems.values()]
         metrics |= _with_error(f"pass@{k}", shares)
-    return metrics | _with_error(f"maj@{samples}", [majority_is_right(answers) for answers in problems.values()])
+        if k > 1:
+            metrics |= _with_error(f"maj@{k}", [_majority_at_k(answers, k) for answers in problems.values()])
+    return metrics
+
+
+def _majority_at_k(answers: Sequence[Answer], k: int) -> float:
+    return fmean(majority_is_right(answers[start : start + k]) for start in range(0, len(answers) - k + 1, k))
 
 
 def powers_of_two(most: int) -> list[int]:

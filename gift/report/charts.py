@@ -1,10 +1,12 @@
-"""The charts of the report of one run: accuracy, training curves, and time per stage.
+"""The charts of the report of one run: accuracy, by the number of samples too, training curves, and time per stage.
 
 Left out: how a chart is drawn (`figures`), and smoothing beyond a running mean, always drawn over the raw values.
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from markupsafe import Markup
 
@@ -73,6 +75,34 @@ def accuracy_chart(name: str, scores: Mapping[ModelName, Score], labels: Mapping
         axes.grid(axis="x")
         hide_tick_marks(axes)
         return to_svg(figure, name)
+
+
+def samples_chart(name: str, scores: Mapping[ModelName, Score]) -> Markup:
+    """One benchmark with k samples per problem: pass@k solid, maj@k dashed, and their mean, avg@k, dotted."""
+    with new_figure(height=2.2) as (figure, axes):
+        for model, score in scores.items():
+            colour, passed = _MODEL_COLOURS[model], at_k(score, "pass")
+            axes.plot(*zip(*passed, strict=True), "o-", color=colour, linewidth=1.8, markersize=3.5)
+            majority = [(1, 100 * score.accuracy), *at_k(score, "maj")]
+            axes.plot(*zip(*majority, strict=True), "--", color=colour, linewidth=1.4)
+            axes.axhline(100 * score.accuracy, color=colour, linewidth=1.0, linestyle=":")
+        every = sorted({k for score in scores.values() for k, _ in at_k(score, "pass")})
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(every, [str(k) for k in every])
+        axes.minorticks_off()
+        axes.set_ylim(bottom=0)
+        axes.yaxis.set_major_locator(ticks(4))
+        axes.set_xlabel("k samples")
+        axes.set_ylabel("solved (%)")
+        axes.grid(axis="y")
+        hide_tick_marks(axes)
+        return to_svg(figure, name)
+
+
+def at_k(score: Score, kind: Literal["pass", "maj"]) -> list[tuple[int, float]]:
+    """(k, percent) of `pass@k` or `maj@k`, with k rising."""
+    found = {name: value for name, value in score.metrics.items() if re.fullmatch(rf"{kind}@\d+", name)}
+    return sorted((int(name.partition("@")[2]), 100 * value) for name, value in found.items())
 
 
 def curve_chart(name: str, model: ModelName, points: Sequence[tuple[int, float | None]], unit: str) -> Markup:

@@ -18,7 +18,7 @@ from markupsafe import Markup
 from pydantic import JsonValue
 
 from gift.report import wording
-from gift.report.charts import accuracy_chart, curve_chart, seconds_chart
+from gift.report.charts import accuracy_chart, at_k, curve_chart, samples_chart, seconds_chart
 from gift.report.schema import AccuracyDifference, ModelName, PathStep, Report, Score
 
 TEMPLATE = "report.html.jinja"
@@ -37,6 +37,8 @@ class ResultRow:
     gain: AccuracyDifference | None
     plain_difference: float | None
     chart: Markup
+    samples_chart: Markup | None
+    """By the number of samples; None where there is one per problem."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,7 @@ def _setting_text(value: JsonValue) -> str:
 def _result_row(report: Report, benchmark: str) -> ResultRow:
     scores = {model: report.models.get(model, {}).get(benchmark) for model in wording.model_labels(report)}
     counts = list(dict.fromkeys(score.n for score in scores.values() if score))
+    sampled = {model: score for model, score in scores.items() if score and at_k(score, "pass")}
     return ResultRow(
         label=wording.benchmark_label(benchmark),
         problems=" / ".join(f"{count:,}" for count in counts) + " problems",
@@ -142,6 +145,7 @@ def _result_row(report: Report, benchmark: str) -> ResultRow:
             {model: score for model, score in scores.items() if score},
             wording.model_labels(report),
         ),
+        samples_chart=samples_chart(f"samples/{benchmark}", sampled) if sampled else None,
     )
 
 
@@ -155,6 +159,6 @@ def _curves(report: Report, stage: str, shown: bool) -> list[Curve]:
 
 
 def _curve(report: Report, stage: str, name: str) -> Curve:
-    model: ModelName = "sft" if stage == "sft" else "candidate"
+    model: ModelName = "sft" if stage.endswith("sft") else "candidate"
     text = CURVE_TEXTS.get(name, CurveText(title=name, unit="", meaning=""))
     return Curve(text.title, text.meaning, curve_chart(f"{stage}/{name}", model, report.curves[stage][name], text.unit))

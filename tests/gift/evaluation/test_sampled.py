@@ -59,6 +59,7 @@ def test_the_summary_has_every_figure_with_its_error_over_problems() -> None:
     for k in (1, 2, 4):
         shares = [pass_at_k(right, 4, k) for right in (2, 1, 0)]
         assert (found[f"pass@{k}"], found[f"pass@{k}_stderr"]) == pytest.approx(mean_and_stderr(shares))
+    assert found["maj@2"] == pytest.approx(((1 + 0) / 2 + (0 + 0.5) / 2 + 0) / 3)  # 2 2 | 3 –, 3 3 | 2 4, 5 5 | 5 5
     assert (found["maj@4"], found["maj@4_stderr"]) == pytest.approx(mean_and_stderr([1.0, 0.0, 0.0]))
 
 

@@ -210,6 +210,22 @@ def test_the_same_report_gives_the_same_bytes_in_another_process(values: dict[st
     assert other.stdout == render_report(parse_report(values)).encode()
 
 
+def test_a_benchmark_with_several_samples_has_its_curves_over_k(values: dict[str, Any]):
+    assert "by samples" not in Page(render_report(parse_report(values))).text
+    for scores in values["models"].values():
+        scores["heldout_sampled"]["metrics"] |= {
+            "pass@1": 0.25,
+            "pass@1_stderr": 0.1,
+            "pass@2": 0.5,
+            "pass@8": 0.75,
+            "maj@2": 0.3,
+        }
+    text = Page(render_report(parse_report(values))).text
+    assert text.count("Held-out, sampled, by samples") == 1
+    chart = text.partition("by samples")[2].partition("Secondary metrics")[0]
+    assert [word for word in chart.split() if word in {"1", "2", "4", "8", "k"}][-4:] == ["1", "2", "8", "k"]
+
+
 def test_charts_are_drawn_in_the_colours_of_the_page_and_share_no_ids(values: dict[str, Any]):
     html = render_report(parse_report(values))
     charts = re.findall(r"<svg.*?</svg>", html, flags=re.DOTALL)
