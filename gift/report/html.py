@@ -19,7 +19,8 @@ from pydantic import JsonValue
 
 from gift.report import wording
 from gift.report.charts import accuracy_chart, at_k, curve_chart, samples_chart, seconds_chart
-from gift.report.schema import AccuracyDifference, ModelName, PathStep, Report, Score
+from gift.report.reproduction import reproduction_command
+from gift.report.schema import AccuracyDifference, ModelName, PathStep, Report, Score, StageCost
 
 TEMPLATE = "report.html.jinja"
 SCRIPT = "report.js.jinja"
@@ -108,10 +109,17 @@ def render_report(report: Report) -> str:
         other_curves={stage: _curves(report, stage, shown=False) for stage in report.curves},
         seconds_chart=seconds_chart(report.seconds, report.reused),
         total_seconds=sum(report.seconds.values()),
+        total_cost=_total_cost(report),
+        command=reproduction_command(report),
         path_rows=[*report.critical_path, _path_total(report)],
         config_json=json.dumps(report.config, indent=2, ensure_ascii=False),
         setting_text=_setting_text,
     )
+
+
+def _total_cost(report: Report) -> StageCost:
+    costs = report.cost.values()
+    return StageCost(cpu_hours=sum(one.cpu_hours for one in costs), gpu_hours=sum(one.gpu_hours for one in costs))
 
 
 def _path_total(report: Report) -> PathStep:

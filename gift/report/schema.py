@@ -32,7 +32,8 @@ ModelName = Literal["base", "sft", "champion", "candidate"]
 Change = Literal["better", "worse", "same"]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Seconds = Amount
 
 
 def _none_if_not_finite(value: Any) -> Any:
@@ -164,6 +165,14 @@ class PathStep(Section):
     computing: Seconds
 
 
+class StageCost(Section):
+    """Of what the profile gives a stage."""
+
+    cpu_hours: Amount
+    """Cores times hours."""
+    gpu_hours: Amount
+
+
 class Artifact(Section):
     """A directory that the run wrote."""
 
@@ -185,6 +194,8 @@ class Report(Section):
     """stage → wall time that this run spent on it; little for a reused stage."""
     reused: tuple[str, ...] = ()
     """Stages whose outputs came from an earlier run; a subset of the keys of `seconds`."""
+    cost: dict[str, StageCost] = Field(default_factory=dict)
+    """stage → what this run spent on it; empty in an older report."""
     critical_path: tuple[PathStep, ...] = ()
     """From the run's start to this report, in the order of the stages."""
     curves: dict[str, dict[str, tuple[tuple[Count, CurveValue], ...]]] = Field(default_factory=dict)

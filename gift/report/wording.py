@@ -3,6 +3,8 @@
 Left out: anything about layout.
 """
 
+import math
+
 from gift.config import PARTIAL
 from gift.report.schema import AccuracyDifference, GivenAnswer, ModelName, Report, Score
 
@@ -159,6 +161,14 @@ def duration(seconds: float) -> str:
         return f"{whole} s"
     minutes, rest = divmod(whole, 60)
     return f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def hours(amount: float) -> str:
+    """Of cores or GPUs, with two digits that count: `0.0042`, `1.2`, `340`; a dash for none."""
+    if amount <= 0:
+        return "–"
+    digits = max(0, 1 - math.floor(math.log10(amount)))
+    return f"{amount:,.{digits}f}"
 
 
 def verdict_sentence(report: Report) -> str:

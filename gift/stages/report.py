@@ -18,6 +18,7 @@ from gift.execution.stage import Stage
 from gift.provenance import provenance
 from gift.report.answer_changes import Answers, changed_answers
 from gift.report.card import CARD_FILE, CHECKPOINT_CARD_FILE, card_summary, model_card
+from gift.report.cost import stage_costs
 from gift.report.critical_path import critical_path
 from gift.report.headline import headline_figures
 from gift.report.html import render_report
@@ -66,6 +67,7 @@ def report(
     registered = stage.patiently(lambda: complete_manifest(model))
     started = stage.patiently(lambda: parent_started(stage.parent_run_id))
     finished = datetime.now(UTC)
+    seconds = {name: record.seconds for name, record in records.items()}
     built = Report(
         run_id=stage.run_id,
         profile=stage.config.description,
@@ -78,8 +80,9 @@ def report(
             alias=standing.alias,
             source=registered.folder(model),
         ),
-        seconds={name: record.seconds for name, record in records.items()},
+        seconds=seconds,
         reused=tuple(name for name, record in records.items() if record.reused),
+        cost=stage_costs(stage.config, seconds),
         critical_path=critical_path(started, records, finished.timestamp()),
         curves={name: record.curves for name, record in records.items() if name.startswith("train-")},
         samples=_samples(results),

@@ -66,6 +66,17 @@ def test_where_the_time_of_the_run_went_is_a_table(values: dict[str, Any]):
     assert "Critical path" not in render_report(parse_report(values))
 
 
+def test_the_cost_of_every_stage_and_the_command_that_repeats_the_run_are_there(values: dict[str, Any]):
+    values["cost"] = {"sft": {"cpu_hours": 1.5, "gpu_hours": 0.0}, "gift": {"cpu_hours": 40, "gpu_hours": 20}}
+    html = render_report(parse_report(values))
+    text = " ".join(Page(html).text.split())
+    assert "sft 1.5 – gift 40 20 together 42 20" in text
+    assert json.dumps(values["config"]) in Page(html).text
+    assert text.count("gift run --profile run.yaml") == 1
+    del values["cost"]  # a report older than the key
+    assert "CPU-hours" not in render_report(parse_report(values))
+
+
 def test_the_champion_has_a_column_and_the_note_says_who_it_is(values: dict[str, Any]):
     assert "Champion" not in Page(render_report(parse_report(values))).text
     values["models"]["champion"] = values["models"]["candidate"]
@@ -152,6 +163,7 @@ def test_hostile_text_stays_text_wherever_it_stands(values: dict[str, Any]):
     for key in ("provenance", "config", "curves"):
         values[key] = replace_strings(values[key])
     values["seconds"] = {f"<script>{name}": seconds for name, seconds in values["seconds"].items()}
+    values["cost"] = {f"<script>{name}": cost for name, cost in values["cost"].items()}
     values["reused"] = []
     for scores in values["models"].values():
         scores[f"new {HOSTILE}"] = {**scores.pop("gsm8k"), "settings": {HOSTILE: HOSTILE}, "metrics": {HOSTILE: 0.5}}
