@@ -1,0 +1,81 @@
+"""A headless Chromium that a test drives by WebDriver, through ChromeDriver.
+
+    with chromium(folder) as browser:
+        browser.open(page)
+        browser.run("return document.title")
+
+Left out: other browsers, and waiting; what a test runs returns when it is done.
+"""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+
+PROGRAMS = ("chromium", "chromedriver")
+SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Browser:
+    """One window."""
+
+    session: str
+    """URL of the WebDriver session."""
+    http: requests.Session
+
+    def open(self, page: Path) -> None:
+        self._post("url", url=page.as_uri())
+
+    def run(self, script: str, *arguments: Any) -> Any:
+        """What the body of a function returns in the page; of a promise, what it comes to."""
+        return self._post("execute/sync", script=script, args=list(arguments))
+
+    def tell(self, command: str, **parameters: Any) -> Any:
+        """A command of the Chrome DevTools Protocol."""
+        return self._post("goog/cdp/execute", cmd=command, params=parameters)
+
+    def console(self) -> list[str]:
+        """What the page logged since the last call, from warnings upwards, the browser's own complaints included."""
+        return [entry["message"] for entry in self._post("se/log", type="browser")]
+
+    def _post(self, path: str, **body: Any) -> Any:
+        answer = self.http.post(f"{self.session}/{path}", json=body, timeout=SECONDS).json()["value"]
+        assert not (isinstance(answer, dict) and "error" in answer), answer
+        return answer
+
+
+@contextmanager
+def chromium(folder: Path) -> Iterator[Browser]:
+    """Both programs are on PATH; `folder` is empty, and for the browser's profile."""
+    command = ["chromedriver", "--port=0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as driver:
+        try:
+            assert driver.stdout is not None
+            port = next(found[1] for line in driver.stdout if (found := re.search(r"successfully on port (\d+)", line)))
+            with requests.Session() as http:
+                http.trust_env = False  # no proxy for what runs here
+                yield from _window(f"http://127.0.0.1:{port}/session", http, folder)
+        finally:
+            driver.terminate()
+
+
+def _window(server: str, http: requests.Session, folder: Path) -> Iterator[Browser]:
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+    wanted = {
+        "browserName": "chrome",
+        "goog:chromeOptions": {"args": [*options, "--disable-dev-shm-usage", f"--user-data-dir={folder}"]},
+        "goog:loggingPrefs": {"browser": "WARNING"},
+    }
+    opened = http.post(server, json={"capabilities": {"alwaysMatch": wanted}}, timeout=SECONDS).json()["value"]
+    assert "sessionId" in opened, opened
+    session = f"{server}/{opened['sessionId']}"
+    try:
+        yield Browser(session, http)
+    finally:
+        http.delete(session, timeout=SECONDS)
