@@ -1,10 +1,10 @@
-"""A headless Chromium that a test drives by WebDriver, through ChromeDriver.
+"""A headless Chromium that is driven by WebDriver, through ChromeDriver: for pictures of pages, and tests of them.
 
     with chromium(folder) as browser:
         browser.open(page)
         browser.run("return document.title")
 
-Left out: other browsers, and waiting; what a test runs returns when it is done.
+Left out: other browsers, and waiting; what is run returns when it is done.
 """
 
 import re
@@ -45,19 +45,26 @@ class Browser:
         return [entry["message"] for entry in self._post("se/log", type="browser")]
 
     def _post(self, path: str, **body: Any) -> Any:
-        answer = self.http.post(f"{self.session}/{path}", json=body, timeout=SECONDS).json()["value"]
-        assert not (isinstance(answer, dict) and "error" in answer), answer
-        return answer
+        return _answered(self.http.post(f"{self.session}/{path}", json=body, timeout=SECONDS))
+
+
+def _answered(response: requests.Response) -> Any:
+    """Raises: RuntimeError: the driver refuses, or the script failed; with what it says."""
+    if not response.ok:
+        raise RuntimeError(response.json()["value"]["message"])
+    return response.json()["value"]
 
 
 @contextmanager
 def chromium(folder: Path) -> Iterator[Browser]:
     """Both programs are on PATH; `folder` is empty, and for the browser's profile."""
     command = ["chromedriver", "--port=0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as driver:
+    with subprocess.Popen(  # noqa: S603 - a constant command
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as driver:
         try:
-            assert driver.stdout is not None
-            port = next(found[1] for line in driver.stdout if (found := re.search(r"successfully on port (\d+)", line)))
+            lines = driver.stdout or ()
+            port = next(found[1] for line in lines if (found := re.search(r"successfully on port (\d+)", line)))
             with requests.Session() as http:
                 http.trust_env = False  # no proxy for what runs here
                 yield from _window(f"http://127.0.0.1:{port}/session", http, folder)
@@ -72,8 +79,7 @@ def _window(server: str, http: requests.Session, folder: Path) -> Iterator[Brows
         "goog:chromeOptions": {"args": [*options, "--disable-dev-shm-usage", f"--user-data-dir={folder}"]},
         "goog:loggingPrefs": {"browser": "WARNING"},
     }
-    opened = http.post(server, json={"capabilities": {"alwaysMatch": wanted}}, timeout=SECONDS).json()["value"]
-    assert "sessionId" in opened, opened
+    opened = _answered(http.post(server, json={"capabilities": {"alwaysMatch": wanted}}, timeout=SECONDS))
     session = f"{server}/{opened['sessionId']}"
     try:
         yield Browser(session, http)
