@@ -25,8 +25,9 @@ from gift.evaluation.statistics import mean_and_stderr, paired_difference
 from gift.execution.output import content_digest
 from gift.execution.stage import downloaded
 from gift.judge.judge import Judge, open_judge
+from gift.report.answer_changes import changed_answers
 from gift.report.files import load_document
-from gift.report.schema import ModelName, Report, Score
+from gift.report.schema import AnsweredTwice, ModelName, Report, Score
 from gift.verification.finding import ReportFinding, differs, holds, unknown
 from gift.verification.stored import StoredEvaluation, stored_evaluation
 
@@ -60,6 +61,7 @@ def verify_report(report: Report) -> Iterator[ReportFinding]:
         results: dict[str, Mapping[str, BenchmarkResult]] = {
             model: evaluation.results for model, evaluation in evaluations.items()
         }
+        yield from _answer_changes(report, evaluations["sft"], evaluations["candidate"])
         yield from _comparisons(report, results)
         yield from _verdict(report, config, results)
     else:
@@ -155,6 +157,24 @@ def _other_verdicts(problems: Mapping[str, Sequence[Answer]], marked: Marking) -
                 yield f"sample {answer.sample} of problem {name} has the score {answer.score:g}, and is {found} today"
             elif mark.answer != answer.answer:
                 yield f"sample {answer.sample} of problem {name} says {mark.answer!r} today, not {answer.answer!r}"
+
+
+def _answer_changes(report: Report, sft: StoredEvaluation, candidate: StoredEvaluation) -> Iterator[ReportFinding]:
+    """Nothing of a report that is older than them."""
+    if report.answer_changes:
+        shown, counts = changed_answers(sft.answers, candidate.answers)
+        for benchmark in dict.fromkeys([*report.answer_changes, *counts]):
+            told, found = report.answer_changes.get(benchmark), counts.get(benchmark)
+            if told != found:
+                yield differs(f"changes on {benchmark}: {told} in the report, and {found} by the answers")
+            elif _of(benchmark, report.answered_twice) != _of(benchmark, shown):
+                yield differs(f"changes on {benchmark}: the report shows other answers than were given")
+            else:
+                yield holds(f"changes on {benchmark}: {found}")
+
+
+def _of(benchmark: str, pairs: Sequence[AnsweredTwice]) -> list[AnsweredTwice]:
+    return [pair for pair in pairs if pair.benchmark == benchmark]
 
 
 def _comparisons(report: Report, results: Mapping[str, Mapping[str, BenchmarkResult]]) -> Iterator[ReportFinding]:

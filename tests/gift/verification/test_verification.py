@@ -17,6 +17,7 @@ from gift.evaluation.harness import evaluate_model
 from gift.evaluation.results import RESULTS_FILE, BenchmarkResult, load_results, save_results
 from gift.evaluation.statistics import PairedDifference
 from gift.execution.output import content_digest
+from gift.report.answer_changes import changed_answers
 from gift.report.schema import (
     AccuracyDifference,
     Artifact,
@@ -30,6 +31,7 @@ from gift.verification.again import reproduce_report
 from gift.verification.beside import reports_beside
 from gift.verification.finding import ReportFinding
 from gift.verification.recompute import verify_report
+from gift.verification.stored import stored_evaluation
 from pipelines.local.services import Services
 from tests.gift.evaluation.rote_model import KEYS, PROMPT, no_progress, says, write_rote_model
 
@@ -276,6 +278,21 @@ def test_the_scores_of_a_champion_are_computed_again_like_the_others(store: Stor
     assert _texts(verify_report(report.model_copy(update={"models": lowered})), "differs") == [
         "champion, heldout: accuracy is 0.25 in the report, and 0.5 by the answers"
     ]
+
+
+def test_answers_that_changed_are_those_of_the_store(store: Store) -> None:
+    report = store()
+    sft, candidate = (stored_evaluation(report, model).answers for model in ("sft", "candidate"))
+    shown, counts = changed_answers(sft, candidate)
+    told = report.model_copy(update={"answered_twice": shown, "answer_changes": counts})
+    texts = _texts(verify_report(told), "holds")
+    assert "changes on heldout: {'better': 4, 'worse': 0, 'same': 4}" in texts
+    embellished = (shown[0].model_copy(update={"question": "How are you?"}), *shown[1:])
+    fewer = counts | {"heldout_sampled": counts["heldout_sampled"] | {"worse": 7}}
+    changed = told.model_copy(update={"answered_twice": embellished, "answer_changes": fewer})
+    first, second = _texts(verify_report(changed), "differs")
+    assert first == "changes on heldout: the report shows other answers than were given"
+    assert second.startswith("changes on heldout_sampled: {'better': ")
 
 
 def test_other_data_and_a_lost_evaluation_are_named(store: Store) -> None:
