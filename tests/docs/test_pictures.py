@@ -32,8 +32,10 @@ def test_a_report_is_taken_by_day_and_by_night(tmp_path: Path) -> None:
 
 def test_those_that_are_kept_are_small_and_light_and_dark() -> None:
     kept = sorted(HERE.glob("*.webp"))
-    assert [path.name for path in kept] == ["report-dark.webp", "report-light.webp"]
-    assert [_corner(path) for path in kept] == [NIGHT, DAY]
+    assert [path.name for path in kept] == [
+        f"{name}-{way}.webp" for name in sorted(PICTURES) for way in ("dark", "light")
+    ]
+    assert [_corner(path) for path in kept] == [NIGHT, DAY] * len(PICTURES)
     assert all(path.stat().st_size < MOST_BYTES for path in kept)
 
 
