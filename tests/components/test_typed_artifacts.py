@@ -85,7 +85,8 @@ def test_a_data_set_says_how_many_rows_it_has(
 
 def test_an_evaluation_is_a_table_of_its_scores(candidates: Candidates, execute: Callable[..., dict[str, Any]]) -> None:
     results = {"heldout": made_up_result(10), "gsm8k": made_up_result(1, 2, "gsm8k")}
-    assert execute("evaluate", candidates.evaluation("candidate", results))["scores"]["metadata"] == {
+    uri = candidates.evaluation(f"{candidates.base}/shown", results)
+    assert execute("evaluate", uri)["scores"]["metadata"] == {
         "heldout/accuracy": 0.25,
         "heldout/stderr": 0.1,
         "heldout/problems": 40,
