@@ -200,7 +200,9 @@ def test_the_page_fetches_nothing_and_runs_nothing_but_its_own_script(values: di
 
 
 def test_problems_that_became_better_and_worse_are_listed_with_both_answers(values: dict[str, Any]):
-    text = Page(render_report(parse_report(values))).text
+    html = render_report(parse_report(values))
+    assert '<fieldset id="filter" hidden>' in html  # without the page's script there is only the list
+    text = Page(html).text
     assert "Held-out, greedy 190 43 267 GSM8K 3 4 193" in " ".join(text.split())
     assert "Below are 3 of these 700 problems" in text
     for pair in values["answered_twice"]:
