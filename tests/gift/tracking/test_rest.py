@@ -214,7 +214,7 @@ def test_outages_and_refusals_are_told_apart_in_one_line_without_the_password(
 
 
 def test_all_pages_of_an_answer_are_read(stand_in: StandIn) -> None:
-    version = {"version": "1", "source": "s3://gift/model"}
+    version = {"version": "1", "source": "s3://gift/model", "creation_timestamp": 0}
     first = {"model_versions": [version], "next_page_token": "next"}
     stand_in.answers = [(200, json.dumps(first)), (200, json.dumps({"model_versions": [version | {"version": "2"}]}))]
     assert [found.version for found in MlflowClient().search_model_versions("name = 'm'")] == ["1", "2"]
