@@ -27,7 +27,7 @@ from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 from gift.end_with_parent import end_with_parent
 from gift.launch.deadline import RECORD, make_records, overdue, record_of
-from gift.launch.notice import TOLD_TO_STOP, on_notice
+from gift.launch.notice import TOLD_TO_STOP
 from gift.launch.one_node import REASON_FILE
 from gift.launch.rank_program import TELL_WHERE, leave_reason, run_rank
 from gift.lean_imports import lean_imports
@@ -136,12 +136,13 @@ def _wait(ranks: Mapping[int, int], deadlines: Path) -> tuple[dict[int, int], st
     running = dict(ranks)
     codes: dict[int, int] = {}
     late = None
+    # For good: when the ranks have ended, their reason is still to be told.
+    signal.signal(signal.SIGTERM, lambda *_: _tell(list(running)))
     try:
-        with on_notice(lambda: _tell(list(running))):
-            while running and not any(codes.values()) and late is None:
-                if not _note_ended(-1, running, codes):
-                    late = _late(running, min(ranks.values()), deadlines)
-                    time.sleep(LOOK_SECONDS)
+        while running and not any(codes.values()) and late is None:
+            if not _note_ended(-1, running, codes):
+                late = _late(running, min(ranks.values()), deadlines)
+                time.sleep(LOOK_SECONDS)
     finally:
         if any(codes.values()):
             time.sleep(SETTLE_SECONDS)
