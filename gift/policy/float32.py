@@ -22,7 +22,19 @@ def in_float32(model: nn.Module) -> Iterator[None]:
         for module in model.modules():
             if module._parameters:
                 hooks.enter_context(_widened(module))
+            if getattr(module, "cast_input_dtype_enabled", False):
+                hooks.enter_context(_inputs_as_they_are(module))
         yield
+
+
+@contextmanager
+def _inputs_as_they_are(module: nn.Module) -> Iterator[None]:
+    """peft rounds what an adapter gets to the format that it has before it runs."""
+    vars(module)["cast_input_dtype_enabled"] = False
+    try:
+        yield
+    finally:
+        vars(module)["cast_input_dtype_enabled"] = True
 
 
 @contextmanager

@@ -57,8 +57,14 @@ def test_it_computes_what_a_wide_copy_computes(model: PreTrainedModel, rollouts:
     assert torch.equal(_scores(model, rollouts), before)
 
 
-def test_adapters_are_widened_with_what_they_adapt(model: PreTrainedModel, rollouts: Rollouts) -> None:
+@pytest.mark.parametrize("adapters", [torch.float32, torch.bfloat16])
+def test_adapters_are_widened_with_what_they_adapt(
+    model: PreTrainedModel, rollouts: Rollouts, adapters: torch.dtype
+) -> None:
     model = add_adapter(model, LoraConfig(rank=2, alpha=4), seed=0)
+    for name, value in model.named_parameters():
+        if "lora_" in name:
+            value.data = torch.randn(value.shape, generator=torch.Generator().manual_seed(2)).to(adapters)
     wide = read_packed(copy.deepcopy(model).float())
     read_packed(model)
     with in_float32(model):
