@@ -48,7 +48,8 @@ def test_a_stage_that_was_killed_goes_on_when_it_is_started_again(
     assert list_paths(resumable) == []
     assert [step for step, _ in stage_records(run["parent_run_id"])["train-sft"].curves["loss"]] == [0, 1, 2, 3]
     (training,) = MlflowClient().search_runs(
-        [MlflowClient().get_run(run["parent_run_id"]).info.experiment_id], "tags.`gift.stage` = 'train-sft'"
+        [MlflowClient().get_run(run["parent_run_id"]).info.experiment_id],
+        f"tags.`gift.stage` = 'train-sft' and tags.`mlflow.parentRunId` = '{run['parent_run_id']}'",
     )
     assert training.data.params["sft.steps"] == str(config.sft.steps)
     assert training.data.params["sft.optimizer.learning_rate"] == str(config.sft.optimizer.learning_rate)
