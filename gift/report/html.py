@@ -11,14 +11,13 @@ import hashlib
 import json
 from dataclasses import dataclass
 from datetime import UTC
-from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from pydantic import JsonValue
 
 from gift.report import wording
 from gift.report.charts import accuracy_chart, at_k, curve_chart, samples_chart, seconds_chart
+from gift.report.pages import page_template
 from gift.report.reproduction import reproduction_command
 from gift.report.schema import AccuracyDifference, ModelName, PathStep, Report, Score, StageCost
 
@@ -87,16 +86,8 @@ CURVE_TEXTS = {
 
 def render_report(report: Report) -> str:
     """The report as one HTML page; the same report gives the same bytes."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    script = environment.get_template(SCRIPT).render()
-    return environment.get_template(TEMPLATE).render(
+    script = page_template(SCRIPT).render()
+    return page_template(TEMPLATE).render(
         report=report,
         script=Markup(script),  # noqa: S704 - a file of this package, without values
         script_digest=f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}",

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import UTC
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from gift.report.comparison import table, wording
 from gift.report.comparison.charts import curves_chart, estimates_chart, line_style
 from gift.report.comparison.schema import Comparison
 from gift.report.figures import SERIES
+from gift.report.pages import page_template
 from gift.report.wording import benchmark_label
 
 TEMPLATE = "comparison.html.jinja"
@@ -31,15 +31,7 @@ class Chart:
 
 def render_comparison(comparison: Comparison) -> str:
     """The comparison as one HTML page; the same comparison gives the same bytes."""
-    environment = Environment(
-        loader=FileSystemLoader([Path(__file__).parent, Path(__file__).parent.parent]),  # the second has the CSS
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template(TEMPLATE).render(
+    return page_template(TEMPLATE, Path(__file__).parent).render(
         comparison=comparison,
         plan=comparison.plan,
         headline=wording.headline(comparison),

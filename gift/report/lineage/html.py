@@ -7,11 +7,10 @@ security policy forbids scripts and requests.
 from datetime import UTC
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from gift.report.lineage.chart import lineage_chart
 from gift.report.lineage.schema import Lineage
 from gift.report.lineage.table import lineage_notes, lineage_rows
+from gift.report.pages import page_template
 from gift.report.wording import benchmark_label
 
 TEMPLATE = "lineage.html.jinja"
@@ -19,16 +18,8 @@ TEMPLATE = "lineage.html.jinja"
 
 def render_lineage(lineage: Lineage) -> str:
     """The page; the same lineage gives the same bytes."""
-    environment = Environment(
-        loader=FileSystemLoader([Path(__file__).parent, Path(__file__).parent.parent]),  # the second has the CSS
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
     header, *rows = lineage_rows(lineage)
-    return environment.get_template(TEMPLATE).render(
+    return page_template(TEMPLATE, Path(__file__).parent).render(
         lineage=lineage,
         at=lineage.at.astimezone(UTC).strftime("%d %b %Y, %H:%M UTC"),
         charts=[(benchmark_label(name), lineage_chart(lineage, name)) for name in lineage.benchmarks],
