@@ -99,6 +99,18 @@ def without_adapter(model: nn.Module) -> Iterator[None]:
             layer.enable_adapters(True)
 
 
+@contextmanager
+def unrounded_inputs(model: nn.Module) -> Iterator[None]:
+    """Inside, adapters take what they get as it is, and don't round it to the number format that they have before."""
+    if not any(DOWN in name for name, _ in model.named_parameters()):
+        yield
+        return
+    from peft.helpers import disable_input_dtype_casting
+
+    with disable_input_dtype_casting(model):
+        yield
+
+
 def plain_weights(model: nn.Module) -> Iterator[PlainWeight]:
     """Every tensor in the state of a model, with adapters or without, under its plain name; parts are still apart."""
     tensors = model.state_dict(keep_vars=True)

@@ -14,40 +14,32 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gift.models.adapter import unrounded_inputs
+
 
 @contextmanager
 def in_float32(model: nn.Module) -> Iterator[None]:
     """Inside, every call of `model`, or of a part of it, computes in float32 with its weights as they are rounded."""
-    with torch.no_grad(), ExitStack() as hooks:
+    with torch.no_grad(), unrounded_inputs(model), ExitStack() as hooks:
         for module in model.modules():
             if module._parameters:
                 hooks.enter_context(_widened(module))
-            if getattr(module, "cast_input_dtype_enabled", False):
-                hooks.enter_context(_inputs_as_they_are(module))
         yield
-
-
-@contextmanager
-def _inputs_as_they_are(module: nn.Module) -> Iterator[None]:
-    """peft rounds what an adapter gets to the format that it has before it runs."""
-    vars(module)["cast_input_dtype_enabled"] = False
-    try:
-        yield
-    finally:
-        vars(module)["cast_input_dtype_enabled"] = True
 
 
 @contextmanager
 def _widened(module: nn.Module) -> Iterator[None]:
+    table: dict[str, Tensor | None] = vars(module)[
+        "_parameters"
+    ]  # for torch only parameters, as which these don't count
     own: dict[str, Tensor | None] = {}
 
     def widen(_module: nn.Module, _inputs: Any) -> None:
-        own.update(module._parameters)
-        wide = {name: value.detach().float() for name, value in own.items() if value is not None}
-        vars(module)["_parameters"].update(wide)
+        own.update(table)
+        table.update({name: value.detach().float() for name, value in own.items() if value is not None})
 
     def give_back(_module: nn.Module, _inputs: Any, _output: Any) -> None:
-        vars(module)["_parameters"].update(own)
+        table.update(own)
 
     before = module.register_forward_pre_hook(widen)
     after = module.register_forward_hook(give_back, prepend=True, always_call=True)
