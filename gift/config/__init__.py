@@ -32,6 +32,9 @@ from gift.config.evaluation import (
     GateBenchmark,
     GateConfig,
     LmEvalBenchmark,
+    asks_base_alone,
+    judges_heldout_answers,
+    problem_set,
 )
 from gift.config.health import HealthConfig
 from gift.config.models import FolderModel, HubModel, ModelConfig, ModelShape, PackageModel, ScratchModel
@@ -124,10 +127,13 @@ __all__ = [
     "UltraFeedbackData",
     "UnaConfig",
     "VllmConfig",
+    "asks_base_alone",
     "data_folder",
     "digest_of",
     "flatten",
+    "judges_heldout_answers",
     "load_profile",
     "parse_config",
+    "problem_set",
     "profile_names",
 ]

@@ -49,6 +49,22 @@ SUITES = Path(__file__).with_name("suites.yaml")
 """What `{suite: …}` stands for."""
 
 
+def problem_set(task: str) -> str | None:
+    """The problems that a benchmark of this project asks: `gsm8k` for `gsm8k_greedy`; None for a task of lm-eval that a
+    profile names, whatever it is called."""
+    return task.partition("_")[0] if task in get_args(BenchmarkTask) else None
+
+
+def asks_base_alone(task: str) -> bool:
+    """Whether a benchmark is one of those that end in `_partial`; lm-eval has such names, too."""
+    return task.endswith(PARTIAL) and problem_set(task) is not None
+
+
+def judges_heldout_answers(task: str) -> bool:
+    """Whether a benchmark compares answers with the final answers of held-out problems."""
+    return problem_set(task) == "heldout" and not asks_base_alone(task)
+
+
 class ConversionConfig(Section):
     """The exported checkpoint: Hugging Face safetensors in shards of at most `max_shard_mib`."""
 
@@ -133,7 +149,7 @@ class LmEvalBenchmark(Section):
 
     @model_validator(mode="after")
     def name_is_free(self) -> Self:
-        if self.lm_eval in get_args(BenchmarkTask):
+        if problem_set(self.lm_eval) is not None:
             raise ValueError(f"{self.lm_eval} is a task of this project; write task: {self.lm_eval}, without data")
         return self
 
@@ -191,7 +207,7 @@ class EvaluationConfig(Section):
 
     def of_model(self, *, base: bool) -> Self:
         """The same with the benchmarks that the base model, or another one, is asked."""
-        asked = [one for one in self.benchmarks if base or not one.task.endswith(PARTIAL)]
+        asked = [one for one in self.benchmarks if base or not asks_base_alone(one.task)]
         return self.model_copy(update={"benchmarks": tuple(asked)})
 
     @model_validator(mode="after")
@@ -202,7 +218,7 @@ class EvaluationConfig(Section):
 
     @model_validator(mode="after")
     def fresh_problems_are_asked(self) -> Self:
-        if self.fresh != FreshArithmetic() and not any(one.task.startswith("fresh_") for one in self.benchmarks):
+        if self.fresh != FreshArithmetic() and "fresh" not in {problem_set(one.task) for one in self.benchmarks}:
             raise ValueError("evaluation.fresh is for the benchmarks fresh_greedy and fresh_sampled; name one of them")
         return self
 
@@ -244,7 +260,7 @@ class GateBenchmark(Section):
     @field_validator("benchmark")
     @classmethod
     def all_models_are_asked(cls, benchmark: BenchmarkTask) -> BenchmarkTask:
-        if benchmark.endswith(PARTIAL):
+        if asks_base_alone(benchmark):
             raise ValueError(f"{benchmark} asks the base model alone; name a benchmark that all models are asked")
         return benchmark
 

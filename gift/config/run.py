@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 
 from gift.config.cluster import ClusterConfig
 from gift.config.data import DapoData, DataConfig, JsonLinesData, UltraFeedbackData
-from gift.config.evaluation import ConversionConfig, EvaluationConfig, GateConfig
+from gift.config.evaluation import ConversionConfig, EvaluationConfig, GateConfig, judges_heldout_answers
 from gift.config.health import HealthConfig
 from gift.config.models import ModelConfig
 from gift.config.objectives import (
@@ -222,7 +222,7 @@ class RunConfig(Section):
             raise ValueError("data: DAPO has no worked answers; set sft.steps to 0, or data.sft to take some from MATH")
         if isinstance(self.data, UltraFeedbackData):
             verifiers = [reward.kind for reward in self.rewards if reward.kind in ("gsm8k", "math")]
-            heldout = [b.task for b in self.evaluation.benchmarks if b.task.startswith("heldout")]
+            heldout = [b.task for b in self.evaluation.benchmarks if judges_heldout_answers(b.task)]
             if verifiers or heldout:
                 raise ValueError(f"data: UltraFeedback has no final answers for {', '.join([*verifiers, *heldout])}")
         return self

@@ -11,7 +11,7 @@ here, too.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gift.config import AnswerFormat, Gsm8kReward, MathReward, RunConfig
+from gift.config import AnswerFormat, Gsm8kReward, MathReward, RunConfig, judges_heldout_answers
 from gift.data.problems import Problem
 from gift.errors import GiftError
 from gift.judge.answers import clean_answer, final_answer, normalise_number, number_after_mark
@@ -55,7 +55,7 @@ def heldout_verifier(answers: AnswerFormat) -> Verifier:
 def verifiers_by_split(config: RunConfig) -> dict[str, list[Verifier]]:
     """The rules that judge the responses to problems of `train` and of `heldout`; none where nothing compares."""
     rewards = [verifier for reward in config.rewards for verifier in _of_reward(reward)]
-    benchmarks = any(benchmark.task.startswith("heldout") for benchmark in config.evaluation.benchmarks)
+    benchmarks = any(judges_heldout_answers(benchmark.task) for benchmark in config.evaluation.benchmarks)
     return {
         "train": rewards if config.group_source != "dataset" else [],
         "heldout": [

@@ -15,11 +15,10 @@ from typing import Any
 from gift.config import (
     AnyBenchmark,
     ArithmeticData,
-    BenchmarkConfig,
     JsonLinesData,
-    LmEvalBenchmark,
     RunConfig,
     data_folder,
+    problem_set,
 )
 from gift.data import public
 from gift.data.earnable import only_earnable, refuse_unearnable, verifiers_by_split
@@ -72,9 +71,9 @@ def public_data(config: RunConfig) -> list[PublicData]:
 
 def problems_asked(config: RunConfig, benchmark: AnyBenchmark) -> int | None:
     """How many problems a benchmark asks of each model, as far as it is known before the data are read."""
-    if isinstance(benchmark, LmEvalBenchmark):
+    data, asked = config.data, problem_set(benchmark.task)
+    if asked is None:
         return None
-    data, asked = config.data, benchmark.task.partition("_")[0]
     if asked == MADE:
         problems = config.evaluation.fresh.problems
     elif asked in TEST_PROBLEMS:
@@ -181,8 +180,7 @@ def _benchmark_problems(config: RunConfig) -> dict[tuple[str, str], list[Problem
 
 def _asked_sets(config: RunConfig) -> set[str]:
     """The sets of problems that the tasks ask: `aime24_sampled` and `aime24` the same one."""
-    ours = [one.task for one in config.evaluation.benchmarks if isinstance(one, BenchmarkConfig)]
-    return {task.partition("_")[0] for task in ours}
+    return set(filter(None, (problem_set(one.task) for one in config.evaluation.benchmarks)))
 
 
 def _snapshot_settings(config: RunConfig, task: str) -> dict[str, Any]:

@@ -26,7 +26,14 @@ from typing import Any, TextIO
 import lm_eval
 import torch
 
-from gift.config import PARTIAL, AnswerFormat, AnyBenchmark, EvaluationConfig, LmEvalBenchmark, PromptFormat
+from gift.config import (
+    AnswerFormat,
+    AnyBenchmark,
+    EvaluationConfig,
+    LmEvalBenchmark,
+    PromptFormat,
+    asks_base_alone,
+)
 from gift.data.prompts import asked_text
 from gift.errors import GiftError
 from gift.evaluation.answers import Answer, by_problem
@@ -116,11 +123,11 @@ def _load_task(
 
 
 def _prompt_of(benchmark: AnyBenchmark, prompt: PromptFormat) -> PromptFormat:
-    return BARE_PROMPT if benchmark.task.endswith(PARTIAL) else prompt
+    return BARE_PROMPT if asks_base_alone(benchmark.task) else prompt
 
 
 def _marking(benchmark: AnyBenchmark, config: EvaluationConfig, judge: Judge) -> Marking:
-    if benchmark.task.endswith(PARTIAL):
+    if asks_base_alone(benchmark.task):
         return completion_marks
     return functools.partial(marks_of, judge, config.heldout_answers)
 

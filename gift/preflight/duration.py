@@ -14,7 +14,7 @@ measured here. Imports no torch. Left out: starting pods and vLLM, transfers, sc
 import math
 from collections.abc import Mapping
 
-from gift.config import PARTIAL, AnyBenchmark, GpuConfig, ModelShape, RunConfig
+from gift.config import AnyBenchmark, GpuConfig, ModelShape, RunConfig, asks_base_alone, problem_set
 from gift.models.architecture import parameter_count
 from gift.preflight.memory import GIB, Phase, key_value_bytes
 
@@ -54,7 +54,7 @@ def estimate_duration(config: RunConfig, shape: ModelShape) -> dict[Phase, float
         rows = math.ceil(rl.prompts_per_step * size / ranks)
         seconds["sampling"] = batches * _decoding(config, shape, gpu, rows, prompt, response)
     seconds["evaluation"] = sum(
-        (1 if one.task.endswith(PARTIAL) else MODELS) * _benchmark(config, shape, gpu, one)
+        (1 if asks_base_alone(one.task) else MODELS) * _benchmark(config, shape, gpu, one)
         for one in config.evaluation.benchmarks
     )
     return {phase: seconds[phase] for phase in ("warm-up", "sampling", "update", "evaluation") if seconds.get(phase)}
@@ -100,7 +100,7 @@ def _steps(
 
 def _benchmark(config: RunConfig, shape: ModelShape, gpu: GpuConfig, benchmark: AnyBenchmark) -> float:
     """Of one model; a benchmark with no limit has as many problems as the held-out ones, where they are not made."""
-    fresh = benchmark.task.startswith("fresh_")
+    fresh = problem_set(benchmark.task) == "fresh"
     most = config.evaluation.fresh.problems if fresh else config.data.heldout
     problems = min(benchmark.limit or most, most)
     rows, prompt, response = problems * benchmark.samples, config.rollout.max_prompt_tokens, benchmark.max_new_tokens

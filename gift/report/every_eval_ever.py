@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from gift.config import PARTIAL
+from gift.config import asks_base_alone, problem_set
 from gift.data.sources import BENCHMARK_DATA
 from gift.evaluation.answers import Answer
 from gift.evaluation.results import BenchmarkResult
@@ -120,7 +120,7 @@ def _result_rows(report: Report, task: str, result: BenchmarkResult) -> Iterator
         "generation_config": _generation(report, result),
     }
     metric = {"metric_id": "accuracy", "metric_name": "accuracy", "metric_kind": "accuracy"}
-    if task.endswith(PARTIAL):
+    if asks_base_alone(task):
         metric = {"metric_id": "gift.completed_problems", "metric_name": "problems completed", "metric_kind": "recall"}
     rates = {name: f"{result.secondary[name]:g}" for name in ("truncated", "no_answer") if name in result.secondary}
     yield {
@@ -149,7 +149,9 @@ def _uncertain(score: float, stderr: float, problems: int) -> Json:
 
 
 def _source(report: Report, task: str, problems: int) -> Json:
-    name, _, _ = task.partition("_")
+    name = problem_set(task)
+    if name is None:
+        return _named_source(report, task, problems)
     if name in BENCHMARK_DATA:
         data = BENCHMARK_DATA[name]["test"]
         repository = {"hf_repo": data.repository, "hf_split": data.split, "samples_number": problems}
@@ -157,6 +159,17 @@ def _source(report: Report, task: str, problems: int) -> Json:
         return {"dataset_name": name, "source_type": "hf_dataset", **repository, "additional_details": details}
     known = {"heldout": {"sha256": report.data["heldout"].digest}} if "heldout" in report.data else {}
     return {"dataset_name": name, "source_type": "other", "additional_details": known.get(name, {})}
+
+
+def _named_source(report: Report, task: str, problems: int) -> Json:
+    """Of a task of lm-eval that the profile names: its data as they are pinned there."""
+    evaluation: Any = report.config.get("evaluation", {})
+    pinned = {one["lm_eval"]: one["data"] for one in evaluation.get("benchmarks", ()) if "lm_eval" in one}
+    if task not in pinned:
+        return {"dataset_name": task, "source_type": "other"}
+    details = {key: pinned[task][key] for key in ("revision", "subset") if pinned[task].get(key)}
+    repository = {"hf_repo": pinned[task]["repository"], "samples_number": problems}
+    return {"dataset_name": task, "source_type": "hf_dataset", **repository, "additional_details": details}
 
 
 def _generation(report: Report, result: BenchmarkResult) -> Json:

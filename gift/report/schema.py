@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from gift.config import PARTIAL, Section
+from gift.config import PARTIAL, Section, asks_base_alone, problem_set
 from gift.report.files import load_document, parse_document, save_document
 
 REPORT_FOLDER = "report"
@@ -223,15 +223,16 @@ class Report(Section):
     def benchmarks(self) -> tuple[str, ...]:
         """The names of all benchmarks, in the order in which the models list them; but not `known_by_heart`."""
         names = dict.fromkeys(name for scores in self.models.values() for name in scores)
-        return tuple(name for name in names if not name.endswith(PARTIAL))
+        return tuple(name for name in names if not asks_base_alone(name))
 
     def overlap(self, benchmark: str) -> BenchmarkOverlap | None:
         """Of the problems that a benchmark asks with what was trained on; None in an older report."""
-        return self.contamination.get(benchmark.partition("_")[0])
+        return self.contamination.get(problem_set(benchmark) or "")
 
     def known_by_heart(self, benchmark: str) -> Score | None:
         """The share of its problems that the base model completes from their beginning; None where it was not asked."""
-        return self.models.get("base", {}).get(benchmark.partition("_")[0] + PARTIAL)
+        problems = problem_set(benchmark)
+        return self.models.get("base", {}).get(problems + PARTIAL) if problems else None
 
 
 def parse_report(values: Mapping[str, Any] | str, where: str = "report") -> Report:

@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 
-from gift.config import PARTIAL, RunConfig, parse_config
+from gift.config import RunConfig, asks_base_alone, parse_config, problem_set
 from gift.errors import GiftError
 from gift.evaluation.answers import Answer
 from gift.evaluation.gate import VERDICT_FILE, NotComparable, Verdict, decide
@@ -35,8 +35,8 @@ SAME = {"rel_tol": 1e-9, "abs_tol": 1e-12}
 """Of sums in another order."""
 JUDGE_SECONDS = 5.0
 MODELS: tuple[ModelName, ...] = ("base", "sft", "candidate")
-OWN_ENDINGS = ("heldout", "_greedy", "_sampled", PARTIAL)
-"""How the names of the tasks end that this project judges."""
+OWN_ENDINGS = ("heldout", "_greedy", "_sampled", "_partial")
+"""How the names of this project's tasks end that it judges itself."""
 SHOWN = 3
 
 
@@ -95,11 +95,10 @@ def _evaluation(
         faults = [*_missing(result, problems)]
         if not faults:
             faults = [*_other_scores(result, problems), *_other_numbers(reported[task], result, problems)]
-            own = task.endswith(OWN_ENDINGS)
+            own = problem_set(task) is not None and task.endswith(OWN_ENDINGS)
             if own:
-                by_heart = task.endswith(PARTIAL)
                 own_marks = functools.partial(marks_of, judge, config.evaluation.heldout_answers)
-                marking = completion_marks if by_heart else own_marks
+                marking = completion_marks if asks_base_alone(task) else own_marks
                 faults += [*_other_questions(problems), *_other_verdicts(problems, marking)]
             judged = "judged again" if own else "as lm-eval scored them"
         if faults:

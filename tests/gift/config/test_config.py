@@ -383,19 +383,3 @@ def test_truncated_importance_sampling_is_for_responses_of_another_policy() -> N
         load_profile("local", capped)
     assert load_profile("local", (*capped, "rollout.engine=vllm")).grpo.importance_cap == 2
     assert load_profile("local", (*capped, "rollout.lag=1", "rl.checkpoint_every=0")).rollout.lag == 1
-
-
-@pytest.mark.parametrize(
-    ("benchmark", "samples"),
-    [
-        ("{task: aime24_sampled}", 32),
-        ("{task: aime25_sampled}", 32),
-        ("{task: aime25_sampled, samples: 4}", 4),
-        ("{task: aime25_greedy}", 1),
-        ("{task: amc23_sampled}", 1),
-    ],
-)
-def test_aime_is_sampled_thirty_two_times_where_nothing_else_is_said(benchmark: str, samples: int) -> None:
-    config = load_profile("local", (f"evaluation.benchmarks=[{{task: heldout}}, {benchmark}]",))
-    assert config.evaluation.benchmarks[1].samples == samples
-    assert parse_config(config.model_dump_json()) == config

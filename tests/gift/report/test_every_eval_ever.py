@@ -62,6 +62,12 @@ RESULTS = {
     "heldout": _result("heldout", 1, GREEDY, {}),
     "aime24_sampled": _result("aime24_sampled", 2, SAMPLED, AT_K),
     "math500_partial": _result("math500_partial", 1, GREEDY, {}),
+    "math_of_others": _result("math_of_others", 1, GREEDY, {}),
+}
+PINNED = {
+    "lm_eval": "math_of_others",
+    "metric": "acc",
+    "data": {"repository": "x/y", "revision": "a" * 40, "subset": None},
 }
 
 
@@ -80,7 +86,8 @@ def _answers() -> list[Answer]:
 def report() -> Report:
     found = load_report(HERE / "report.json")
     hub = {"model": {"source": "hub", "name": "Qwen/Qwen2.5-0.5B"}}
-    return found.model_copy(update={"config": found.config | hub})
+    evaluation = {"evaluation": {"benchmarks": [{"task": "heldout"}, PINNED]}}
+    return found.model_copy(update={"config": found.config | hub | evaluation})
 
 
 def _written(report: Report, model: ModelName, folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -100,7 +107,7 @@ def test_both_files_are_as_the_schemas_say_and_belong_together(
     assert [error.message for row in rows for error in _validator("instance_level_eval").iter_errors(row)] == []
     details = scores["detailed_evaluation_results"]
     file = tmp_path / details["file_path"]
-    assert (details["total_rows"], details["checksum"]) == (8, hashlib.sha256(file.read_bytes()).hexdigest())
+    assert (details["total_rows"], details["checksum"]) == (10, hashlib.sha256(file.read_bytes()).hexdigest())
     assert file.name == next(tmp_path.rglob("*-*.json")).stem + "_samples.jsonl"
     assert {(row["evaluation_id"], row["model_id"]) for row in rows} == {
         (scores["evaluation_id"], scores["model_info"]["id"])
@@ -123,6 +130,7 @@ def test_scores_errors_and_settings_are_those_of_the_evaluation(report: Report, 
         "heldout",
         *("aime24_sampled", "aime24_sampled/pass@1", "aime24_sampled/pass@2", "aime24_sampled/maj@2"),
         "math500_partial",
+        "math_of_others",
     ]
     details = found["heldout"]["score_details"]
     assert details["score"] == 0.5
@@ -132,6 +140,8 @@ def test_scores_errors_and_settings_are_those_of_the_evaluation(report: Report, 
     assert found["aime24_sampled"]["generation_config"]["generation_args"]["temperature"] == 1.0
     assert found["aime24_sampled"]["source_data"]["hf_repo"] == "HuggingFaceH4/aime_2024"
     assert found["heldout"]["source_data"]["source_type"] == "other"
+    assert found["math_of_others"]["source_data"]["hf_repo"] == "x/y"
+    assert found["math_of_others"]["source_data"]["additional_details"] == {"revision": "a" * 40}
     assert found["math500_partial"]["metric_config"]["metric_id"] != found["heldout"]["metric_config"]["metric_id"]
 
 

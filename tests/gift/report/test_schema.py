@@ -90,3 +90,16 @@ def test_benchmarks_are_listed_once_in_the_order_of_the_models(values: dict[str,
     only_candidate = deepcopy(values["models"]["candidate"]["gsm8k"])
     values["models"]["candidate"]["minerva_math500"] = only_candidate
     assert parse_report(values).benchmarks == ("heldout", "heldout_sampled", "gsm8k", "minerva_math500")
+
+
+def test_what_is_known_of_a_set_of_problems_is_not_said_of_a_task_that_is_called_alike(values: dict[str, Any]) -> None:
+    score = values["models"]["base"]["heldout"]
+    for scores in values["models"].values():
+        scores |= {"gsm8k_greedy": score, "gsm8k_cot": score, "toksuite_chinese_partial": score}
+    values["models"]["base"]["gsm8k_partial"] = score
+    values["contamination"] = {"gsm8k": {"problems": 1319, "trained_on": 3, "overlapping": 14}}
+    report = parse_report(values)
+    assert {"gsm8k_greedy", "gsm8k_cot", "toksuite_chinese_partial"} <= set(report.benchmarks)
+    assert "gsm8k_partial" not in report.benchmarks
+    for task, known in (("gsm8k_greedy", True), ("gsm8k_cot", False)):
+        assert (report.overlap(task) is not None, report.known_by_heart(task) is not None) == (known, known)
