@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from faulty_proxy import faulty_proxy
-from tiny_jobs import Job, own_reward, write_inputs
+from tiny_jobs import RANKS, Job, own_reward, write_inputs
 
 from gift.errors import GiftError
 from gift.storage import list_paths
@@ -26,7 +26,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _stop(monkeypatch: pytest.MonkeyPatch, inputs: Path, module: str, step: int, whom: str) -> None:
-    monkeypatch.setenv("PYTHONPATH", f"{inputs}:{Path(__file__).parents[2] / 'support' / 'ranks'}")
+    monkeypatch.setenv("PYTHONPATH", f"{inputs}:{RANKS}")
     for name, value in {"MODULE": module, "STEP": str(step), "WHOM": whom}.items():
         monkeypatch.setenv(f"STOP_{name}", value)
 

@@ -7,7 +7,7 @@ import torch
 from faulty_proxy import FirstRequests, faulty_proxy
 from safetensors.torch import load_file
 from stored_objects import delete_object, object_uri
-from tiny_jobs import Job, own_reward, write_inputs
+from tiny_jobs import RANKS, Job, own_reward, write_inputs
 
 from gift.errors import GiftError
 from gift.storage import list_paths, upload_directory
@@ -49,7 +49,7 @@ def test_a_killed_training_ends_where_an_uninterrupted_one_does(
     case: str,
 ) -> None:
     module, overrides = CASES[case]
-    monkeypatch.setenv("PYTHONPATH", f"{inputs}:{Path(__file__).parents[2] / 'support' / 'ranks'}")
+    monkeypatch.setenv("PYTHONPATH", f"{inputs}:{RANKS}")
     section = module.rpartition(".")[2]
     whole = Job(inputs, *overrides, f"{section}.checkpoint_every=0")
     whole.attempt(module, tmp_path / "whole")
@@ -87,7 +87,7 @@ def test_a_slow_store_costs_checkpoints_but_not_the_training(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2] / "support" / "ranks"))
+    monkeypatch.setenv("PYTHONPATH", str(RANKS))
     job = Job(inputs, "sft.steps=4", "sft.checkpoint_every=1")
     job.attempt("slow_store", tmp_path / "slow")
     output = capfd.readouterr().out
@@ -103,7 +103,7 @@ def test_a_store_that_is_away_costs_a_checkpoint_and_is_waited_for_when_a_traini
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2] / "support" / "ranks"))
+    monkeypatch.setenv("PYTHONPATH", str(RANKS))
     job = Job(inputs, "sft.steps=6", "sft.checkpoint_every=2")
     with faulty_proxy(services.s3_port) as store:
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{store.port}")
