@@ -64,6 +64,8 @@ class ComputeConfig(Spread):
     spread counts as nothing that decides its output, which is reused whatever ranks have made it."""
     gpu: GpuConfig | None = None
     """The GPUs that the profile asks for; a dry run compares its estimate of memory with them."""
+    timeout_minutes: PositiveFloat = 30.0
+    """For one update, in which ranks wait for each other; a rank that lets them wait longer is named, and all end."""
 
     @property
     def spread(self) -> Spread:
@@ -73,8 +75,8 @@ class ComputeConfig(Spread):
     @property
     def undecided(self) -> set[str]:
         """The fields that decide nothing of what a training makes, and may change when it goes on: the GPUs that a dry
-        run compares with and, where it is elastic, how it is spread."""
-        return {"gpu"} | (set(Spread.model_fields) if self.elastic else set())
+        run compares with, how long ranks wait and, where it is elastic, how it is spread."""
+        return {"gpu", "timeout_minutes"} | (set(Spread.model_fields) if self.elastic else set())
 
 
 class LoraConfig(Section):

@@ -18,7 +18,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -26,7 +26,7 @@ import torch
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 from gift.end_with_parent import end_with_parent
-from gift.launch.deadline import RECORD, make_records, overdue, record_of
+from gift.launch.deadline import RECORD, make_records, overdue, passed, record_of
 from gift.launch.notice import TOLD_TO_STOP
 from gift.launch.one_node import REASON_FILE
 from gift.launch.rank_program import TELL_WHERE, leave_reason, run_rank
@@ -169,20 +169,29 @@ def _note_ended(process: int, running: dict[int, int], codes: dict[int, int]) ->
 
 
 def _late(ranks: Mapping[int, int], first: int, deadlines: Path) -> str | None:
-    """One sentence on those of this node's ranks, the lowest of which is `first`, that missed a deadline, or None.
+    """One sentence on those of this node's ranks, the lowest of which is `first`, that are late, or None.
 
-    Each of them prints where it is.
+    Who misses a deadline may only be waiting for one that has not come as far, which is the late one then. Both print
+    where they are.
     """
-    missed = [(rank, process, found) for process, rank in ranks.items() if (found := overdue(deadlines, rank - first))]
+    missed = {rank: found for rank in ranks.values() if (found := overdue(deadlines, rank - first))}
     if not missed:
         return None
-    for _, process, _ in missed:
-        os.kill(process, TELL_WHERE)
+    come = {rank: passed(deadlines, rank - first) for rank in ranks.values()}
+    waited_for = [rank for rank in come if come[rank] < max(come[one] for one in missed)]
+    for process, rank in ranks.items():
+        if rank in missed or rank in waited_for:
+            os.kill(process, TELL_WHERE)
     time.sleep(TELL_SECONDS)
-    names = ", ".join(str(rank) for rank, _, _ in sorted(missed))
-    _, _, (what, hint, seconds) = min(missed)
-    subject = f"rank {names} is" if len(missed) == 1 else f"ranks {names} are"
-    return f"{subject} still {what} after {seconds / 60:.3g} minutes; {hint}"
+    waiting = missed.keys() - waited_for
+    what, hint, seconds = missed[min(waiting)]
+    sentence = f"{_named(waiting)} still {what} after {seconds / 60:.3g} minutes; {hint}"
+    return f"{_named(waited_for)} late: {sentence}" if waited_for else sentence
+
+
+def _named(ranks: Iterable[int]) -> str:
+    names = ", ".join(map(str, sorted(ranks)))
+    return f"rank {names} is" if names.isdigit() else f"ranks {names} are"
 
 
 def _reason(module: str, exit_codes: Mapping[int, int], folder: Path) -> str:

@@ -19,7 +19,7 @@ import math
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -33,10 +33,11 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from gift.config import ComputeConfig, OptimizerConfig
 from gift.errors import GiftError
+from gift.launch.deadline import deadline, pass_by
 from gift.policy.micro_batches import MicroBatch
 
-COLLECTIVE_TIMEOUT = timedelta(minutes=30)
-"""How long a rank waits for the slowest one, beside what sampling may take."""
+LONGER = timedelta(minutes=5)
+"""That a collective waits than the update that it is part of may take: the parent of the ranks knows who is late."""
 
 
 def deepspeed_config(compute: ComputeConfig, optimizer: OptimizerConfig) -> dict[str, Any]:
@@ -80,7 +81,7 @@ def initialize_ranks(compute: ComputeConfig, sampling_minutes: float = 0.0) -> t
             )
         torch.cuda.set_device(local_rank)
     _never_compile_operators()
-    timeout = COLLECTIVE_TIMEOUT + timedelta(minutes=sampling_minutes)
+    timeout = LONGER + timedelta(minutes=compute.timeout_minutes + sampling_minutes)
     deepspeed.init_distributed(auto_mpi_discovery=False, verbose=False, timeout=timeout)
     return torch.device(device_type, local_rank) if device_type == "cuda" else torch.device(device_type)
 
@@ -127,6 +128,17 @@ def learning_rate_factor(optimizer: OptimizerConfig, step: int, total_steps: int
     return optimizer.final_fraction + (1.0 - optimizer.final_fraction) * remaining
 
 
+def update_deadline(compute: ComputeConfig, step: int, sampling_minutes: float = 0.0) -> AbstractContextManager[None]:
+    """Around an update and what ranks find out together about it.
+
+    Args:
+        sampling_minutes: that other ranks may sample longer than this one.
+    """
+    minutes = compute.timeout_minutes
+    hint = f"a rank hangs, or an update needs more than compute.timeout_minutes ({minutes:g})"
+    return deadline(f"at the update of step {step}", 60 * (minutes + sampling_minutes), hint)
+
+
 @contextmanager
 def micro_batch(engine: deepspeed.DeepSpeedEngine, *, last: bool) -> Iterator[None]:
     """One forward and backward pass of an update, which is taken after the `last`. All ranks."""
@@ -141,7 +153,9 @@ def back_propagate(
     """The gradient of all losses, and the update. All ranks, with as many micro-batches."""
     for index, rows in enumerate(micro_batches, start=1):
         with micro_batch(engine, last=index == len(micro_batches)):
-            engine.backward(loss_of(rows))
+            loss = loss_of(rows)
+            pass_by()  # before the gradients are summed, where all wait for the slowest
+            engine.backward(loss)
 
 
 @contextmanager

@@ -60,7 +60,7 @@ from gift.training.reports import Reports
 
 METRICS_FILE, SPREAD_FILE = "metrics.jsonl", "spread.json"
 PATIENCE_SECONDS = 120.0
-"""How long training waits for an upload, well below `gift.training.engine.COLLECTIVE_TIMEOUT`."""
+"""How long training waits for an upload; other ranks wait, too, for at most `compute.timeout_minutes`."""
 
 
 Part = TypeVar("Part", bound=Section)

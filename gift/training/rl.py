@@ -41,7 +41,14 @@ from gift.policy.log_probabilities import (
 from gift.rewards import open_scorer
 from gift.rollout.choose import open_engine
 from gift.training.diagnostics import batch_sums, implicit_reward_noise, step_metrics
-from gift.training.engine import build_engine, gradient_norm, guard_updates, initialize_ranks, largest_weight
+from gift.training.engine import (
+    build_engine,
+    gradient_norm,
+    guard_updates,
+    initialize_ranks,
+    largest_weight,
+    update_deadline,
+)
 from gift.training.engine_check import check_engine
 from gift.training.groups import GroupBatch
 from gift.training.heldout import Heldout, due, heldout_metrics
@@ -104,16 +111,17 @@ def train(job: TrainingJob) -> None:
             if look and config.algorithm == "gift":
                 looked |= implicit_reward_noise(learner, batch)
             learning_rate = learner.engine.get_lr()[0]
-            started = time.monotonic()
-            sums = batch_sums(batch, ends) | update(learner, batch)
-            metrics = step_metrics(
-                sums,
-                grad_norm=gradient_norm(learner.engine) if sums["updates"] else 0.0,
-                learning_rate=learning_rate,
-                seconds=sync_seconds + batch.seconds + time.monotonic() - started,
-                earlier_tokens=state.num_tokens,
-                device=device,
-            )
+            with update_deadline(config.compute, step, config.rollout.timeout_minutes):
+                started = time.monotonic()
+                sums = batch_sums(batch, ends) | update(learner, batch)
+                metrics = step_metrics(
+                    sums,
+                    grad_norm=gradient_norm(learner.engine) if sums["updates"] else 0.0,
+                    learning_rate=learning_rate,
+                    seconds=sync_seconds + batch.seconds + time.monotonic() - started,
+                    earlier_tokens=state.num_tokens,
+                    device=device,
+                )
             reports.report(step, metrics | looked)
             judgement = learner.health.judge(largest_weight(learner.engine), metrics)
             reports.follow(step, judgement, batch.record)

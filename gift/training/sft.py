@@ -32,6 +32,7 @@ from gift.training.engine import (
     guard_updates,
     initialize_ranks,
     largest_weight,
+    update_deadline,
 )
 from gift.training.order import batch_indices, derived_seed
 from gift.training.reduce import agreed_micro_batches, sum_over_ranks
@@ -72,7 +73,8 @@ def train(job: TrainingJob) -> None:
         for step in checkpoints.remaining:
             torch.manual_seed(derived_seed(config.seed, "sft", step, dist.get_rank()))
             batch = _batch(demonstrations, config, step)
-            metrics = _train_step(engine, batch, config, tokenizer.pad_token_id, device)
+            with update_deadline(config.compute, step):
+                metrics = _train_step(engine, batch, config, tokenizer.pad_token_id, device)
             reports.report(step, metrics)
             health.note_update(metrics["grad_norm"])
             judgement = health.judge(largest_weight(engine))

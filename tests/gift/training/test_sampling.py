@@ -100,6 +100,24 @@ def test_an_engine_that_hangs_costs_its_deadline_and_its_rank_is_named(
 
 
 @pytest.mark.slow
+def test_a_rank_that_lets_the_others_wait_in_an_update_is_named(
+    services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = write_inputs(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", f"{inputs}:{RANKS}")
+    minutes = ("rollout.timeout_minutes=0.1", "compute.timeout_minutes=0.1")
+    job = Job(inputs, own_reward("digits"), "rl.steps=3", *minutes)
+    with pytest.raises(GiftError) as error:
+        job.attempt("hang_in_update", tmp_path / "job")
+    assert re.fullmatch(
+        r"rank 1 is late: rank 0 is still at the update of step 1 after 0\.2\d* minutes; "
+        r"a rank hangs, or an update needs more than compute\.timeout_minutes \(0\.1\)",
+        str(error.value),
+    )
+    assert [step for step, _ in job.history()["loss"]] == [0]
+
+
+@pytest.mark.slow
 def test_an_engine_that_keeps_old_weights_ends_the_training_before_it_samples_again(
     services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
