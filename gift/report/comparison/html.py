@@ -42,6 +42,8 @@ def render_comparison(comparison: Comparison) -> str:
         tuning_note=table.tuning_note(comparison) if comparison.plan.tuning_seed is not None else None,
         results=table.results_rows(comparison),
         training=table.training_rows(comparison),
+        course_note=table.COURSE_NOTE,
+        course=table.course_rows(comparison),
         grid=table.grid_rows(comparison),
         seeds=table.seed_rows(comparison),
         legend=[_legend_entry(place, variant.label) for place, variant in enumerate(comparison.plan.variants)],

@@ -13,7 +13,7 @@ from gift.report.comparison import wording
 from gift.report.comparison.plan import rate_text
 from gift.report.comparison.schema import Comparison
 from gift.report.table import markdown_rows
-from gift.report.wording import benchmark_label, percent
+from gift.report.wording import benchmark_label, percent, signed
 
 START_LABEL = "SFT (start)"
 
@@ -41,6 +41,8 @@ def markdown_page(comparison: Comparison) -> str:
     ]
     if any(result.metrics for result in comparison.variants.values()):
         parts += ["## Training", TRAINING_NOTE, markdown_rows(training_rows(comparison))]
+    if course := course_rows(comparison):
+        parts += ["## Along the way", COURSE_NOTE, markdown_rows(course)]
     if plan.tuning_seed is not None:
         parts += ["## Learning rates", tuning_note(comparison), markdown_rows(grid_rows(comparison))]
     parts += [
@@ -59,6 +61,11 @@ NOTES = (
 TRAINING_NOTE = (
     "Means over the last tenth of the training ± half of the 95 % interval over seeds; time (the steps only) and "
     "tokens are medians."
+)
+
+COURSE_NOTE = (
+    "Looks at held-out problems during the training, in percent, mean over seeds. The best of several looks is luck in "
+    "part, all the more as each sees few problems: it tells when a variant turned, not how good it was."
 )
 
 
@@ -106,6 +113,19 @@ def training_rows(comparison: Comparison) -> list[list[str]]:
         budget = [f"{variant.responses:,}", wording.tokens_text(result), wording.time_text(result)]
         rows.append([labels[variant.name], *cells, *budget])
     return rows
+
+
+def course_rows(comparison: Comparison) -> list[list[str]]:
+    """Header and one row per variant: the best look at held-out problems and the last; nothing where nobody looked."""
+    labels, rows = wording.variant_labels(comparison), []
+    for name, result in comparison.variants.items():
+        looks = [(mean, step) for step, mean, *_ in result.curves.get("heldout_accuracy", ()) if mean is not None]
+        if not looks:
+            continue
+        best, step = max(looks, key=lambda look: look[0])
+        first, last = looks[0][0], looks[-1][0]
+        rows.append([labels[name], percent(first), percent(best), f"{step}", percent(last), signed(last - best)])
+    return [["", "First look", "Best", "in step", "Last", "Last − best, points"], *rows] if rows else []
 
 
 def grid_rows(comparison: Comparison) -> list[list[str]]:

@@ -62,6 +62,19 @@ def test_the_markdown_page_holds_results_training_grid_and_every_seed() -> None:
         assert lines[lines.index(table_header) + 1].count("|") == columns
 
 
+def test_looks_along_the_way_name_the_best_and_what_was_lost_until_the_last() -> None:
+    looks = {"gift": (0.1, 0.4, 0.5), "grpo": (0.1, 0.6, 0.55, None)}
+    comparison = example_comparison()
+    for name, result in comparison.variants.items():
+        points = tuple((10 * place, value, None, None) for place, value in enumerate(looks[name]))
+        result.curves["heldout_accuracy"] = points
+    page = _plain(markdown_page(comparison))
+    assert "|  | First look | Best | in step | Last | Last − best, points |" in page
+    assert "| GIFT | 10.0 | 50.0 | 20 | 50.0 | 0.0 |" in page
+    assert "| GRPO | 10.0 | 60.0 | 10 | 55.0 | −5.0 |" in page, "a look without a value is none"
+    assert "## Along the way" not in markdown_page(example_comparison()), "where nobody looked"
+
+
 def test_without_tuning_nothing_is_said_of_it() -> None:
     page = markdown_page(example_comparison(tuning_seed=None))
     assert "## Learning rates" not in page
