@@ -91,13 +91,17 @@ def check_architecture(config: ModelConfig, folder: Path) -> None:
 
 
 def parameter_count(shape: ModelShape) -> int:
-    """All weights: embeddings, layers (attention, gated MLP, two norms), last norm, and the head unless it is tied."""
+    """All weights: embeddings, layers, last norm, and the head unless it is tied."""
+    embeddings = shape.vocabulary_size * shape.hidden_size * (1 if shape.tied_embeddings else 2)
+    return embeddings + shape.layers * _layer_count(shape) + shape.hidden_size
+
+
+def _layer_count(shape: ModelShape) -> int:
+    """Of one layer: attention, gated MLP, two norms."""
     hidden, key_value = shape.hidden_size, shape.key_value_heads * shape.head_size
     attention = 2 * hidden * hidden + 2 * hidden * key_value
     biases = hidden + 2 * key_value if shape.attention_bias else 0
-    layer = attention + biases + 3 * hidden * shape.intermediate_size + 2 * hidden
-    embeddings = shape.vocabulary_size * hidden * (1 if shape.tied_embeddings else 2)
-    return embeddings + shape.layers * layer + hidden
+    return attention + biases + 3 * hidden * shape.intermediate_size + 2 * hidden
 
 
 def adapter_count(shape: ModelShape, rank: int) -> int:
@@ -116,3 +120,8 @@ def _linear_layers(shape: ModelShape) -> list[tuple[int, int]]:
 def largest_parameter(shape: ModelShape) -> int:
     """Elements of the largest matrix: the embedding, or one of the gated MLP."""
     return shape.hidden_size * max(shape.vocabulary_size, shape.intermediate_size)
+
+
+def largest_block(shape: ModelShape) -> int:
+    """Elements of what an engine is handed at least at once: the embedding, or a layer."""
+    return max(shape.vocabulary_size * shape.hidden_size, _layer_count(shape))

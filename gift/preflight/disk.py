@@ -31,8 +31,9 @@ from gift.config import (
     RunConfig,
 )
 from gift.errors import GiftError
-from gift.models.architecture import model_shape, parameter_count
+from gift.models.architecture import largest_block, model_shape, parameter_count
 from gift.preflight.memory import GIB, MASTER_AND_MOMENTS, Parts, trained_count
+from gift.weights.portions import PORTION_BYTES
 
 OTHER_BYTES = 1 * GIB
 """Metrics, reports, results and logs: a round number."""
@@ -77,7 +78,7 @@ def estimate_disk(
     trained = float(FLOAT32 * numbers)
     training = {TRAINED_WEIGHTS: trained / config.compute.nodes, "rewards": float(rewards)}
     sft = training | _resume(config, numbers, config.sft.checkpoint_every)
-    policy = training | _resume(config, numbers, config.rl.checkpoint_every) | _rollout(config, parameters)
+    policy = training | _resume(config, numbers, config.rl.checkpoint_every) | _rollout(config, shape, parameters)
     stages: StagesDisk = {
         "prepare-model": {"model": base},
         "train-sft": {"model": base} | sft if config.sft.steps else {},
@@ -161,9 +162,9 @@ def _resume(config: RunConfig, trained: int, every: int) -> Parts:
     return {"resume": MASTER_AND_MOMENTS * trained / nodes if every else 0.0}
 
 
-def _rollout(config: RunConfig, parameters: int) -> Parts:
-    """Weights for vLLM go to `TMPDIR` where `/dev/shm` has no room for them."""
-    size = _element(config) * parameters
+def _rollout(config: RunConfig, shape: ModelShape, parameters: int) -> Parts:
+    """A portion of the weights for vLLM goes to `TMPDIR` where `/dev/shm` has no room for it."""
+    size = min(_element(config) * parameters, max(PORTION_BYTES, _element(config) * largest_block(shape)))
     beside = config.rollout.engine == "vllm" and config.rollout.vllm.placement == "beside-rank"
     fits = size < config.cluster.shared_memory_gib * GIB
     return {"rollout weights": float(size) if beside and not fits else 0.0}

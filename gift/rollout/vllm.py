@@ -1,6 +1,6 @@
 """Rollouts with vLLM: continuous batching, and a group's prompt is read once.
 
-    refresh: policy ── shared memory ──> vLLM's weights, in place
+    refresh: policy ── portions in shared memory ──> vLLM's weights, in place
     sample:  prompts, one seed each ──> vLLM ──> token ids and their log-probabilities ──> Rollouts
 
 vLLM runs in a process beside the rank (`gift.rollout.vllm_process`) or as a server (`gift.rollout.vllm_server`). Ranks
@@ -12,6 +12,7 @@ Nothing is cut from the policy: top_p 1, no top_k, no min_p, and the model's own
 
 import hashlib
 import itertools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,9 +29,11 @@ from gift.models.loading import torch_dtype
 from gift.rollout.engine import Finished
 from gift.rollout.ranks import Ranks
 from gift.rollout.rollouts import Rollouts, no_rollouts
-from gift.rollout.weight_sums import HeldWeight, Sums
-from gift.rollout.weights import Weights, shared_weights, sums_of
+from gift.rollout.weight_sums import HeldWeight, Sums, WeightSum
+from gift.rollout.weights import Weights, in_portions, shared_weights, sums_of
+from gift.weights.portions import PORTION_BYTES
 
+HEAD = "lm_head.weight"
 WITHOUT_HEAD = ("gemma", "gemma2", "gemma3", "gemma3_text")
 """`model_type`s whose head is their embeddings, in transformers and in vLLM."""
 
@@ -47,7 +50,7 @@ class VllmClient(Protocol):
     """A running vLLM."""
 
     def load(self, weights: Path) -> None:
-        """Replace its weights by those in the folder, and forget what it computed with the old ones."""
+        """Replace those of its weights that the folder has, whole layers, and forget what it computed with others."""
 
     def held(self) -> Sequence[HeldWeight]:
         """What it computes with now, as far as it can say; none where it can't."""
@@ -99,6 +102,8 @@ class VllmEngine:
         self._max_new_tokens = config.rollout.max_new_tokens
         self._temperature = config.rollout.temperature
         self._dtype = torch_dtype(config.compute.precision)
+        # A server would log every layer that a portion leaves out as one that failed to load.
+        self._portion_bytes = PORTION_BYTES if config.rollout.vllm.placement == "beside-rank" else math.inf
         self._device = device
         self._pad = pad
         self._users = users
@@ -113,10 +118,16 @@ class VllmEngine:
         Raises:
             GiftError: vLLM does not hold what it was sent; the text names the parameters.
         """
-        with shared_weights(_with_vllms_names(policy, self._weights_of(policy)), self._dtype, self._sharers) as weights:
-            if self._loads and self._client is not None:
-                self._client.load(weights)
-                self._compare(self._client.held(), sums_of(weights))
+        loader = self._client if self._loads else None
+        sent: dict[str, WeightSum] = {}
+        weights = _with_vllms_names(policy, self._weights_of(policy))
+        for portion in in_portions(weights, self._dtype, self._portion_bytes):
+            with shared_weights(portion, self._dtype, self._sharers) as folder:
+                if loader is not None:
+                    loader.load(folder)
+                    sent |= sums_of(folder)
+        if loader is not None:
+            self._compare(loader.held(), sent)
 
     def _compare(self, held: Sequence[HeldWeight], sent: Sums) -> None:
         same = frozenset(weight.name for weight in held if weight.is_what(sent))
@@ -197,8 +208,8 @@ def _with_vllms_names(policy: nn.Module, weights: Weights) -> Weights:
     """Families whose head vLLM has only as the embeddings know no name for it; others must be given it, too."""
     if getattr(getattr(policy, "config", None), "model_type", "") not in WITHOUT_HEAD:
         return weights
-    tensors = ((name, tensor) for name, tensor in weights.tensors if name != "lm_head.weight")
-    return Weights(weights.elements, tensors)
+    sizes = [(name, elements) for name, elements in weights.sizes if name != HEAD]
+    return Weights(sizes, ((name, tensor) for name, tensor in weights.tensors if name != HEAD))
 
 
 def prompt_seed(seed: int, index: int) -> int:

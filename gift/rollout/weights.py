@@ -1,6 +1,6 @@
-"""The policy's weights on their way to an engine in another process: safetensors files in shared memory.
+"""The policy's weights on their way to an engine in another process: portion by portion through shared memory.
 
-    policy ── tensor by tensor ──> /dev/shm/gift-weights-…/*.safetensors ── mapped by the engine ──> removed
+    policy ── tensor by tensor ──> /dev/shm/gift-weights-…/model.safetensors ── mapped by the engine ──> removed, next
 
 Left out: passing GPU memory itself between processes, which needs pickled handles, and models whose parameters have
 other names in memory than in their files (mixtures of experts in transformers 5).
@@ -10,9 +10,10 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -24,9 +25,9 @@ from gift.errors import GiftError
 from gift.models.adapter import plain_weights
 from gift.rollout.ranks import Ranks
 from gift.rollout.weight_sums import Sums, WeightSum, weight_sum
+from gift.weights.portions import plan_portions
 
-FILE_BYTES = 512 * 2**20
-"""A GPU's weights pass through a rank's memory in files of this size."""
+FILE = "model.safetensors"
 SUMS = "sums.json"
 """Beside the weights: what an engine that has loaded them must hold."""
 
@@ -35,19 +36,32 @@ SUMS = "sums.json"
 class Weights:
     """A model's weights, to be read once; all ranks that hold parts of it read them together, to the end."""
 
-    elements: int
-    """Of all tensors."""
+    sizes: Sequence[tuple[str, int]]
+    """Name and number of elements of every tensor."""
     tensors: Iterable[tuple[str, Tensor]]
-    """Every name in the model's state with its tensor, which is whole until the next one is asked for; adapters are
-    merged into what they adapt."""
+    """In the same order, every name in the model's state with its tensor, which is whole until the next one is asked
+    for; adapters are merged into what they adapt."""
+
+    def bytes_as(self, dtype: torch.dtype) -> list[tuple[str, int]]:
+        """Name and bytes of every tensor in a number format."""
+        return [(name, elements * dtype.itemsize) for name, elements in self.sizes]
 
 
 def whole_weights(model: nn.Module) -> Weights:
     """Of a model that this rank holds whole."""
     weights = list(plain_weights(model))
     return Weights(
-        sum(weight.tensor.numel() for weight in weights), ((weight.name, weight.merged()) for weight in weights)
+        [(weight.name, weight.tensor.numel()) for weight in weights],
+        ((weight.name, weight.merged()) for weight in weights),
     )
+
+
+def in_portions(weights: Weights, dtype: torch.dtype, most: float) -> Iterator[Weights]:
+    """The weights some layers at a time, `most` bytes in `dtype`; each portion is read to its end before the next."""
+    tensors, first = iter(weights.tensors), 0
+    for count in plan_portions(weights.bytes_as(dtype), most):
+        yield Weights(weights.sizes[first : first + count], islice(tensors, count))
+        first += count
 
 
 @contextmanager
@@ -59,7 +73,7 @@ def shared_weights(weights: Weights, dtype: torch.dtype, ranks: Ranks) -> Iterat
     """
     ranks.wait()  # nobody samples any more
     if ranks.leads:
-        folder = Path(tempfile.mkdtemp(prefix="gift-weights-", dir=_place(weights.elements * dtype.itemsize)))
+        folder = Path(tempfile.mkdtemp(prefix="gift-weights-", dir=_place(weights, dtype)))
         try:
             _write(weights, dtype, folder)
             yield Path(ranks.tell(str(folder)))
@@ -73,16 +87,17 @@ def shared_weights(weights: Weights, dtype: torch.dtype, ranks: Ranks) -> Iterat
         ranks.wait()
 
 
-def _place(needed: int) -> Path:
+def _place(weights: Weights, dtype: torch.dtype) -> Path:
     """Shared memory where there is enough of it (containers often have 64 MiB), else the folder for temporary files."""
+    needed = sum(size for _, size in weights.bytes_as(dtype))
     named = os.environ.get(VLLM_WEIGHTS)
     places = [Path(named)] if named else [Path("/dev/shm"), Path(tempfile.gettempdir())]  # noqa: S108
     for place in places:
         if place.is_dir() and shutil.disk_usage(place).free > needed:
             return place
     raise GiftError(
-        f"the weights for vLLM need {needed / 2**30:.1f} GiB, which {' and '.join(map(str, places))} do not have; "
-        f"give the container more shared memory or set {VLLM_WEIGHTS}"
+        f"weights on their way to vLLM need {needed / 2**30:.1f} GiB, which {' and '.join(map(str, places))} do not "
+        f"have; give the container more shared memory or set {VLLM_WEIGHTS}"
     )
 
 
@@ -91,7 +106,7 @@ def _write(weights: Weights, dtype: torch.dtype, folder: Path) -> None:
 
     Were the head left out, vLLM would keep the old one without a word.
     """
-    files, tensors, size = 0, dict[str, Tensor](), 0
+    tensors: dict[str, Tensor] = {}
     sums: dict[str, WeightSum] = {}
     for name, tensor in weights.tensors:
         value = tensor.detach().to(dtype if tensor.is_floating_point() else tensor.dtype)
@@ -100,12 +115,7 @@ def _write(weights: Weights, dtype: torch.dtype, folder: Path) -> None:
         if any(value.data_ptr() == other.data_ptr() for other in tensors.values()):
             value = value.clone()  # a file has no two names for one tensor
         tensors[name] = value
-        size += value.nbytes
-        if size >= FILE_BYTES:
-            save_file(tensors, folder / f"weights-{files:05}.safetensors")
-            files, tensors, size = files + 1, {}, 0
-    if tensors:
-        save_file(tensors, folder / f"weights-{files:05}.safetensors")
+    save_file(tensors, folder / FILE)
     (folder / SUMS).write_text(json.dumps(sums))
 
 

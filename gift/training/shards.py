@@ -24,7 +24,7 @@ from gift.weights.trained_weights import Fragment, write_share
 def sharded_weights(model: nn.Module) -> Weights:
     """Each tensor is gathered when it is its turn, and let go after it. All ranks."""
     weights = list(plain_weights(model))
-    return Weights(sum(_elements(weight.tensor) for weight in weights), _one_by_one(weights))
+    return Weights([(weight.name, _elements(weight.tensor)) for weight in weights], _one_by_one(weights))
 
 
 def _elements(tensor: Tensor) -> int:

@@ -128,8 +128,12 @@ def test_each_of_several_nodes_holds_its_share() -> None:
 
 
 def test_weights_for_vllm_are_on_the_disk_where_shared_memory_is_too_small() -> None:
-    small = parts_of(load_profile("qwen2.5-7b-gsm8k", ("cluster.shared_memory_gib=8",)))["train-policy"]
-    assert small["rollout weights"] == small["model"]
+    tight = "cluster.shared_memory_gib=1"
+    large, small = (
+        parts_of(load_profile(name, (tight,)))["train-policy"] for name in ("qwen2.5-7b-gsm8k", "qwen2.5-0.5b-gsm8k")
+    )
+    assert large["rollout weights"] == 2 * 152064 * 3584, "the embedding, which is more than a portion"
+    assert "rollout weights" not in small
     assert "rollout weights" not in parts_of(load_profile("qwen2.5-7b-gsm8k"))["train-policy"]
 
 

@@ -25,7 +25,7 @@ from gift.rollout import vllm_process
 from gift.rollout.choose import open_engine
 from gift.rollout.engine import RolloutEngine
 from gift.rollout.vllm_process import error_in, vllm_environment
-from gift.rollout.weights import Weights
+from gift.rollout.weights import Weights, sums_of
 from gift.training.engine_check import SyncCheck, check_engine, mean_difference
 from tests.gift.rollout.tiny_models import ENDS, PAD, vllm_config, write_model
 
@@ -109,6 +109,27 @@ def test_after_an_update_log_probabilities_match_the_trainers_at_its_temperature
     assert mean_difference(changed, fresh, 1.0) > 0.1  # the temperature is in them
 
 
+def test_portions_of_whole_layers_are_taken_over_and_each_is_gone_before_the_next(
+    running: Running, changed: LlamaForCausalLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load, portions = running.engine._client.load, []
+
+    def noting_load(weights: Path) -> None:
+        assert not any(portion.exists() for portion, _ in portions)
+        portions.append((weights, sorted(sums_of(weights))))
+        load(weights)
+
+    monkeypatch.setattr(running.engine._client, "load", noting_load)
+    monkeypatch.setattr(running.engine, "_portion_bytes", 1)
+    running.engine.refresh(changed)  # which also compares the sums of all that vLLM shows
+    rollouts = running.engine.sample(PROMPTS, 8, seed=1)
+    assert mean_difference(changed, rollouts, 2.0) < BOUND
+    names = [name for _, names in portions for name in names]
+    assert sorted(names) == sorted(changed.state_dict())
+    layers = changed.config.num_hidden_layers
+    assert len(portions) == layers + 3, "the embedding, each layer, the last norm and the head"
+
+
 def test_the_check_catches_a_head_that_is_not_sent(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running.engine, "_weights_of", without_head)
     # A head that shares the embeddings is a packed copy of them here, out of sight.
@@ -120,7 +141,7 @@ def test_the_check_catches_a_head_that_is_not_sent(running: Running, monkeypatch
 
 def without_head(policy: LlamaForCausalLM) -> Weights:
     tensors = [(name, value) for name, value in policy.state_dict().items() if name != "lm_head.weight"]
-    return Weights(sum(value.numel() for _, value in tensors), tensors)
+    return Weights([(name, value.numel()) for name, value in tensors], tensors)
 
 
 @pytest.mark.parametrize(

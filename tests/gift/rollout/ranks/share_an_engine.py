@@ -35,6 +35,7 @@ def main() -> None:
     trainer = build_engine(model, config.compute, OptimizerConfig(learning_rate=0.01), 1)
     policy, temperature = trainer.module, config.rollout.temperature
     with open_engine(config, Path(job["model"]), device, ends=ENDS, pad=PAD, weights_of=watched_weights) as engine:
+        engine._portion_bytes = 1  # every layer by itself
         check_engine(engine, policy, PROMPTS, config.rollout)
         logits = trainer(input_ids=torch.tensor([[5, 6, 7, 8]])).logits
         trainer.backward(logits.square().mean())
@@ -76,7 +77,7 @@ def watched_weights(policy: nn.Module) -> Weights:
             held.append(elements(policy))
             yield name, tensor
 
-    return Weights(weights.elements, tensors())
+    return Weights(weights.sizes, tensors())
 
 
 def count_calls() -> None:
