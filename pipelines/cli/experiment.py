@@ -26,6 +26,7 @@ from pipelines.experiments.baselines import baselines
 from pipelines.experiments.experiment import Experiment, PlannedExperiment, plan_experiment
 from pipelines.experiments.gift_options import gift_options
 from pipelines.experiments.head_to_head import head_to_head
+from pipelines.experiments.long_training import long_training
 from pipelines.experiments.overfitting import overfitting
 from pipelines.experiments.rollout_ablation import Budget, rollout_ablation
 from pipelines.experiments.staleness import staleness
@@ -126,6 +127,12 @@ _add_command(
     staleness,
     "Responses of the policy of 0, 4, 16 and 64 steps ago, for seven objectives.",
     seeds=5,
+)
+_add_command(
+    "long-training",
+    long_training,
+    "Four times as many steps, with and without an anchor to the SFT model.",
+    tune=True,
 )
 _add_command(
     "wrong-rewards",

@@ -10,6 +10,7 @@ from pipelines.experiments.baselines import baselines
 from pipelines.experiments.experiment import Experiment, PlannedExperiment, Variant, plan_experiment
 from pipelines.experiments.gift_options import gift_options
 from pipelines.experiments.head_to_head import head_to_head
+from pipelines.experiments.long_training import long_training
 from pipelines.experiments.overfitting import overfitting
 from pipelines.experiments.rollout_ablation import Budget, rollout_ablation
 from pipelines.experiments.staleness import staleness
@@ -98,7 +99,7 @@ def test_a_variant_that_the_configuration_refuses_is_named_with_its_key() -> Non
 @pytest.mark.parametrize("tuning_seed", [0, None])
 def test_the_experiments_are_valid_on_the_profiles(profile: str, tuning_seed: int | None) -> None:
     base = load_profile(profile)
-    lists = (head_to_head, rollout_ablation, gift_options, baselines, staleness, wrong_rewards)
+    lists = (head_to_head, rollout_ablation, gift_options, baselines, staleness, wrong_rewards, long_training)
     for experiment in (*(define(base) for define in lists), overfitting(base, 64)):
         planned = plan_experiment(experiment, profile, seeds=(0, 1), tuning_seed=tuning_seed)
         assert planned.plan.baseline in [variant.name for variant in planned.plan.variants]
@@ -136,6 +137,14 @@ def test_overfitting_trains_on_as_few_prompts_as_it_is_told(base: RunConfig) -> 
     assert {config.data.train for config in planned.trials.values()} == {64}
     assert planned.plan.title == "64 training prompts, seen 20 times"
     assert "--prompts 64" in planned.plan.command
+
+
+def test_long_training_is_four_times_what_the_profile_or_the_user_says() -> None:
+    base = load_profile("local", ("rl.steps=30",))
+    planned = plan_experiment(long_training(base), "local", ("rl.steps=30",), seeds=(0,), tuning_seed=None)
+    assert {config.rl.steps for config in planned.trials.values()} == {120}
+    assert {config.rl.heldout_every for config in planned.trials.values()} == {6}
+    assert planned.plan.title == "120 steps instead of 30"
 
 
 def test_wrong_rewards_turn_the_share_that_they_say_and_always_the_same_ones() -> None:
