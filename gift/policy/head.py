@@ -1,21 +1,37 @@
-"""The model's head and log softmax in one, a few tokens at a time: nothing of size tokens × vocabulary is ever kept.
+"""The model's head and log softmax in one, some words at a time: nothing of size tokens × vocabulary is ever kept.
 
     log p_t = z_t[y_t] − log Σ_v exp z_t[v],   z = hidden · Wᵀ / temperature
 
-The backward pass computes a chunk's logits again, and from them both gradients: with g the loss's gradient with respect
-to log p, that of z is g·(1[v = y] − p). A chunk's logits stay in a CPU's cache, which is worth more than the product
-that is done twice. The twin in the tests is torch's own log_softmax.
+The sums over the vocabulary grow block by block, each relative to the largest logit so far. The backward pass computes
+a block's logits again, and from them both gradients: with g the loss's gradient with respect to log p, that of z is
+g·(1[v = y] − p). A block's logits stay in a CPU's cache, which is worth more than the product that is done twice, and
+each row of the head is read, and its gradient written, once. The twin in the tests is torch's own log_softmax.
 
 Left out: heads with a bias or with functions of the logits (soft caps, scales); models that have them are not packed.
 """
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-CHUNK = {"cpu": 128, "cuda": 1024}
-"""Tokens whose logits exist at a time, by kind of device."""
+BLOCK_LOGITS = {"cpu": 2**21, "cuda": 2**27}
+"""How many logits exist at a time, by kind of device."""
+BLOCK_WORDS = 64
+"""A block has a multiple of so many words, and at least that: a CPU takes half as long again for products as wide as it
+comes."""
+
+
+class _Sums(NamedTuple):
+    """Over the words so far, (S,) each."""
+
+    largest: Tensor
+    """m, the largest logit."""
+    exponentials: Tensor
+    """Σ exp(z − m)"""
+    weighted: Tensor
+    """Σ exp(z − m) · (z − m)"""
 
 
 def head_log_probabilities(
@@ -38,42 +54,56 @@ class _Head(torch.autograd.Function):
     def forward(
         ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, temperature: float, exact_logits: bool
     ) -> tuple[Tensor, Tensor]:
-        factors = _factors(weight, exact_logits)
-        precise = torch.promote_types(hidden.dtype, torch.float32)
-        log_probabilities, log_sums, entropies = (hidden.new_empty(len(hidden), dtype=precise) for _ in range(3))
-        for chunk in _chunks(hidden):
-            logits = _logits(hidden[chunk], factors, temperature)  # (C, V)
-            chosen = logits.gather(1, targets[chunk, None]).squeeze(1)
-            largest = logits.amax(dim=1, keepdim=True)
-            shifted = logits.sub_(largest)
-            exponentials = shifted.exp()
-            sums = exponentials.sum(dim=1)
-            entropies[chunk] = sums.log() - exponentials.mul_(shifted).sum(dim=1) / sums
-            log_sums[chunk] = sums.log() + largest.squeeze(1)
-            log_probabilities[chunk] = chosen - log_sums[chunk]
+        chosen = hidden.new_zeros(len(hidden), dtype=torch.promote_types(hidden.dtype, torch.float32))
+        sums = _Sums(*(torch.full_like(chosen, start) for start in (-torch.inf, 0.0, 0.0)))
+        for block in _blocks(hidden, weight):
+            logits = _logits(hidden, _factors(weight[block], exact_logits), temperature)  # (S, words)
+            places, within = _places(targets, block)
+            chosen = torch.where(within, logits.gather(1, places).squeeze(1), chosen)
+            sums = _with_block(sums, logits)
+        log_sums = sums.exponentials.log() + sums.largest
+        entropies = sums.exponentials.log() - sums.weighted / sums.exponentials
         ctx.save_for_backward(hidden, weight, targets, log_sums)
         ctx.temperature, ctx.exact_logits = temperature, exact_logits
         ctx.mark_non_differentiable(entropies)
-        return log_probabilities, entropies
+        return chosen - log_sums, entropies
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         hidden, weight, targets, log_sums = ctx.saved_tensors
-        factors = _factors(weight, ctx.exact_logits)
         slope = gradients[0] / ctx.temperature  # (S,)
-        hidden_gradient = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
-        precise = log_sums.dtype
-        weight_gradient = torch.zeros_like(weight, dtype=precise) if ctx.needs_input_grad[1] else None
-        for chunk in _chunks(hidden):
-            logits = _logits(hidden[chunk], factors, ctx.temperature)
-            gradient = logits.sub_(log_sums[chunk, None]).exp_().mul_(-slope[chunk, None])
-            gradient.scatter_add_(1, targets[chunk, None], slope[chunk, None])  # (C, V)
-            gradient = gradient.to(factors.dtype)
+        hidden_gradient = torch.zeros_like(hidden, dtype=log_sums.dtype) if ctx.needs_input_grad[0] else None
+        weight_gradient = torch.empty_like(weight) if ctx.needs_input_grad[1] else None
+        for block in _blocks(hidden, weight):
+            factors = _factors(weight[block], ctx.exact_logits)
+            logits = _logits(hidden, factors, ctx.temperature)
+            gradient = logits.sub_(log_sums[:, None]).exp_().mul_(-slope[:, None])
+            places, within = _places(targets, block)
+            gradient = gradient.scatter_add_(1, places, (slope * within)[:, None]).to(factors.dtype)  # (S, words)
             if hidden_gradient is not None:
-                hidden_gradient[chunk] = (gradient @ factors).to(hidden.dtype)
+                _add_product(hidden_gradient, gradient, factors)
             if weight_gradient is not None:
-                _add_product(weight_gradient, gradient.T, hidden[chunk].to(factors.dtype))
-        return hidden_gradient, None if weight_gradient is None else weight_gradient.to(weight.dtype), None, None, None
+                weight_gradient[block] = gradient.T @ hidden.to(factors.dtype)
+        return None if hidden_gradient is None else hidden_gradient.to(hidden.dtype), weight_gradient, None, None, None
+
+
+def _with_block(sums: _Sums, logits: Tensor) -> _Sums:
+    """The sums with one more block, whose (S, words) logits are overwritten."""
+    largest = torch.maximum(sums.largest, logits.amax(dim=1))
+    shifted = logits.sub_(largest[:, None])
+    exponentials = shifted.exp()
+    of_block = exponentials.sum(dim=1)
+    weighted = exponentials.mul_(shifted).sum(dim=1)
+    down = (sums.largest - largest).clamp_min(torch.finfo(logits.dtype).min)  # not −∞, of which 0 times is no number
+    former = sums.exponentials * down.exp()
+    return _Sums(largest, of_block + former, weighted + sums.weighted * down.exp() + former * down)
+
+
+def _places(targets: Tensor, block: slice) -> tuple[Tensor, Tensor]:
+    """(S, 1) where in the block the ids are, and (S,) whether they are there at all; else the place is any."""
+    places = targets - block.start
+    width = block.stop - block.start
+    return places.clamp(0, width - 1)[:, None], (places >= 0) & (places < width)
 
 
 def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
@@ -84,18 +114,19 @@ def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
         total += left @ right
 
 
-def _chunks(hidden: Tensor) -> list[slice]:
-    size = CHUNK[hidden.device.type]
-    return [slice(start, start + size) for start in range(0, len(hidden), size)]
+def _blocks(hidden: Tensor, weight: Tensor) -> Iterator[slice]:
+    """Of the vocabulary."""
+    words = BLOCK_WORDS * max(1, BLOCK_LOGITS[hidden.device.type] // (BLOCK_WORDS * max(1, len(hidden))))
+    return (slice(start, min(start + words, len(weight))) for start in range(0, len(weight), words))
 
 
 def _factors(weight: Tensor, exact_logits: bool) -> Tensor:
-    """The head as it is multiplied."""
+    """Rows of the head as they are multiplied."""
     return weight.to(torch.promote_types(weight.dtype, torch.float32)) if exact_logits else weight
 
 
 def _logits(hidden: Tensor, factors: Tensor, temperature: float) -> Tensor:
-    """(C, h) → (C, V), at least float32, in memory of its own."""
+    """(S, h) → (S, words), at least float32, in memory of its own."""
     logits = hidden.to(factors.dtype) @ factors.T
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     return logits if temperature == 1.0 else logits.div_(temperature)

@@ -3,7 +3,7 @@
 Both sides of the implicit reward Σ log π_θ − log π_ref come from here, with the same number format and temperature; a
 sampling engine's own log-probabilities never enter it.
 
-    a model that attends as told (gift/models/attention.py)   one packed row, each prompt once, the head in chunks
+    a model that attends as told (gift/models/attention.py)   one packed row, each prompt once, the head in blocks
     any other                                                 padded rows of prompt and response, all logits
 
 Left out: fused kernels of a GPU's own.

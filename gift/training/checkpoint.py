@@ -71,7 +71,7 @@ def load_checkpoint(
     counts = _read_counts(folder, of[0])
     for vector in optimizer_vectors(engine):  # also those that hold nothing but padding, which AdamW steps, too
         adamw.state[vector] |= {name: _moment(adamw, name, vector) for name in MOMENTS}
-        adamw.state[vector]["step"] = torch.tensor(float(counts.taken))
+        adamw.state[vector]["step"] = torch.tensor(float(counts.taken), device=vector.device)
     for kind in (MASTER, *MOMENTS):
         stored = read_shares(folder / kind, of, ranks)
         for name, fragment in held.items():

@@ -98,6 +98,7 @@ def build_engine(
         _parameter_groups(model, optimizer.weight_decay),
         lr=optimizer.learning_rate,
         betas=(optimizer.beta1, optimizer.beta2),
+        fused=True,  # one pass over the weights instead of ten
     )
     schedule = LambdaLR(adamw, lambda step: learning_rate_factor(optimizer, step, total_steps))
     engine, *_ = deepspeed.initialize(

@@ -1,4 +1,4 @@
-"""The head in chunks gives what torch's log_softmax gives, and keeps nothing of size tokens × vocabulary."""
+"""The head in blocks gives what torch's log_softmax gives, and keeps nothing of size tokens × vocabulary."""
 
 import pytest
 import torch
@@ -11,8 +11,9 @@ TOKENS, WIDTH, VOCABULARY = 23, 8, 97
 
 
 @pytest.fixture(autouse=True)
-def chunks_of_five(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(head.CHUNK, "cpu", 5)
+def blocks_of_five(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(head, "BLOCK_WORDS", 1)
+    monkeypatch.setitem(head.BLOCK_LOGITS, "cpu", 5 * TOKENS)
 
 
 def _inputs(dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:

@@ -11,7 +11,7 @@ from gift.models.adapter import add_adapter
 from gift.models.architecture import model_shape, parameter_count
 from gift.models.attention import PLAIN_ATTENTION
 from gift.policy.activation_checkpointing import checkpoint_activations
-from gift.policy.head import CHUNK
+from gift.policy.head import BLOCK_LOGITS
 from gift.policy.log_probabilities import read_packed, score_responses
 from gift.preflight.memory import (
     GIB,
@@ -107,10 +107,9 @@ def test_the_fullest_packing_holds_whole_groups_or_a_part_of_one() -> None:
     assert fullest_packing(151, 8, size=4, prompt=100, response=51).tokens == 150
 
 
-def test_the_estimate_takes_the_chunks_of_the_head() -> None:
-    shape = SHAPE.model_copy(update={"hidden_size": 0})
+def test_the_estimate_takes_the_blocks_of_the_head() -> None:
     for device, gpu in (("cpu", False), ("cuda", True)):
-        assert logit_bytes(shape, 2, gpu=gpu) == SHAPE.vocabulary_size * CHUNK[device] * 10
+        assert logit_bytes(2, gpu=gpu) == BLOCK_LOGITS[device] * 10
 
 
 def test_adapters_need_no_optimizer_for_what_they_adapt_and_no_second_model_as_the_reference() -> None:
