@@ -12,12 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
-from lm_eval.models.utils_hf import stop_sequences_criteria
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, StoppingCriteriaList, StopStringCriteria
 
 from gift.config import EvaluationConfig
 from gift.data.tokens import pad_left, response_mask
@@ -77,11 +76,12 @@ class TransformersDecoder:
     ) -> list[list[int]]:
         """See `Decoder`. The longest prompts come first, so that the first batch takes the most memory."""
         torch.manual_seed(decoding.seed)
+        stop = StopStringCriteria(self._tokenizer, list(decoding.until)) if decoding.until else None
         completions: list[list[int]] = [[] for _ in prompts]
         order = sorted(range(len(prompts)), key=lambda row: (-len(prompts[row]), list(prompts[row])))
         for start in range(0, len(order), self._batch_size):
             rows = order[start : start + self._batch_size]
-            responses = self._batch([prompts[row] for row in rows], decoding)
+            responses = self._batch([prompts[row] for row in rows], decoding, stop)
             mask = response_mask(responses, self._ends)
             for row, ids, real in zip(rows, responses, mask, strict=True):
                 completions[row] = self._without_padding(ids[real].tolist())
@@ -99,9 +99,10 @@ class TransformersDecoder:
             ids.pop()
         return ids
 
-    def _batch(self, prompts: Sequence[Sequence[int]], decoding: Decoding) -> Tensor:
+    def _batch(
+        self, prompts: Sequence[Sequence[int]], decoding: Decoding, stop: StopStringCriteria | None
+    ) -> Tensor:
         ids, mask = (part.to(self._model.device) for part in pad_left(prompts, self._tokenizer.pad_token_id))
-        until = list(decoding.until)
         return generate(
             self._model,
             ids,
@@ -110,8 +111,18 @@ class TransformersDecoder:
             pad=self._tokenizer.pad_token_id,
             max_new_tokens=decoding.max_new_tokens,
             temperature=decoding.temperature,
-            stopping=stop_sequences_criteria(self._tokenizer, until, ids.shape[1], len(ids)) if until else None,
+            stopping=StoppingCriteriaList([_in_the_answer(stop, ids.shape[1])]) if stop else None,
         )
+
+
+def _in_the_answer(stop: StopStringCriteria, prompt_tokens: int) -> Callable[..., Tensor]:
+    """Which rows a stop text ends; one that the prompt begins and the answer completes is none, as for vLLM."""
+
+    def ended(input_ids: Tensor, scores: Tensor, **_: Any) -> Tensor:
+        rows: Tensor = stop(input_ids[:, prompt_tokens:], scores)
+        return rows
+
+    return ended
 
 
 class VllmDecoder:
