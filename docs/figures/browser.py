@@ -1,21 +1,24 @@
 """A headless Chromium that is driven by WebDriver, through ChromeDriver: for pictures of pages, and tests of them.
 
     with chromium(folder) as browser:
-        browser.open(page)
+        browser.open(page.as_uri())
         browser.run("return document.title")
 
 Left out: other browsers, and waiting; what is run returns when it is done.
 """
 
+import base64
+import io
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import requests
+from PIL import Image
 
 PROGRAMS = ("chromium", "chromedriver")
 SECONDS = 60
@@ -29,8 +32,12 @@ class Browser:
     """URL of the WebDriver session."""
     http: requests.Session
 
-    def open(self, page: Path) -> None:
-        self._post("url", url=page.as_uri())
+    def open(self, address: str) -> None:
+        self._post("url", url=address)
+
+    def resize(self, width: int, height: int) -> None:
+        """Make the window so many CSS pixels large."""
+        self.tell("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
 
     def run(self, script: str, *arguments: Any) -> Any:
         """What the body of a function returns in the page; of a promise, what it comes to."""
@@ -39,6 +46,13 @@ class Browser:
     def tell(self, command: str, **parameters: Any) -> Any:
         """A command of the Chrome DevTools Protocol."""
         return self._post("goog/cdp/execute", cmd=command, params=parameters)
+
+    def take(self, area: Mapping[str, float], scale: float, path: Path) -> None:
+        """A picture of a part of the page (`x`, `y`, `width` and `height` in CSS pixels), in which one has `scale`."""
+        clip = {**area, "scale": scale}
+        taken = self.tell("Page.captureScreenshot", clip=clip, captureBeyondViewport=True)["data"]
+        # Without losses, as text is sharp then, and the file no larger than the browser's own WebP.
+        Image.open(io.BytesIO(base64.b64decode(taken))).convert("RGB").save(path, lossless=True, method=6)
 
     def console(self) -> list[str]:
         """What the page logged since the last call, from warnings upwards, the browser's own complaints included."""

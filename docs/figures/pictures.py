@@ -6,15 +6,12 @@ They lie in FOLDER, or beside this file: `report-light.webp` and `report-dark.we
 and `answers-…`, what became better and worse, where the page has it. Each is below 100 kB. Left out: the rest.
 """
 
-import base64
-import io
 import shutil
 import sys
 import tempfile
 from pathlib import Path
 
 from browser import PROGRAMS, Browser, chromium
-from PIL import Image
 
 HERE = Path(__file__).parent
 WIDTH, HEIGHT = 1000, 1400
@@ -35,10 +32,8 @@ return { x: left - 24, y: scrollY + top - 24, width: right - left + 48,
 def take_pictures(page: Path, folder: Path) -> list[Path]:
     """Write the pictures of a report's page into an existing folder; returns their paths."""
     with tempfile.TemporaryDirectory(prefix="pictures-") as profile, chromium(Path(profile)) as browser:
-        browser.tell(
-            "Emulation.setDeviceMetricsOverride", width=WIDTH, height=HEIGHT, deviceScaleFactor=1, mobile=False
-        )
-        browser.open(page.resolve())
+        browser.resize(WIDTH, HEIGHT)
+        browser.open(page.resolve().as_uri())
         taken = (
             _taken(browser, parts, folder / f"{name}-{scheme}.webp", scheme)
             for name, parts in PICTURES.items()
@@ -53,10 +48,7 @@ def _taken(browser: Browser, parts: tuple[str, str], path: Path, scheme: str) ->
         return None
     colours = [{"name": "prefers-color-scheme", "value": scheme}]
     browser.tell("Emulation.setEmulatedMedia", media="screen", features=colours)
-    clip = area | {"scale": SCALE}
-    taken = browser.tell("Page.captureScreenshot", clip=clip, captureBeyondViewport=True)["data"]
-    # Without losses, as text is sharp then, and the file no larger than the browser's own WebP.
-    Image.open(io.BytesIO(base64.b64decode(taken))).convert("RGB").save(path, lossless=True, method=6)
+    browser.take(area, SCALE, path)
     return path
 
 

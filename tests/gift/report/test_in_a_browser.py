@@ -51,7 +51,7 @@ def page(report: Report, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def browser(window: Browser, page: Path) -> Iterator[Browser]:
     """The page, freshly opened; afterwards its console is empty."""
-    window.open(page)
+    window.open(page.as_uri())
     yield window
     assert window.console() == []
 
@@ -101,7 +101,7 @@ return (async () => {
 
 
 def test_what_a_model_wrote_does_not_run_and_neither_does_what_gets_into_the_page(window: Browser, page: Path) -> None:
-    window.open(page)
+    window.open(page.as_uri())
     title = window.run("return document.title")
     assert title != "run"
     assert window.console() == []
