@@ -15,6 +15,10 @@ class ServiceAwayError(GiftError):
     """A service does not answer, or not now; the same request may succeed later."""
 
 
+NO_BREAK_SPACE = "\u00a0"
+"""Harmless, and in our own sentences."""
+
+
 def printable(text: str) -> str:
     r"""`text` as one line: what a file put into it (`\n`, `\x1b`, half a character) is shown, and does nothing."""
     kept = text[:LONGEST_PRINTED]
@@ -23,4 +27,4 @@ def printable(text: str) -> str:
 
 
 def _escaped(sign: str) -> str:
-    return sign if sign.isprintable() else sign.encode("unicode_escape").decode()
+    return sign if sign.isprintable() or sign == NO_BREAK_SPACE else sign.encode("unicode_escape").decode()

@@ -99,9 +99,7 @@ class TransformersDecoder:
             ids.pop()
         return ids
 
-    def _batch(
-        self, prompts: Sequence[Sequence[int]], decoding: Decoding, stop: StopStringCriteria | None
-    ) -> Tensor:
+    def _batch(self, prompts: Sequence[Sequence[int]], decoding: Decoding, stop: StopStringCriteria | None) -> Tensor:
         ids, mask = (part.to(self._model.device) for part in pad_left(prompts, self._tokenizer.pad_token_id))
         return generate(
             self._model,
