@@ -143,9 +143,14 @@ def activation_bytes(
     return kept + ends
 
 
-def logit_bytes(element: int, *, gpu: bool) -> float:
-    """Three copies of a block's logits, two of them float32; see `gift.policy.head`, whose blocks these are."""
-    return float((2**27 if gpu else 2**21) * (8 + element))
+def logit_bytes(shape: ModelShape, element: int, *, gpu: bool, trained_head: bool = True) -> float:
+    """Three copies of a block's logits, two of them float32, and the gradient of a trained head.
+
+    See `gift.policy.head`, whose blocks these are.
+    """
+    block = 2**27 if gpu else 2**21
+    gradient = element * shape.vocabulary_size * shape.hidden_size if trained_head else 0
+    return float(block * (8 + element) + gradient)
 
 
 def trained_count(config: RunConfig, shape: ModelShape) -> int:
@@ -193,7 +198,9 @@ def _forward_backward(config: RunConfig, shape: ModelShape, groups: int, size: i
             gpu=gpu,
             adapter_rank=config.lora.rank if config.lora else 0,
         ),
-        "logits": logit_bytes(4 if compute.fp32_head else element, gpu=gpu),
+        # In float32, with few tokens a block's rows of the head are the whole of it.
+        "logits": logit_bytes(shape, 4 if compute.fp32_head else element, gpu=gpu, trained_head=config.lora is None)
+        + (4.0 * shape.vocabulary_size * shape.hidden_size if compute.fp32_head else 0.0),
     }
 
 

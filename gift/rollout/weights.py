@@ -1,6 +1,6 @@
 """The policy's weights on their way to an engine in another process: portion by portion through shared memory.
 
-    policy ── tensor by tensor ──> /dev/shm/gift-weights-…/model.safetensors ── mapped by the engine ──> removed, next
+    policy ── tensor by tensor ──> /dev/shm/gift-weights-…/*.safetensors ── mapped by the engine ──> removed, next
 
 Left out: passing GPU memory itself between processes, which needs pickled handles, and models whose parameters have
 other names in memory than in their files (mixtures of experts in transformers 5).
@@ -25,9 +25,8 @@ from gift.errors import GiftError
 from gift.models.adapter import plain_weights
 from gift.rollout.ranks import Ranks
 from gift.rollout.weight_sums import Sums, WeightSum, weight_sum
-from gift.weights.portions import plan_portions
+from gift.weights.portions import PORTION_BYTES, plan_portions
 
-FILE = "model.safetensors"
 SUMS = "sums.json"
 """Beside the weights: what an engine that has loaded them must hold."""
 
@@ -62,6 +61,8 @@ def in_portions(weights: Weights, dtype: torch.dtype, most: float) -> Iterator[W
     for count in plan_portions(weights.bytes_as(dtype), most):
         yield Weights(weights.sizes[first : first + count], islice(tensors, count))
         first += count
+    for _ in tensors:
+        pass  # there is none, but now the last one is let go
 
 
 @contextmanager
@@ -106,16 +107,17 @@ def _write(weights: Weights, dtype: torch.dtype, folder: Path) -> None:
 
     Were the head left out, vLLM would keep the old one without a word.
     """
-    tensors: dict[str, Tensor] = {}
     sums: dict[str, WeightSum] = {}
-    for name, tensor in weights.tensors:
-        value = tensor.detach().to(dtype if tensor.is_floating_point() else tensor.dtype)
-        sums[name] = weight_sum(value)  # where it is, which may be a GPU
-        value = value.to("cpu").contiguous()
-        if any(value.data_ptr() == other.data_ptr() for other in tensors.values()):
-            value = value.clone()  # a file has no two names for one tensor
-        tensors[name] = value
-    save_file(tensors, folder / FILE)
+    for number, portion in enumerate(in_portions(weights, dtype, PORTION_BYTES)):  # what a rank's own memory holds
+        tensors: dict[str, Tensor] = {}
+        for name, tensor in portion.tensors:
+            value = tensor.detach().to(dtype if tensor.is_floating_point() else tensor.dtype)
+            sums[name] = weight_sum(value)  # where it is, which may be a GPU
+            value = value.to("cpu").contiguous()
+            if any(value.data_ptr() == other.data_ptr() for other in tensors.values()):
+                value = value.clone()  # a file has no two names for one tensor
+            tensors[name] = value
+        save_file(tensors, folder / f"weights-{number:05}.safetensors")
     (folder / SUMS).write_text(json.dumps(sums))
 
 

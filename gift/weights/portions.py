@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 PORTION_BYTES = 2**30
-"""What an engine beside a rank is handed at a time; a larger block is a portion of its own."""
+"""What an engine beside a rank is handed at a time, and what a file holds; a larger block is a portion of its own."""
 LAYER = re.compile(r".*?\.\d+(?=\.)")
 
 

@@ -108,8 +108,10 @@ def test_the_fullest_packing_holds_whole_groups_or_a_part_of_one() -> None:
 
 
 def test_the_estimate_takes_the_blocks_of_the_head() -> None:
+    head = SHAPE.vocabulary_size * SHAPE.hidden_size
     for device, gpu in (("cpu", False), ("cuda", True)):
-        assert logit_bytes(2, gpu=gpu) == BLOCK_LOGITS[device] * 10
+        assert logit_bytes(SHAPE, 2, gpu=gpu, trained_head=False) == BLOCK_LOGITS[device] * 10
+        assert logit_bytes(SHAPE, 2, gpu=gpu) == BLOCK_LOGITS[device] * 10 + 2 * head
 
 
 def test_adapters_need_no_optimizer_for_what_they_adapt_and_no_second_model_as_the_reference() -> None:
