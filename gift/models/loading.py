@@ -12,6 +12,7 @@ from transformers.utils import logging as transformers_logging
 
 from gift.errors import GiftError
 from gift.models.attention import fitting_attention
+from gift.models.host_memory import keep_freed_memory
 from gift.models.reading import read_config, read_language_model, read_tokenizer
 
 # Bars of a second or less would drown the stage's own lines.
@@ -34,6 +35,8 @@ def load_model(folder: Path, weights: torch.dtype, computes_in: torch.dtype, dev
     Raises:
         GiftError: the folder does not hold exactly the weights of a causal language model.
     """
+    if device.type == "cpu":
+        keep_freed_memory()
     grouped = device.type == "cpu" and computes_in is torch.bfloat16  # where it is the fastest
     return read_language_model(
         folder, dtype=weights, attn_implementation=fitting_attention(read_config(folder), grouped=grouped)

@@ -1,0 +1,33 @@
+"""Tensors that come and go have the same memory again, instead of new pages from the kernel."""
+
+import subprocess
+import sys
+
+FAULTS = """
+import resource, torch
+from gift.models.host_memory import keep_freed_memory
+{first}
+def pages():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        torch.ones(2**21) + 1  # 8 MB each
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+pages()
+print(pages())
+"""
+
+
+def _faults(first: str) -> int:
+    done = subprocess.run(
+        [sys.executable, "-c", FAULTS.format(first=first)], capture_output=True, text=True, check=True
+    )
+    return int(done.stdout)
+
+
+def test_freed_memory_is_used_again() -> None:
+    assert _faults("keep_freed_memory()") < 100
+
+
+def test_it_would_be_new_memory_otherwise() -> None:
+    """Else there is nothing to keep, and the module can go."""
+    assert _faults("import ctypes; ctypes.CDLL(None).mallopt(-1, 2**17)") > 2000
