@@ -32,7 +32,7 @@ from gift.data.problems import read_problems
 from gift.data.sources import write_data
 from gift.data.tokens import tokenize_prompts
 from gift.models.base_model import write_base_model
-from gift.models.generation import generate
+from gift.models.generation import Generation, generate
 from gift.models.loading import load_model, load_tokenizer
 from gift.policy.log_probabilities import read_packed, response_log_probabilities
 from gift.rollout.rollouts import Rollouts
@@ -104,9 +104,8 @@ def _model_and_prompts(config: RunConfig, scratch: Path, count: int) -> tuple[Pr
 def _group(model: PreTrainedModel, prompt: Sequence[int], responses: int, tokens: int) -> Rollouts:
     """Responses that do not end."""
     ids = torch.tensor([prompt] * responses)
-    sampled = generate(
-        model, ids, torch.ones_like(ids).bool(), ends=[-1], pad=0, max_new_tokens=tokens, temperature=1.0
-    )
+    generation = Generation(ends=[-1], pad=0, max_new_tokens=tokens, temperature=1.0)
+    sampled = generate(model, ids[:1], torch.ones_like(ids[:1]).bool(), generation, torch.zeros(responses).long())
     print(f"sampled {responses} x {sampled.shape[1]} tokens", flush=True)
     return Rollouts(ids, torch.ones_like(ids).bool(), sampled, torch.ones_like(sampled).bool())
 

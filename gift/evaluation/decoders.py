@@ -11,18 +11,20 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, StoppingCriteriaList, StopStringCriteria
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, StopStringCriteria
 
 from gift.config import EvaluationConfig
 from gift.data.tokens import pad_left, response_mask
 from gift.errors import GiftError
 from gift.evaluation.likelihood import Likelihood, TokenPair, checked_likelihood, likelihoods
-from gift.models.generation import generate
+from gift.models.generation import Generation, generate
 from gift.models.loading import load_model, torch_dtype
 from gift.rollout.choose import vllm_is_installed
 from gift.rollout.vllm import prompt_seed
@@ -76,12 +78,20 @@ class TransformersDecoder:
     ) -> list[list[int]]:
         """See `Decoder`. The longest prompts come first, so that the first batch takes the most memory."""
         torch.manual_seed(decoding.seed)
+        # Of the answer alone: a text that the prompt begins and the answer completes ends none, as for vLLM.
         stop = StopStringCriteria(self._tokenizer, list(decoding.until)) if decoding.until else None
+        generation = Generation(
+            ends=self._ends,
+            pad=self._tokenizer.pad_token_id,
+            max_new_tokens=decoding.max_new_tokens,
+            temperature=decoding.temperature,
+            stops=partial(stop, scores=None) if stop else None,
+        )
         completions: list[list[int]] = [[] for _ in prompts]
         order = sorted(range(len(prompts)), key=lambda row: (-len(prompts[row]), list(prompts[row])))
         for start in range(0, len(order), self._batch_size):
             rows = order[start : start + self._batch_size]
-            responses = self._batch([prompts[row] for row in rows], decoding, stop)
+            responses = self._batch([prompts[row] for row in rows], generation)
             mask = response_mask(responses, self._ends)
             for row, ids, real in zip(rows, responses, mask, strict=True):
                 completions[row] = self._without_padding(ids[real].tolist())
@@ -99,28 +109,14 @@ class TransformersDecoder:
             ids.pop()
         return ids
 
-    def _batch(self, prompts: Sequence[Sequence[int]], decoding: Decoding, stop: StopStringCriteria | None) -> Tensor:
-        ids, mask = (part.to(self._model.device) for part in pad_left(prompts, self._tokenizer.pad_token_id))
+    def _batch(self, prompts: Sequence[Sequence[int]], generation: Generation) -> Tensor:
+        """Prompts that follow one another and are the same are read once."""
+        same = [(list(prompt), len(list(copies))) for prompt, copies in groupby(prompts)]
+        ids, mask = (part.to(self._model.device) for part in pad_left([prompt for prompt, _ in same], generation.pad))
+        copies = torch.tensor([count for _, count in same], device=ids.device)
         return generate(
-            self._model,
-            ids,
-            mask,
-            ends=self._ends,
-            pad=self._tokenizer.pad_token_id,
-            max_new_tokens=decoding.max_new_tokens,
-            temperature=decoding.temperature,
-            stopping=StoppingCriteriaList([_in_the_answer(stop, ids.shape[1])]) if stop else None,
+            self._model, ids, mask, generation, torch.arange(len(same), device=ids.device).repeat_interleave(copies)
         )
-
-
-def _in_the_answer(stop: StopStringCriteria, prompt_tokens: int) -> Callable[..., Tensor]:
-    """Which rows a stop text ends; one that the prompt begins and the answer completes is none, as for vLLM."""
-
-    def ended(input_ids: Tensor, scores: Tensor, **_: Any) -> Tensor:
-        rows: Tensor = stop(input_ids[:, prompt_tokens:], scores)
-        return rows
-
-    return ended
 
 
 class VllmDecoder:

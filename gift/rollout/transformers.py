@@ -1,15 +1,14 @@
 """Rollouts with transformers: the policy's own weights, no copy to keep in step."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from transformers import StoppingCriteriaList
+from torch import nn
 
 from gift.config import RolloutConfig
-from gift.data.tokens import is_end, pad_left, response_mask
-from gift.models.generation import generate
+from gift.data.tokens import pad_left, response_mask
+from gift.models.generation import Generation, generate
 from gift.rollout.engine import Finished
 from gift.rollout.rollouts import Rollouts, no_rollouts
 
@@ -46,35 +45,18 @@ class TransformersEngine:
         """Sampled at `config.temperature` with nothing cut; see `RolloutEngine.sample`."""
         if self._policy is None:
             raise RuntimeError("refresh the engine with the policy before sampling")
-        policy: Any = self._policy  # a PreTrainedModel; nn.Module's own types know no generate
+        policy: Any = self._policy  # a PreTrainedModel
         if not prompts:
             return no_rollouts(policy.device)
-        ids, mask = pad_left(prompts, self._pad)  # (G, P)
-        prompt_ids = ids.repeat_interleave(responses, dim=0).to(policy.device)  # (B, P)
-        prompt_mask = mask.repeat_interleave(responses, dim=0).to(policy.device)
-        torch.manual_seed(seed)
-        response_ids = generate(
-            policy,
-            prompt_ids,
-            prompt_mask,
+        ids, mask = (part.to(policy.device) for part in pad_left(prompts, self._pad))  # (G, P)
+        prompt_of = torch.arange(len(prompts), device=policy.device).repeat_interleave(responses)  # (B,)
+        generation = Generation(
             ends=self._ends,
             pad=self._pad,
             max_new_tokens=max_new_tokens or self._config.max_new_tokens,
             temperature=self._config.temperature,
-            stopping=StoppingCriteriaList([_onlooker(finished, self._ends, ids.shape[1])]) if finished else None,
+            finished=finished,
         )
-        return Rollouts(prompt_ids, prompt_mask, response_ids, response_mask(response_ids, self._ends))
-
-
-def _onlooker(finished: Finished, ends: Sequence[int], prompt_tokens: int) -> Callable[..., Tensor]:
-    """A stopping criterion that stops nothing, and tells of each row whose last token ends it."""
-    told: set[int] = set()  # what follows an end may be another end, where that is also what pads
-
-    def look(input_ids: Tensor, _scores: Tensor, **_: Any) -> Tensor:
-        for row in is_end(input_ids[:, -1], ends).nonzero().flatten().tolist():
-            if row not in told:
-                told.add(row)
-                finished(row, input_ids[row, prompt_tokens:].tolist())
-        return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
-
-    return look
+        torch.manual_seed(seed)
+        response_ids = generate(policy, ids, mask, generation, prompt_of)
+        return Rollouts(ids[prompt_of], mask[prompt_of], response_ids, response_mask(response_ids, self._ends))

@@ -4,6 +4,8 @@ import torch
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
+from gift.models.attention import PLAIN_ATTENTION
+
 
 def small_policy(*, seed: int = 0, **settings: object) -> LlamaForCausalLM:
     """The same weights for the same seed, wide enough apart that tokens differ in probability."""
@@ -16,6 +18,7 @@ def small_policy(*, seed: int = 0, **settings: object) -> LlamaForCausalLM:
         "num_attention_heads": 2,
         "num_key_value_heads": 2,
         "initializer_range": 0.5,
+        "attn_implementation": PLAIN_ATTENTION,  # as `load_model` has it
     }
     return LlamaForCausalLM(LlamaConfig(**shape | settings))
 

@@ -6,15 +6,18 @@ from typing import Any
 import pytest
 import torch
 from rote_model import CONTEXT, KEYS, PROMPT, evaluation, no_progress, says
+from torch import Tensor
 from transformers import LlamaForCausalLM
 
 from gift.config import PromptFormat, RolloutConfig
 from gift.data.problems import Problem, write_problems
 from gift.data.tokens import response_texts, tokenize_prompts
+from gift.evaluation import decoders
 from gift.evaluation.harness import evaluate_model
 from gift.evaluation.language_model import LanguageModel
 from gift.evaluation.results import BenchmarkResult
 from gift.models.ends import response_ends
+from gift.models.generation import generate
 from gift.models.loading import load_model, load_tokenizer
 from gift.rewards.gsm8k import gsm8k_reward
 from gift.rollout.transformers import TransformersEngine
@@ -83,14 +86,12 @@ def test_the_benchmark_asks_with_the_ids_of_training(
     problems = [Problem("special", "What is <|eos|>?", "", "1"), Problem("usual", "Which key?", "", "2")]
     write_problems(tmp_path / "heldout.jsonl", problems)
     seen: list[list[int]] = []
-    generate = LlamaForCausalLM.generate
 
-    def record(self: LlamaForCausalLM, **arguments: Any) -> Any:
-        pairs = zip(arguments["input_ids"], arguments["attention_mask"], strict=True)
-        seen.extend(ids[mask.bool()].tolist() for ids, mask in pairs)
-        return generate(self, **arguments)
+    def record(model: Any, prompt_ids: Tensor, prompt_mask: Tensor, *others: Any) -> Tensor:
+        seen.extend(ids[mask].tolist() for ids, mask in zip(prompt_ids, prompt_mask, strict=True))
+        return generate(model, prompt_ids, prompt_mask, *others)
 
-    monkeypatch.setattr(LlamaForCausalLM, "generate", record)
+    monkeypatch.setattr(decoders, "generate", record)
     result = run(chat_model, tmp_path, prompt, HELDOUT)["heldout"]
     tokenizer = load_tokenizer(chat_model)
     assert sorted(seen) == sorted(tokenize_prompts(tokenizer, problems, prompt, CONTEXT))

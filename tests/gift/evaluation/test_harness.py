@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from rote_model import COINS, CONTEXT, KEYS, PROMPT, evaluate, evaluation, no_progress, says
+from torch import Tensor
 from transformers import GenerationConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from gift.config import PromptFormat
@@ -13,7 +14,9 @@ from gift.data.problems import Problem, write_problems
 from gift.data.tokenizer import EOS_TOKEN
 from gift.data.tokens import tokenize_prompts
 from gift.errors import GiftError
+from gift.evaluation import decoders
 from gift.evaluation.language_model import LanguageModel
+from gift.models.generation import generate
 from gift.models.loading import load_tokenizer
 from gift.rewards.gsm8k import gsm8k_reward
 
@@ -182,13 +185,12 @@ def test_the_model_sees_the_same_tokens_as_in_training(
     tokenizer = PreTrainedTokenizerFast.from_pretrained(model, **beginning)
     tokenizer.save_pretrained(folder)
     seen: list[list[int]] = []
-    generate = LlamaForCausalLM.generate
 
-    def record(self: LlamaForCausalLM, **arguments: Any) -> Any:
-        seen.extend(arguments["input_ids"].tolist())
-        return generate(self, **arguments)
+    def record(model: Any, prompt_ids: Tensor, *others: Any) -> Tensor:
+        seen.extend(prompt_ids.tolist())
+        return generate(model, prompt_ids, *others)
 
-    monkeypatch.setattr(LlamaForCausalLM, "generate", record)
+    monkeypatch.setattr(decoders, "generate", record)
     evaluate(folder, benchmarks, evaluation(GREEDY, batch_size=1), 0, no_progress)
     assert sorted(seen) == sorted(
         tokenize_prompts(load_tokenizer(folder), KEYS, PromptFormat(template=PROMPT), CONTEXT)
