@@ -70,7 +70,7 @@ def import_once(module: str) -> None:
     """What the ranks share. Each runs `module` itself as `__main__`; here it only brings along what it imports."""
     # What "auto" means. DeepSpeed reads it when it is imported; left alone it would also pick other devices.
     os.environ.setdefault("DS_ACCELERATOR", choose_device("auto").type)
-    gc.disable()  # what is imported stays, and looking for cycles in it takes a sixth of the time
+    gc.disable()  # until all of it is frozen
     with lean_imports():
         for name in TRAINS_WITH:
             importlib.import_module(name)

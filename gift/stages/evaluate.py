@@ -7,6 +7,7 @@ from gift.config import RunConfig
 from gift.evaluation.results import RESULTS_FILE, load_results, save_results
 from gift.execution.output import Output
 from gift.execution.stage import Stage
+from gift.lean_imports import lean_imports
 from gift.progress import Progress
 
 BASE = "evaluate-base"
@@ -33,9 +34,11 @@ def evaluate(stage: Stage, data: str, model: str) -> str:
     setting = stage.config.compute.device
 
     def make(folder: Path) -> dict[str, str]:
+        with lean_imports():  # takes seconds, which a reused output need not wait
+            from gift.evaluation.decoders import open_decoder  # noqa: F401 (lm-eval, below, may load what this need not)
+            from gift.models.device import choose_device
         from gift.evaluation.answers import ANSWERS_FILE, write_answers
-        from gift.evaluation.harness import evaluate_model  # takes seconds, which a reused output need not wait
-        from gift.models.device import choose_device
+        from gift.evaluation.harness import evaluate_model
 
         device = choose_device(setting)
         with stage.fetched(data, model) as (data_folder, model_folder):
