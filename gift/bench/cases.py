@@ -73,6 +73,9 @@ class StepCase(Section):
     device: Literal["cpu", "cuda"] = "cpu"
     precision: Literal["fp32", "bf16"] = "fp32"
     """Of the forward and backward pass; both sides keep float32 weights for the optimizer."""
+    sampled: bool = False
+    """Whether a step begins with sampling as many responses, of the longest's length. They are thrown away: what is
+    learned from is the batch, so that both sides take the same step."""
 
     def measured_on(self, device: Literal["cpu", "cuda"], precision: Literal["fp32", "bf16"]) -> "StepCase":
         """The same batch there, under a name of its own."""
@@ -81,6 +84,10 @@ class StepCase(Section):
         return self.model_copy(
             update={"name": f"{self.name}-{device}-{precision}", "device": device, "precision": precision}
         )
+
+    def with_sampling(self) -> "StepCase":
+        """The same batch under a name of its own, in steps that begin with sampling."""
+        return self.model_copy(update={"name": f"{self.name}-whole", "sampled": True})
 
     @property
     def response_lengths(self) -> tuple[tuple[int, ...], ...]:

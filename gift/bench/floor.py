@@ -1,6 +1,7 @@
 """The arithmetic that no update step can do without, counted from shapes: operations of the matrix products.
 
     operations = 4 · forward        (the reference's forward pass; the policy's, and twice as much backward)
+               + 1 · forward        of responses that are all as long as the longest, where a step begins with sampling
 
 A group's prompt is read once, and no padding. The last token of a response predicts nothing and is not read. Of the
 last layer, tokens that predict no response token need keys and values alone, and the head sees only those that do.
@@ -34,7 +35,10 @@ def matrix_operations(case: StepCase) -> int:
 
 def floor_operations(case: StepCase) -> int:
     """Multiplications and additions of one step."""
-    return PASSES * sum(_forward(case.model, case.prompt_tokens, lengths) for lengths in case.response_lengths)
+    learning = PASSES * sum(_forward(case.model, case.prompt_tokens, lengths) for lengths in case.response_lengths)
+    longest = [case.response_tokens] * case.group_size
+    sampling = case.prompts * _forward(case.model, case.prompt_tokens, longest) if case.sampled else 0
+    return learning + sampling
 
 
 def _forward(shape: ModelShape, prompt: int, lengths: Sequence[int]) -> int:

@@ -5,7 +5,7 @@
 
 So whatever slows the machine down for a while slows all sides down, and the memory of one is not in another's.
 
-Left out: rollouts and rewards, which are the same work on both sides, and more than one rank.
+Left out: rewards, which are the same work on both sides, and more than one rank.
 """
 
 import importlib.util

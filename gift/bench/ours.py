@@ -6,17 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gift.algorithms import load_objective
 from gift.bench.cases import StepCase, read_step_case
 from gift.bench.gradients import GradientSum
-from gift.bench.inputs import POLICY, REFERENCE, read_step_batch
+from gift.bench.inputs import END, POLICY, REFERENCE, read_step_batch
 from gift.bench.objective import ADAM_BETA1, ADAM_BETA2, CLIPPING, KL_COEFFICIENT, LEARNING_RATE
 from gift.bench.turns import Turns
 from gift.config import RunConfig, load_profile
 from gift.health import Health, HealthState
 from gift.policy.log_probabilities import reference_model, trainable_model
+from gift.rollout.transformers import TransformersEngine
 from gift.training.engine import build_engine, guard_updates, initialize_ranks
 from gift.training.groups import GroupBatch
 from gift.training.update import Learner, update
@@ -29,6 +30,7 @@ STEPS = 1000
 class OurUpdate:
     """A trainer that is ready to take steps on one batch."""
 
+    policy: nn.Module
     step: Callable[[], object]
     gradient: Callable[[], dict[str, Tensor]]
     """Of the first step, by the names of the model's parameters."""
@@ -37,8 +39,14 @@ class OurUpdate:
 def take_our_turns(folder: Path, turns: Turns) -> None:
     """Steps of this trainer on what `write_step_inputs` wrote, as long as somebody asks."""
     case = read_step_case(folder)
-    ours = our_update(folder, read_step_batch(folder, torch.device(case.device)), our_config(case))
+    batch, config = read_step_batch(folder, torch.device(case.device)), our_config(case)
+    ours = our_update(folder, batch, config)
+    sampler = TransformersEngine(config.rollout, ends=[END], pad=END)
+    prompts = batch.rollouts.prompt_ids[:: case.group_size].tolist()
     while turns.begin():
+        if case.sampled:
+            sampler.refresh(ours.policy)
+            sampler.sample(prompts, case.group_size, seed=0)
         ours.step()
         turns.end(ours.gradient)
 
@@ -82,4 +90,6 @@ def our_update(models: Path, batch: GroupBatch, config: RunConfig) -> OurUpdate:
     guard_updates(engine, health.refuses)
     reference = reference_model(models / REFERENCE, config.compute, device)
     learner = Learner(config, engine, reference, load_objective(config), device, health)
-    return OurUpdate(step=lambda: update(learner, batch), gradient=GradientSum(engine.module).take)
+    return OurUpdate(
+        policy=engine.module, step=lambda: update(learner, batch), gradient=GradientSum(engine.module).take
+    )

@@ -159,7 +159,8 @@ def _explanation(rounds: Sequence[int]) -> str:
     return (
         f"One update step, medians of {' or '.join(map(str, rounds))} by turns (least to most). TRL is its GRPOTrainer "
         "with nothing\nbut the responses' tokens through the head, as on CUDA; stock TRL is what it does elsewhere. "
-        "Memory is the peak of a\nprocess, libraries included. Written by `gift bench step`."
+        "A whole step samples as\nmany responses with transformers before. Memory is the peak of a process, libraries "
+        "included. Written by `gift bench step`."
     )
 
 

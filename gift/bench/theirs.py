@@ -1,7 +1,8 @@
 """TRL's side: its GRPOTrainer trains, with prompts, responses and rewards that are there already.
 
 Nothing of TRL is called but its constructor and `train`: responses come through its `rollout_func`, and a callback
-waits for the turn before each step. A step is scoring by the reference, loss, gradient and AdamW, as on our side.
+waits for the turn before each step. A step is scoring by the reference, loss, gradient and AdamW, as on our side; where
+the case begins with sampling, `generate` is called as TRL calls it.
 
 `completion_only` forces what TRL does on CUDA: only tokens of the responses go through the head. Elsewhere TRL 1.16
 puts those of the prompts through it, too, and throws their log-probabilities away.
@@ -37,6 +38,7 @@ from gift.bench.objective import (
     TEMPERATURE,
 )
 from gift.bench.turns import Turns
+from gift.rollout.rollouts import Rollouts
 from gift.training.groups import GroupBatch
 
 FOREVER = 10**6
@@ -87,9 +89,11 @@ def _trainer(folder: Path, case: StepCase, batch: GroupBatch, callback: TrainerC
     response_ids = [ids[mask].tolist() for ids, mask in zip(rows.response_ids, rows.response_mask, strict=True)]
     rewards = batch.rewards.flatten().tolist()
 
-    def responses(prompts: Sequence[str], _trainer: GRPOTrainer) -> dict[str, Any]:
+    def responses(prompts: Sequence[str], trainer: GRPOTrainer) -> dict[str, Any]:
         if list(prompts) != [str(row // case.group_size) for row in range(len(prompt_ids))]:
             raise RuntimeError(f"TRL asked for responses to other prompts, or in another order: {prompts}")
+        if case.sampled:
+            _sample(trainer, rows)
         return {"prompt_ids": prompt_ids, "completion_ids": response_ids, "logprobs": None}
 
     def reward(**_columns: Any) -> list[float]:
@@ -103,6 +107,16 @@ def _trainer(folder: Path, case: StepCase, batch: GroupBatch, callback: TrainerC
         processing_class=PreTrainedTokenizerFast.from_pretrained(folder / POLICY),
         callbacks=[callback],
         rollout_func=responses,
+    )
+
+
+def _sample(trainer: GRPOTrainer, rows: Rollouts) -> None:
+    """As TRL does where no `rollout_func` says what the responses are: with its settings, one row per response."""
+    trainer.model.generate(
+        input_ids=rows.prompt_ids,
+        attention_mask=rows.prompt_mask.long(),
+        generation_config=trainer.generation_config,
+        disable_compile=True,
     )
 
 

@@ -17,6 +17,7 @@ def step(
     stock: Annotated[
         bool, typer.Option("--stock", help="Measure TRL once more, as it is on a CPU: prompts through the head, too.")
     ] = False,
+    whole: Annotated[bool, typer.Option("--whole", help="Begin each step with sampling as many responses.")] = False,
     device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Where both sides compute.")] = "cpu",
     precision: Annotated[
         Literal["fp32", "bf16"], typer.Option(help="Number format of forward and backward pass.")
@@ -32,6 +33,7 @@ def step(
         from gift.bench.results import floor_in_words, keep_measurement, load_measurements, markdown
 
         cases = tuple(one.measured_on(device, precision) for one in find_cases(case))
+        cases = tuple(one.with_sampling() if whole else one for one in cases)
         require_trl()
         if output.exists():
             load_measurements(output)  # refused before it costs minutes

@@ -38,6 +38,12 @@ def test_the_floor_is_what_one_counts_token_by_token(case: StepCase) -> None:
     assert floor_operations(case) == _token_by_token(case)
 
 
+def test_a_step_that_begins_with_sampling_reads_all_once_more() -> None:
+    case = _case()
+    sampling = floor_operations(case.with_sampling()) - floor_operations(case)
+    assert sampling == _token_by_token(_case(ragged=False)) / 4
+
+
 def test_one_response_without_shortcuts_is_what_torch_counts_of_a_real_model() -> None:
     """With one response, a layer's difference between two and three layers has nothing to share or to leave out."""
 

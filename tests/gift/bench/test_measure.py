@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import LlamaForCausalLM
 
-from gift.bench.cases import CASES
+from gift.bench.cases import CASES, StepCase
 from gift.bench.inputs import POLICY, REFERENCE, read_step_batch
 from gift.bench.measure import check_same_gradient, measure_step
 from gift.bench.objective import GRADIENT, KL_COEFFICIENT, LARGEST_DIFFERENCE
@@ -99,11 +99,12 @@ def test_a_side_that_fails_is_one_line_with_the_last_of_its_log(inputs: Path, tm
 
 
 @needs_trl
-def test_trl_takes_the_same_step_by_turns() -> None:
+@pytest.mark.parametrize("case", [CASE, CASE.with_sampling()], ids=lambda case: case.name)
+def test_trl_takes_the_same_step_by_turns(case: StepCase) -> None:
     lines: list[str] = []
-    found = measure_step(CASE, 2, stock=False, tell=lines.append)
+    found = measure_step(case, 2, stock=False, tell=lines.append)
     assert set(found.turns) == {"gift", "trl", "matrix"}
     assert {len(turns) for turns in found.turns.values()} == {2}
     assert 0 < found.gradient_differences["trl"] < 1e-5
-    assert [line.split(":")[0] for line in lines] == ["tiny  round 1 of 2", "tiny  round 2 of 2"]
+    assert [line.split(":")[0] for line in lines] == [f"{case.name}  round {number} of 2" for number in (1, 2)]
     assert 0 < found.floor_share < 1
