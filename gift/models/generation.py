@@ -25,6 +25,8 @@ from gift.models.roomy_cache import roomy_cache
 
 FULL_ENOUGH = 7 / 8
 """Share of a batch's rows that go on; with fewer it is made smaller, which copies what is cached of them."""
+DRAWN_AT_ONCE = 2**22
+"""Logits whose sums exist at a time, in float64."""
 NOT_FINITE = (
     "the model's probabilities are no finite numbers, so that nothing can be sampled; its training has diverged, lower "
     "the learning rate"
@@ -119,7 +121,7 @@ def _next_logits(model: Any, ids: Tensor, mask: Tensor, positions: Tensor, cache
 
 
 def _choose(logits: Tensor, temperature: float) -> Tensor:
-    """(b, V) → (b,) token ids: the first whose probability, with those of all ids before it, exceeds a random number.
+    """(b, V) → (b,) token ids.
 
     Raises:
         GiftError: a logit is NaN or ∞.
@@ -128,9 +130,20 @@ def _choose(logits: Tensor, temperature: float) -> Tensor:
         raise GiftError(NOT_FINITE)
     if not temperature:
         return logits.argmax(dim=-1)
-    up_to = (logits / temperature).softmax(dim=-1).cumsum(dim=-1, dtype=torch.float64)
-    drawn = torch.rand(len(logits), 1, dtype=torch.float64, device=logits.device) * up_to[:, -1:]
-    return torch.searchsorted(up_to, drawn, right=True).squeeze(1).clamp_max(logits.shape[1] - 1)
+    shares = torch.rand(len(logits), 1, dtype=torch.float64, device=logits.device)
+    rows = max(1, DRAWN_AT_ONCE // logits.shape[1])
+    parts = zip(torch.split(logits, rows), torch.split(shares, rows), strict=True)
+    return torch.cat([_draw(part / temperature, share) for part, share in parts])
+
+
+def _draw(logits: Tensor, shares: Tensor) -> Tensor:
+    """(b, V), (b, 1) in [0, 1) → (b,): the first id whose probability, with those before it, exceeds that share of all.
+
+    In float64, as the words of a large vocabulary are less likely than the rounding of float32.
+    """
+    up_to = logits.softmax(dim=-1).cumsum(dim=-1, dtype=torch.float64)
+    places = torch.searchsorted(up_to, shares * up_to[:, -1:], right=True)
+    return places.squeeze(1).clamp_max(logits.shape[1] - 1)
 
 
 def _tell(generation: Generation, rows: Tensor, responses: Tensor) -> None:

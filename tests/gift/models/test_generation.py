@@ -11,6 +11,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, Pre
 
 from gift.data.tokens import response_mask
 from gift.errors import GiftError
+from gift.models import generation
 from gift.models.attention import FAMILIES, GROUPED_ATTENTION, PLAIN_ATTENTION
 from gift.models.generation import FULL_ENOUGH, Generation, generate
 from gift.models.roomy_cache import ROOM
@@ -79,8 +80,8 @@ def _responses(
     finished: Callable[[int, list[int]], None] | None = None,
 ) -> Tensor:
     torch.manual_seed(3)
-    generation = Generation(ENDS, PAD, max_new_tokens, temperature, stops, finished)
-    return generate(model, PROMPTS, PROMPTS != PAD, generation, PROMPT_OF)
+    how = Generation(ENDS, PAD, max_new_tokens, temperature, stops, finished)
+    return generate(model, PROMPTS, PROMPTS != PAD, how, PROMPT_OF)
 
 
 @pytest.mark.parametrize("attention", [PLAIN_ATTENTION, GROUPED_ATTENTION])
@@ -101,11 +102,11 @@ def test_row_by_row_a_model_says_what_it_says_with_transformers(family: str, tie
         prompts[row, :row] = PAD
     prompt_of = torch.tensor([0, 1, 1, 2, 3, 4, 4, 4, 5])
     lengths: list[int] = []
-    generation = Generation(
+    how = Generation(
         (), PAD, 2 * ROOM, temperature=0.0,
         stops=lambda ids: ids.sum(dim=1) % 61 == 0, finished=lambda _, ids: lengths.append(len(ids)),
     )  # fmt: skip
-    found, expected = (generate(model, prompts, prompts != PAD, generation, prompt_of) for model in (ours, theirs))
+    found, expected = (generate(model, prompts, prompts != PAD, how, prompt_of) for model in (ours, theirs))
     assert torch.equal(found, expected)
     assert len(set(lengths)) > 2
     assert max(lengths) > ROOM + 1
@@ -130,10 +131,17 @@ def test_tokens_are_drawn_as_often_as_the_model_says(model: PreTrainedModel, tem
     prompt, rows = torch.tensor([[5, 6, 7]]), 20_000
     with torch.no_grad():
         expected = (model(input_ids=prompt).logits[0, -1] / temperature).softmax(dim=0)
-    generation = Generation(ENDS, PAD, max_new_tokens=1, temperature=temperature)
-    found = generate(model, prompt, prompt != PAD, generation, torch.zeros(rows, dtype=torch.int64))
+    how = Generation(ENDS, PAD, max_new_tokens=1, temperature=temperature)
+    found = generate(model, prompt, prompt != PAD, how, torch.zeros(rows, dtype=torch.int64))
     frequencies = found.flatten().bincount(minlength=len(expected)) / rows
     assert (frequencies - expected).abs().max() < 4 * (0.25 / rows) ** 0.5
+
+
+def test_what_is_drawn_does_not_depend_on_how_much_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = _responses(small_policy(), 1.0)
+    for at_once in (1, 5 * 12):
+        monkeypatch.setattr(generation, "DRAWN_AT_ONCE", at_once)
+        assert torch.equal(_responses(small_policy(), 1.0), whole)
 
 
 def test_a_forbidden_token_is_never_drawn() -> None:
