@@ -60,7 +60,7 @@ def test_every_difference_from_the_nearest_output_is_named(
     )  # of the same kind, by another stage
     found = explain(_changed(config, "sft.optimizer.learning_rate=0.5"), "train-sft")
     assert (found.reused, found.nearest) == (None, near)
-    assert found.differences == (DecisionChange("setting sft.optimizer.learning_rate", "0.003", "0.5"),)
+    assert found.differences == (DecisionChange("setting sft.optimizer.learning_rate", "0.004", "0.5"),)
     monkeypatch.setenv("GIFT_IMAGE_FOUNDATION", "another")
     assert explain(config, "prepare-data").differences == (DecisionChange("image", None, "another"),)
 
