@@ -44,7 +44,15 @@ def one_rank(services: Services, inputs: Path, tmp_path_factory: pytest.TempPath
     cases |= {
         "sft": (SFT,),
         "dataset": _update_from_dataset(inputs, tokens=4096),
-        "dpo, once": (RL, SOME_DIGIT, "rl.steps=20", "algorithm=dpo", "dpo.beta=1.0", "rl.heldout_every=19"),
+        "dpo, once": (
+            RL,
+            SOME_DIGIT,
+            "rl.steps=20",
+            "rl.prompts_per_step=16",
+            "algorithm=dpo",
+            "dpo.beta=1.0",
+            "rl.heldout_every=19",
+        ),
     }
     for choice in ("drop", "refill"):
         cases[choice] = (RL, RARE, "rl.steps=3", f"gift.zero_variance={choice}", "rollout.refill_rounds=8")
@@ -132,8 +140,7 @@ def test_dpo_learns_from_groups_that_the_sft_model_wrote_once(one_rank: dict[str
     # What is learned shows in fresh samples only: the groups themselves stay those of the SFT model.
     assert metrics["heldout_accuracy"][-1] > metrics["heldout_accuracy"][0] + 0.1
     assert abs(_mean(metrics["reward"][-5:]) - _mean(metrics["reward"][:5])) < 0.1
-    # The first step has nothing learned, and each of the others few pairs, so that all of them count.
-    assert _mean(metrics["rewards/accuracies"][1:]) > 0.55
+    assert _mean(metrics["rewards/accuracies"][-3:]) > 0.7
 
 
 def test_refilling_replaces_groups_whose_rewards_are_equal(one_rank: dict[str, Training]) -> None:
