@@ -112,9 +112,10 @@ def _trainer(folder: Path, case: StepCase, batch: GroupBatch, callback: TrainerC
 
 def _sample(trainer: GRPOTrainer, rows: Rollouts) -> None:
     """As TRL does where no `rollout_func` says what the responses are: with its settings, one row per response."""
+    device = trainer.model.device
     trainer.model.generate(
-        input_ids=rows.prompt_ids,
-        attention_mask=rows.prompt_mask.long(),
+        input_ids=rows.prompt_ids.to(device),
+        attention_mask=rows.prompt_mask.long().to(device),
         generation_config=trainer.generation_config,
         disable_compile=True,
     )
