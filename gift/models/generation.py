@@ -109,15 +109,15 @@ def _respond_row_by_row(
 
 def _next_logits(model: Any, ids: Tensor, mask: Tensor, positions: Tensor, cache: Cache) -> Tensor:
     """(b, t) tokens that follow what is in the cache → (b, V) float32 logits of the next."""
-    output = model(
+    logits: Tensor = model(
         input_ids=ids,
         attention_mask=mask.long(),
         position_ids=positions,
         past_key_values=cache,
         use_cache=True,
         logits_to_keep=1,
-    )
-    return output.logits[:, -1].float()  # type: ignore[no-any-return]
+    ).logits
+    return logits[:, -1].float()
 
 
 def _choose(logits: Tensor, temperature: float) -> Tensor:
@@ -166,7 +166,7 @@ def _respond_with_transformers(
     )
     try:
         with _habits_set_aside(model):
-            sequences = model.generate(
+            sequences: Tensor = model.generate(
                 input_ids=prompt_ids[prompt_of],
                 attention_mask=prompt_mask[prompt_of].long(),
                 generation_config=settings,
@@ -176,7 +176,7 @@ def _respond_with_transformers(
         if "probability tensor" not in str(error):
             raise
         raise GiftError(NOT_FINITE) from error
-    return sequences[:, width:]  # type: ignore[no-any-return]
+    return sequences[:, width:]
 
 
 def _onlooker(generation: Generation, prompt_tokens: int) -> Callable[..., Tensor]:

@@ -27,6 +27,8 @@ def torch_dtype(precision: Literal["fp32", "bf16"]) -> torch.dtype:
 def load_model(folder: Path, weights: torch.dtype, computes_in: torch.dtype, device: torch.device) -> PreTrainedModel:
     """A causal language model from a folder that `write_base_model` or the conversion wrote, on the CPU.
 
+    A process that will compute there keeps, from here on, the memory that it frees (`gift.models.host_memory`).
+
     Args:
         weights: number format of the parameters.
         computes_in: number format of its forward passes, where the caller changes the weights' later (DeepSpeed does).

@@ -1,5 +1,6 @@
 """A rank starts without what nobody in it uses, and its owner's code may use it all the same."""
 
+import gc
 import subprocess
 import sys
 from types import ModuleType
@@ -35,6 +36,17 @@ def test_the_packages_are_there_to_be_left_out() -> None:
     loaded = _python(f"import sys, deepspeed, transformers.generation.utils, {MUON}\nprint(list(sys.modules))")
     for name in (*UNUSED, "torch._inductor.compile_fx"):
         assert f"'{name}'" in loaded, f"nothing imports {name} in passing any more: take it out"
+
+
+@pytest.mark.parametrize("collects", [True, False])
+def test_the_collector_rests_and_then_does_what_it_did(collects: bool) -> None:
+    (gc.enable if collects else gc.disable)()
+    try:
+        with lean_imports():
+            assert not gc.isenabled()
+        assert gc.isenabled() is collects
+    finally:
+        gc.enable()
 
 
 def test_what_is_loaded_already_stays(monkeypatch: pytest.MonkeyPatch) -> None:
