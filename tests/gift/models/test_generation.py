@@ -1,6 +1,7 @@
 """Responses are what transformers' own `generate` would say, with less work, and with no habit of the model's own."""
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, Pre
 from gift.data.tokens import response_mask
 from gift.errors import GiftError
 from gift.models import generation
-from gift.models.attention import FAMILIES, GROUPED_ATTENTION, PLAIN_ATTENTION
+from gift.models.attention import FAMILIES, GROUPED_ATTENTION, PLAIN_ATTENTION, attends_as_told
 from gift.models.generation import FULL_ENOUGH, Generation, generate
 from gift.models.roomy_cache import ROOM
 
@@ -78,9 +79,10 @@ def _responses(
     max_new_tokens: int = 8,
     stops: Callable[[Tensor], Tensor] | None = None,
     finished: Callable[[int, list[int]], None] | None = None,
+    ends: Sequence[int] = ENDS,
 ) -> Tensor:
     torch.manual_seed(3)
-    how = Generation(ENDS, PAD, max_new_tokens, temperature, stops, finished)
+    how = Generation(ends, PAD, max_new_tokens, temperature, stops, finished)
     return generate(model, PROMPTS, PROMPTS != PAD, how, PROMPT_OF)
 
 
@@ -95,7 +97,11 @@ def test_row_by_row_a_model_says_what_it_says_with_transformers(family: str, tie
         family, vocab_size=64, num_hidden_layers=3, head_dim=8, initializer_range=0.5, sliding_window=None,
         pad_token_id=PAD, tie_word_embeddings=tied, **shape,
     )  # fmt: skip
-    ours, theirs = (AutoModelForCausalLM.from_config(config, attn_implementation=one) for one in (attention, "sdpa"))
+    ours, theirs = (
+        AutoModelForCausalLM.from_config(copy.deepcopy(config), attn_implementation=one)  # which marks the config
+        for one in (attention, BY_TRANSFORMERS)
+    )
+    assert (attends_as_told(ours), attends_as_told(theirs)) == (True, False)
     theirs.load_state_dict(ours.state_dict())
     prompts = torch.randint(3, 64, (6, 9))
     for row in range(6):
@@ -144,19 +150,35 @@ def test_what_is_drawn_does_not_depend_on_how_much_at_once(monkeypatch: pytest.M
         assert torch.equal(_responses(small_policy(), 1.0), whole)
 
 
-def test_a_forbidden_token_is_never_drawn() -> None:
+@pytest.mark.parametrize(("share", "token"), [(0.0, 1), (1 - 2**-53, 10)], ids=["least", "largest"])
+def test_at_both_ends_of_chance_a_token_is_drawn_that_can_be(
+    monkeypatch: pytest.MonkeyPatch, share: float, token: int
+) -> None:
+    model = _without_some_tokens()
+    monkeypatch.setattr(torch, "rand", lambda *size, **kind: torch.full(size, share, **kind))
+    assert set(_responses(model, 1.0, max_new_tokens=1).flatten().tolist()) == {token}
+
+
+def _without_some_tokens() -> PreTrainedModel:
+    """It never says the first, the last and one between."""
     model = small_policy()
     forbid = torch.zeros(12).index_fill(0, torch.tensor([0, 4, 11]), -torch.inf)
     model.lm_head.register_forward_hook(lambda _module, _input, logits: logits + forbid)
+    return model
+
+
+def test_a_forbidden_token_is_never_drawn() -> None:
+    model = _without_some_tokens()
     said = response_mask(responses := _responses(model, 5.0, max_new_tokens=64), ENDS)
     assert set(responses[said].tolist()) == set(range(12)) - {0, 4, 11}
 
 
-def test_who_asks_is_told_of_each_response_that_ends(model: PreTrainedModel) -> None:
+@pytest.mark.parametrize("ends", [ENDS, (*ENDS, PAD)], ids=["", "what pads is an end"])
+def test_who_asks_is_told_of_each_response_that_ends(model: PreTrainedModel, ends: tuple[int, ...]) -> None:
     told: list[tuple[int, list[int]]] = []
-    responses = _responses(model, 1.0, finished=lambda row, ids: told.append((row, ids)))
-    mask = response_mask(responses, ENDS)
-    ended = [row for row in range(len(responses)) if set(responses[row][mask[row]].tolist()) & set(ENDS)]
+    responses = _responses(model, 1.0, finished=lambda row, ids: told.append((row, ids)), ends=ends)
+    mask = response_mask(responses, ends)
+    ended = [row for row in range(len(responses)) if set(responses[row][mask[row]].tolist()) & set(ends)]
     assert sorted(told) == [(row, responses[row][mask[row]].tolist()) for row in ended]
     assert 0 < len(ended) < len(responses)
 
@@ -164,7 +186,7 @@ def test_who_asks_is_told_of_each_response_that_ends(model: PreTrainedModel) -> 
 def test_what_else_ends_a_response_ends_that_one_alone(model: PreTrainedModel) -> None:
     told: list[int] = []
     responses = _responses(
-        model, 1.0, stops=lambda ids: (ids[:, -1] == 7) & (ids.shape[1] > 1), finished=lambda row, _: told.append(row)
+        model, 1.0, stops=lambda ids: (ids[:, 1:] == 7).any(dim=1), finished=lambda row, _: told.append(row)
     )
     stopped = 0
     for row, ids in enumerate(responses.tolist()):

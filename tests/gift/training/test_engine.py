@@ -1,6 +1,7 @@
 """Training on two real DeepSpeed ranks equals plain PyTorch on one, for every ZeRO stage."""
 
 import json
+import math
 
 import pytest
 import torch
@@ -106,6 +107,15 @@ def test_what_is_left_at_the_end_is_four_bytes_a_weight_and_no_pickle(trained, c
 @pytest.mark.parametrize("case", CASES)
 def test_gathered_parameters_are_whole_on_every_rank(trained, case):
     assert json.loads((trained / case / "measured.json").read_text())["parameters_whole"]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_largest_weight_is_that_of_all_ranks_whatever_its_sign(trained, case):
+    weights = [parameter.assemble() for parameter in read_parameters(trained / case).values()]
+    largest = max(float(weight.abs().max()) for weight in weights)
+    found = json.loads((trained / case / "measured.json").read_text())["largest_weights"]
+    assert found == [pytest.approx(largest), pytest.approx(largest), math.inf]
+    assert largest > max(-float(weight.min()) for weight in weights), "turned signs were put to the test"
 
 
 @pytest.mark.parametrize(

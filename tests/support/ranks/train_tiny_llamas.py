@@ -20,6 +20,7 @@ from gift.training.engine import (
     gathered_parameters,
     gradient_norm,
     initialize_ranks,
+    largest_weight,
     micro_batch,
 )
 from gift.training.shards import save_fragments
@@ -57,11 +58,25 @@ def run_case(template: Path, output: Path, compute: ComputeConfig, job: dict) ->
     engine.eval()
     with torch.no_grad():
         logits = engine(input_ids=batches[0, 0, 0]).logits
+    largest = largest_weights(engine)
     if dist.get_rank() == 0:
         save_file({"logits": logits.contiguous()}, output / "logits.safetensors")
-        (output / "measured.json").write_text(json.dumps({"gradient_norms": norms, "parameters_whole": whole}))
+        measured = {"gradient_norms": norms, "parameters_whole": whole, "largest_weights": largest}
+        (output / "measured.json").write_text(json.dumps(measured))
     engine.destroy()
     resume_case(template, output, compute, optimizer, batches)
+
+
+def largest_weights(engine: DeepSpeedEngine) -> list[float]:
+    """As trained, with every sign turned, and with one number of one rank that is none; the weights are spoilt then."""
+    parts = [getattr(parameter, "ds_tensor", parameter).detach() for parameter in engine.module.parameters()]
+    found = [largest_weight(engine)]
+    for part in parts:
+        part.neg_()
+    found.append(largest_weight(engine))
+    if dist.get_rank() == 1:
+        parts[-1].view(-1)[0] = torch.nan
+    return [*found, largest_weight(engine)]
 
 
 def take_update(engine: DeepSpeedEngine, update: torch.Tensor) -> None:
