@@ -39,6 +39,9 @@ class Gsm8kData(Section):
 
     source: Literal["gsm8k"]
     folder: Path | None = None
+    max_solution_steps: PositiveInt | None = None
+    """Only problems whose reference solution has at most so many lines before its final answer, to train on and held
+    out: an easy part for a small model. None is all."""
     sft: PositiveInt = 7_473
     train: PositiveInt = 7_473
     heldout: PositiveInt = 1_319

@@ -89,8 +89,7 @@ def _read(data: DataConfig, seed: int) -> Splits:
         case ArithmeticData():
             return _arithmetic(data, seed)
         case Gsm8kData():
-            train = read_public(public.GSM8K_TRAIN, folder)
-            return Splits(train, train, read_public(public.GSM8K_TEST, folder))
+            return _gsm8k(data, folder)
         case JsonLinesData():
             train, heldout = read_problems(data.train_file), read_problems(data.heldout_file, data.heldout)
             scored = read_scored(data.scored_file) if data.scored_file else []
@@ -155,6 +154,23 @@ def _arithmetic(data: ArithmeticData, seed: int) -> Splits:
         raise GiftError(f"data: {error}") from error
     sft, train, heldout = ([Problem(p.id, p.question, p.answer, p.final_answer) for p in made[name]] for name in SPLITS)
     return Splits(sft, train, heldout)
+
+
+def _gsm8k(data: Gsm8kData, folder: Path | None) -> Splits:
+    train, heldout = (read_public(split, folder) for split in (public.GSM8K_TRAIN, public.GSM8K_TEST))
+    if data.max_solution_steps is None:
+        return Splits(train, train, heldout)
+    easy = [problem for problem in train if _solution_steps(problem) <= data.max_solution_steps]
+    easy_heldout = [problem for problem in heldout if _solution_steps(problem) <= data.max_solution_steps]
+    if not easy or not easy_heldout:
+        raise GiftError(f"data.max_solution_steps: no problem of GSM8K is solved in {data.max_solution_steps} steps")
+    lost = {"train.long_solution": len(train) - len(easy), "heldout.long_solution": len(heldout) - len(easy_heldout)}
+    return Splits(easy, easy, easy_heldout, dropped=lost)
+
+
+def _solution_steps(problem: Problem) -> int:
+    """GSM8K writes one step of a solution a line, and the final answer on the last."""
+    return sum(bool(line.strip()) for line in problem.answer.splitlines()) - 1
 
 
 def _math(data: MathData, folder: Path | None) -> Splits:
