@@ -6,9 +6,9 @@ the commits that `gift.data.public` pins.
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from gift.config.section import Count, PositiveInt, Section, Share
 
@@ -31,7 +31,16 @@ class ArithmeticData(Section):
     early_stop_rate: Share = 0.4
     max_checks: Count = 0
     """Demonstrations repeat each equation 0 to so many times, so that responses vary in length."""
+    thorough_rate: Share | None = None
+    """Share of the demonstrations that repeat every equation `max_checks` times, while the others repeat none. None
+    draws a number for each equation."""
     contamination: ContaminationRule = "refuse"
+
+    @model_validator(mode="after")
+    def thorough_ones_check(self) -> Self:
+        if self.thorough_rate is not None and not self.max_checks:
+            raise ValueError("thorough_rate is the share that repeats equations max_checks times; set max_checks, too")
+        return self
 
 
 class Gsm8kData(Section):

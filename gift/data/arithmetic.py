@@ -140,14 +140,23 @@ _TEMPLATE_BY_NAME = {template.name: template for template in TEMPLATES}
 
 
 def make_word_problems(
-    seed: int, sft: int, train: int, heldout: int, slip_rate: float, early_stop_rate: float, max_checks: int = 0
+    seed: int,
+    sft: int,
+    train: int,
+    heldout: int,
+    slip_rate: float,
+    early_stop_rate: float,
+    max_checks: int = 0,
+    thorough_rate: float | None = None,
 ) -> dict[str, list[WordProblem]]:
     """Make the three splits; the rates are shares of `sft` and independent of each other.
 
     With `max_checks`, annotators write each equation again up to so many times, a different number for every line, so
-    that correct and wrong demonstrations of one problem differ widely in length.
+    that correct and wrong demonstrations of one problem differ in length; with `thorough_rate`, that share of them
+    writes every equation again so many times and the others none, so that lengths differ as much as they can.
     """
-    for label, rate in (("slip_rate", slip_rate), ("early_stop_rate", early_stop_rate)):
+    rates = {"slip_rate": slip_rate, "early_stop_rate": early_stop_rate, "thorough_rate": thorough_rate or 0.0}
+    for label, rate in rates.items():
         if not 0.0 <= rate <= 1.0:
             raise ValueError(f"{label} must lie in [0, 1], got {rate}")
     # One stream per split, so that changing one count leaves the other splits as they are.
@@ -160,7 +169,7 @@ def make_word_problems(
     careful = _make_problems(streams["sft"], "sft", sft, taken)
     annotated = [_annotate_carelessly(streams["sft"], p, slip_rate, early_stop_rate) for p in careful]
     checks = random.Random(f"{seed}/checks")
-    splits["sft"] = [_check_lines(checks, p, max_checks) for p in annotated] if max_checks else annotated
+    splits["sft"] = [_check_lines(checks, p, max_checks, thorough_rate) for p in annotated] if max_checks else annotated
     return splits
 
 
@@ -241,13 +250,16 @@ def _annotate_carelessly(
     return replace(problem, answer=answer)
 
 
-def _check_lines(rng: random.Random, problem: WordProblem, max_checks: int) -> WordProblem:
-    """Repeat the equation of each line 0 to `max_checks` times behind it."""
+def _check_lines(rng: random.Random, problem: WordProblem, max_checks: int, thorough_rate: float | None) -> WordProblem:
+    """Repeat the equation of each line 0 to `max_checks` times behind it, or of all lines one of the two."""
     *lines, result = problem.answer.split("\n")
     equations = [match.group() for line in lines if (match := _EQUATION.search(line))]
+    if thorough_rate is None:
+        checks = [rng.randint(0, max_checks) for _ in lines]
+    else:
+        checks = [max_checks if rng.random() < thorough_rate else 0] * len(lines)
     checked = [
-        line + f" Check: {equation}." * rng.randint(0, max_checks)
-        for line, equation in zip(lines, equations, strict=True)
+        line + f" Check: {equation}." * count for line, equation, count in zip(lines, equations, checks, strict=True)
     ]
     return replace(problem, answer="\n".join([*checked, result]))
 

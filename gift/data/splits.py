@@ -23,7 +23,7 @@ from gift.config import (
 from gift.data import arithmetic, public
 from gift.data.cleaning import cleaned, refuse_control_characters
 from gift.data.contamination import Contamination, Match, count_matches, index_problems, matches_of
-from gift.data.problems import Problem, question_in, read_problems, read_rows
+from gift.data.problems import ANSWER_MARK, Problem, question_in, read_problems, read_rows
 from gift.data.public import PublicData, read_public
 from gift.data.scored import ScoredProblem, read_scored
 from gift.errors import GiftError
@@ -146,9 +146,15 @@ def _place(data: DataConfig, split: str, row: Problem | ScoredProblem) -> str:
 
 def _arithmetic(data: ArithmeticData, seed: int) -> Splits:
     try:
-        rates = (data.slip_rate, data.early_stop_rate)
         made = arithmetic.make_word_problems(
-            seed, data.sft, data.train, data.heldout, *rates, max_checks=data.max_checks
+            seed,
+            data.sft,
+            data.train,
+            data.heldout,
+            data.slip_rate,
+            data.early_stop_rate,
+            max_checks=data.max_checks,
+            thorough_rate=data.thorough_rate,
         )
     except ValueError as error:
         raise GiftError(f"data: {error}") from error
@@ -160,17 +166,20 @@ def _gsm8k(data: Gsm8kData, folder: Path | None) -> Splits:
     train, heldout = (read_public(split, folder) for split in (public.GSM8K_TRAIN, public.GSM8K_TEST))
     if data.max_solution_steps is None:
         return Splits(train, train, heldout)
-    easy = [problem for problem in train if _solution_steps(problem) <= data.max_solution_steps]
-    easy_heldout = [problem for problem in heldout if _solution_steps(problem) <= data.max_solution_steps]
+    steps = range(1, data.max_solution_steps + 1)
+    easy, easy_heldout = ([one for one in split if _solution_steps(one) in steps] for split in (train, heldout))
     if not easy or not easy_heldout:
-        raise GiftError(f"data.max_solution_steps: no problem of GSM8K is solved in {data.max_solution_steps} steps")
-    lost = {"train.long_solution": len(train) - len(easy), "heldout.long_solution": len(heldout) - len(easy_heldout)}
-    return Splits(easy, easy, easy_heldout, dropped=lost)
+        raise GiftError(f"data.max_solution_steps: GSM8K has no solutions of at most {data.max_solution_steps} steps")
+    lost = {"train": len(train) - len(easy), "heldout": len(heldout) - len(easy_heldout)}
+    return Splits(
+        easy, easy, easy_heldout, dropped={f"{split}.no_short_solution": count for split, count in lost.items()}
+    )
 
 
 def _solution_steps(problem: Problem) -> int:
-    """GSM8K writes one step of a solution a line, and the final answer on the last."""
-    return sum(bool(line.strip()) for line in problem.answer.splitlines()) - 1
+    """GSM8K writes one step of a solution a line, and the final answer behind them."""
+    lines = (line.strip() for line in problem.answer.splitlines())
+    return sum(bool(line) and not line.startswith(ANSWER_MARK.strip()) for line in lines)
 
 
 def _math(data: MathData, folder: Path | None) -> Splits:

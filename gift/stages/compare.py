@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from gift.evaluation.answers import ANSWERS_FILE, Answer, read_answers
 from gift.evaluation.results import RESULTS_FILE, BenchmarkResult, load_results
 from gift.execution.stage import Stage
 from gift.provenance import provenance
@@ -31,10 +32,13 @@ def compare(stage: Stage, plan: str, evaluations: dict[str, str], learning_rates
     Returns:
         URI of a folder with the three files.
     """
+    planned = parse_document(ExperimentPlan, plan, where="the experiment")
+    read = {trial: _read(stage, uri, planned.benchmark) for trial, uri in evaluations.items()}
     comparison = assemble(
-        parse_document(ExperimentPlan, plan, where="the experiment"),
+        planned,
         Findings(
-            evaluations={trial: _read_results(stage, uri) for trial, uri in evaluations.items()},
+            evaluations={trial: results for trial, (results, _) in read.items()},
+            answers={trial: answers for trial, (_, answers) in read.items()},
             learning_rates={variant: float(rate) for variant, rate in learning_rates.items()},
             records=stage_records(stage.parent_run_id),
         ),
@@ -60,6 +64,8 @@ def _write(comparison: Comparison, folder: Path) -> None:
     (folder / "comparison.md").write_text(markdown_page(comparison), encoding="utf-8")
 
 
-def _read_results(stage: Stage, uri: str) -> Mapping[str, BenchmarkResult]:
+def _read(stage: Stage, uri: str, benchmark: str) -> tuple[Mapping[str, BenchmarkResult], list[Answer]]:
+    """All results, and the answers to one benchmark."""
     with stage.fetched(uri) as (folder,):
-        return load_results(folder / RESULTS_FILE)
+        answers = read_answers(folder / ANSWERS_FILE, origin=f"{uri}/{ANSWERS_FILE}")
+        return load_results(folder / RESULTS_FILE), [answer for answer in answers if answer.benchmark == benchmark]

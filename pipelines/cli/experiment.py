@@ -26,11 +26,11 @@ from pipelines.experiments.baselines import baselines
 from pipelines.experiments.experiment import Experiment, PlannedExperiment, plan_experiment
 from pipelines.experiments.gift_options import gift_options
 from pipelines.experiments.head_to_head import head_to_head
+from pipelines.experiments.length import length
 from pipelines.experiments.long_training import long_training
 from pipelines.experiments.overfitting import overfitting
 from pipelines.experiments.rollout_ablation import Budget, rollout_ablation
 from pipelines.experiments.staleness import staleness
-from pipelines.experiments.token_reduction import token_reduction
 from pipelines.experiments.wrong_rewards import wrong_rewards
 
 Seeds = Annotated[int, typer.Option(min=1, help="How many seeds, counted up from the profile's.")]
@@ -145,9 +145,9 @@ _add_command(
     "GIFT's floor, reference, reduction, statistics and zero-variance groups, one choice at a time.",
 )
 _add_command(
-    "token-reduction",
-    token_reduction,
-    "Log-ratios summed or averaged over tokens, for responses of varied length (profile varied-length).",
+    "length",
+    length,
+    "GIFT's sum and mean over tokens, GRPO and Dr. GRPO, on responses of widely varied length (profile varied-length).",
 )
 
 

@@ -86,6 +86,10 @@ def test_an_experiment_tunes_trains_compares_and_goes_on(
         assert result.scores["heldout_sampled"].values == (best,)
         assert {"reward", "heldout_accuracy", "overfitting_gap", "kl"} <= set(result.curves)
         assert all(seconds is not None and seconds > 0 for seconds in result.seconds)
+        assert first.comparison.lengths is not None
+        by_length = first.comparison.lengths.variants[name]
+        parts = zip(by_length.shares, by_length.accuracies, strict=True)
+        assert sum(share.mean * (accuracy.mean or 0) for share, accuracy in parts) == pytest.approx(best)
 
     second = _start(tmp_path, (0, 1), capfd)
     assert second.folder == first.folder

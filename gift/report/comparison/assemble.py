@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 from pydantic import JsonValue
 
 from gift.errors import GiftError
+from gift.report.comparison.lengths import answers_by_length
 from gift.report.comparison.plan import START, ExperimentPlan, PlannedVariant, trial_label
 from gift.report.comparison.schema import Comparison, CurvePoint, Estimate, GridPoint, VariantResult
 from gift.report.comparison.statistics import difference_by_seed, estimate
 
 if TYPE_CHECKING:
+    from gift.evaluation.answers import Answer
     from gift.evaluation.results import BenchmarkResult
     from gift.tracking import StageRecord
 
@@ -32,6 +34,8 @@ class Findings:
 
     evaluations: Mapping[str, Mapping[str, "BenchmarkResult"]]
     """Trial (see `trial_label`) → benchmark → result."""
+    answers: Mapping[str, Sequence["Answer"]]
+    """Trial → its answers to the heading benchmark; none where it asks for likelihoods."""
     learning_rates: Mapping[str, float]
     """Variant → the rate that was used with all seeds."""
     records: Mapping[str, "StageRecord"]
@@ -59,6 +63,11 @@ def assemble(
             variant.name: _result(plan, findings, variant, scores[variant.name], scores[plan.baseline])
             for variant in plan.variants
         },
+        lengths=answers_by_length(
+            _answers(plan, findings, START),
+            {variant.name: _answers(plan, findings, variant.name) for variant in plan.variants},
+            plan.baseline,
+        ),
         provenance=provenance,
         config=config,
     )
@@ -67,6 +76,10 @@ def assemble(
 def _scores(plan: ExperimentPlan, findings: Findings, variant: str) -> dict[str, Estimate]:
     results = [_evaluation(findings, trial_label(variant, seed)) for seed in plan.seeds]
     return {task: estimate([result[task].accuracy for result in results]) for task in results[0]}
+
+
+def _answers(plan: ExperimentPlan, findings: Findings, variant: str) -> list[Sequence["Answer"]]:
+    return [findings.answers[trial_label(variant, seed)] for seed in plan.seeds]
 
 
 def _result(

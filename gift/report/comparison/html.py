@@ -44,6 +44,8 @@ def render_comparison(comparison: Comparison) -> str:
         training=table.training_rows(comparison),
         course_note=table.COURSE_NOTE,
         course=table.course_rows(comparison),
+        length_note=table.LENGTH_NOTE,
+        lengths=table.length_rows(comparison),
         grid=table.grid_rows(comparison),
         seeds=table.seed_rows(comparison),
         legend=[_legend_entry(place, variant.label) for place, variant in enumerate(comparison.plan.variants)],

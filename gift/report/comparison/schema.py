@@ -79,6 +79,37 @@ class VariantResult(Section):
         return len(rates) > 1 and self.learning_rate in (rates[0], rates[-1])
 
 
+class LengthResult(Section):
+    """One model's answers to the heading benchmark by their length in tokens."""
+
+    tokens: Estimate
+    """Mean length."""
+    longer: Estimate
+    """Accuracy of the longer of two answers to one problem minus that of the shorter one."""
+    matched: Estimate | None
+    """Accuracy minus the baseline's at the baseline's lengths; None for the baseline itself."""
+    shares: tuple[Estimate, ...]
+    """Part of the lengths → share of the answers."""
+    accuracies: tuple[Estimate, ...]
+    """Part of the lengths → accuracy."""
+
+
+class AnswersByLength(Section):
+    """Accuracy by length; see `gift.report.comparison.lengths`."""
+
+    ends: tuple[Count, ...]
+    """Tokens of the longest answer in every part but the last."""
+    start: LengthResult
+    variants: dict[str, LengthResult]
+
+    @model_validator(mode="after")
+    def every_part_has_its_numbers(self) -> Self:
+        results = (self.start, *self.variants.values())
+        if any(len(numbers) != len(self.ends) + 1 for one in results for numbers in (one.shares, one.accuracies)):
+            raise ValueError(f"{len(self.ends)} ends make {len(self.ends) + 1} parts, each with share and accuracy")
+        return self
+
+
 class Comparison(Section):
     """A whole experiment."""
 
@@ -89,6 +120,8 @@ class Comparison(Section):
     """benchmark → accuracy of the SFT model that every variant started from."""
     variants: dict[str, VariantResult]
     """By name, in the plan's order."""
+    lengths: AnswersByLength | None = None
+    """None where there are no answers to read, and in files of before."""
     provenance: dict[str, str]
     config: dict[str, JsonValue]
     """What all variants share."""

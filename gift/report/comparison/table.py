@@ -4,6 +4,7 @@ Left out: curves, which are in `comparison.html`.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from rich.table import Table
 from rich.text import Text
@@ -43,6 +44,8 @@ def markdown_page(comparison: Comparison) -> str:
         parts += ["## Training", TRAINING_NOTE, markdown_rows(training_rows(comparison))]
     if course := course_rows(comparison):
         parts += ["## Along the way", COURSE_NOTE, markdown_rows(course)]
+    if length := length_rows(comparison):
+        parts += ["## Length", LENGTH_NOTE, markdown_rows(length)]
     if plan.tuning_seed is not None:
         parts += ["## Learning rates", tuning_note(comparison), markdown_rows(grid_rows(comparison))]
     parts += [
@@ -66,6 +69,13 @@ TRAINING_NOTE = (
 COURSE_NOTE = (
     "Looks at held-out problems during the training, in percent, mean over seeds. The best of several looks is luck in "
     "part, all the more as each sees few problems: it tells when a variant turned, not how good it was."
+)
+
+LENGTH_NOTE = (
+    "Of the answers to the benchmark that heads the results, in tokens; accuracies in percent, means over seeds. "
+    "Longer − shorter: of two answers to the same problem. At equal length: as if the answers had been sampled to be "
+    "as long as those that they are compared with. The last columns: accuracy of answers of such lengths, which part "
+    "all answers of the experiment into fifths; harder problems may have longer answers."
 )
 
 
@@ -126,6 +136,37 @@ def course_rows(comparison: Comparison) -> list[list[str]]:
         first, last = looks[0][0], looks[-1][0]
         rows.append([labels[name], percent(first), percent(best), f"{step}", percent(last), signed(last - best)])
     return [["", "First look", "Best", "in step", "Last", "Last − best, points"], *rows] if rows else []
+
+
+def length_rows(comparison: Comparison) -> list[list[str]]:
+    """Header, the SFT model and one row per variant; nothing where the answers were not read."""
+    lengths, labels = comparison.lengths, wording.variant_labels(comparison)
+    if lengths is None:
+        return []
+    baseline = labels[comparison.plan.baseline]
+    header = ["", "Tokens", "Longer − shorter, points", f"− {baseline} at equal length, points"]
+    models = {START_LABEL: lengths.start} | {labels[name]: result for name, result in lengths.variants.items()}
+    return [
+        [*header, *_parts_of(lengths.ends)],
+        *(
+            [
+                label,
+                wording.number_text(result.tokens),
+                wording.difference_text(result.longer),
+                wording.difference_text(result.matched),
+                *("–" if part.mean is None else percent(part.mean) for part in result.accuracies),
+            ]
+            for label, result in models.items()
+        ),
+    ]
+
+
+def _parts_of(ends: Sequence[int]) -> list[str]:
+    """`to 25`, `26 to 60`, `from 61`."""
+    if not ends:
+        return ["all"]
+    between = [f"{low + 1} to {high}" for low, high in pairwise(ends)]
+    return [f"to {ends[0]}", *between, f"from {ends[-1] + 1}"]
 
 
 def grid_rows(comparison: Comparison) -> list[list[str]]:

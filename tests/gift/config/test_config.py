@@ -296,6 +296,7 @@ def test_what_somebody_else_would_refuse_later_is_refused_at_the_start(override:
         (("data={source: dapo}",), "DAPO has no worked answers; set sft.steps to 0, or data.sft"),
         (("rl.groups=dataset",), "rl.groups: dataset needs scored responses"),
         (("data={source: ultrafeedback}",), "UltraFeedback has no final answers for gsm8k, heldout, heldout_sampled"),
+        (("data.thorough_rate=0.5",), "data.arithmetic: thorough_rate is the share that repeats equations max_checks"),
         (("data={source: gsm8k, hub_revision: main}",), "data.gsm8k.hub_revision is not a known key"),
         (("evaluation.heldout_answers=guess",), "evaluation.heldout_answers: input should be 'gsm8k', 'boxed' or"),
         (

@@ -83,6 +83,19 @@ def test_checks_vary_the_length_and_change_nothing_else(splits):
     assert seen == {1, 2, 3, 4, 5}
 
 
+def test_thorough_demonstrations_repeat_every_equation_and_the_others_none(splits):
+    rates = {"slip_rate": SLIP_RATE, "early_stop_rate": EARLY_STOP_RATE}
+    made = make_word_problems(0, **COUNTS, **rates, max_checks=7, thorough_rate=0.25)
+    assert (made["train"], made["heldout"]) == (splits["train"], splits["heldout"])
+    thorough = 0
+    for plain, repeated in zip(splits["sft"], made["sft"], strict=True):
+        written = {len(EQUATION.findall(line)) for line in repeated.answer.split("\n")[:-1]}
+        assert written in ({1}, {8})
+        assert re.sub(r" Check: [^.]*\.", "", repeated.answer) == plain.answer
+        thorough += written == {8}
+    assert thorough / COUNTS["sft"] == pytest.approx(0.25, abs=0.03)
+
+
 def test_a_used_up_space_is_noticed(monkeypatch):
     monkeypatch.setattr("gift.data.arithmetic.NAMES", ("Tom",))
     monkeypatch.setattr("gift.data.arithmetic.ITEMS", ("pens",))

@@ -95,6 +95,23 @@ def test_arithmetic_is_written_and_repeats(tmp_path: Path) -> None:
     assert one == two != three
 
 
+def test_an_easy_part_of_gsm8k_by_the_steps_of_its_solutions(folder: Path, tmp_path: Path) -> None:
+    one, two, three, none = "1\n#### 1", "1\n\n2 \n#### 2\n", "1\n2\n3\n#### 3", "#### 4"
+    for split, solutions in (("train", [three, two, none, one]), ("test", [one, three])):
+        rows = [{"question": f"{split} {solution}?", "answer": solution} for solution in solutions]
+        _rows(folder / f"gsm8k_{split}.jsonl", rows)
+    data = {"source": "gsm8k", "folder": str(folder), "max_solution_steps": 2}
+    counts = write_data(_config(data, **_benchmarks("gsm8k")), tmp_path / "out")
+    for split, kept in (("train", [two, one]), ("sft", [two, one]), ("heldout", [one])):
+        problems = read_problems(tmp_path / "out" / f"{split}.jsonl")
+        assert [problem.final_answer for problem in problems] == [solution.split()[-1] for solution in kept]
+    assert (counts["dropped.train.no_short_solution"], counts["dropped.heldout.no_short_solution"]) == (2, 1)
+    assert len(read_problems(tmp_path / "out" / "gsm8k" / "test.jsonl")) == 2  # the benchmark stays whole
+    _rows(folder / "gsm8k_test.jsonl", [{"question": "?", "answer": three}])
+    with pytest.raises(GiftError, match=r"max_solution_steps: GSM8K has no solutions of at most 2 steps"):
+        write_data(_config(data), tmp_path / "none")
+
+
 def test_gsm8k_from_a_folder_and_the_whole_of_it_for_lm_eval(folder: Path, tmp_path: Path) -> None:
     config = _config({"source": "gsm8k", "folder": str(folder), "sft": 2, "heldout": 1}, **_benchmarks("gsm8k"))
     assert _counts(write_data(config, tmp_path / "out")) == {"rows.sft": 2, "rows.train": 3, "rows.heldout": 1}

@@ -10,6 +10,7 @@ from pipelines.experiments.baselines import baselines
 from pipelines.experiments.experiment import Experiment, PlannedExperiment, Variant, plan_experiment
 from pipelines.experiments.gift_options import gift_options
 from pipelines.experiments.head_to_head import head_to_head
+from pipelines.experiments.length import length
 from pipelines.experiments.long_training import long_training
 from pipelines.experiments.overfitting import overfitting
 from pipelines.experiments.rollout_ablation import Budget, rollout_ablation
@@ -99,7 +100,9 @@ def test_a_variant_that_the_configuration_refuses_is_named_with_its_key() -> Non
 @pytest.mark.parametrize("tuning_seed", [0, None])
 def test_the_experiments_are_valid_on_the_profiles(profile: str, tuning_seed: int | None) -> None:
     base = load_profile(profile)
-    lists = (head_to_head, rollout_ablation, gift_options, baselines, staleness, wrong_rewards, long_training)
+    lists = (
+        head_to_head, rollout_ablation, gift_options, baselines, staleness, wrong_rewards, long_training, length,
+    )  # fmt: skip
     for experiment in (*(define(base) for define in lists), overfitting(base, 64)):
         planned = plan_experiment(experiment, profile, seeds=(0, 1), tuning_seed=tuning_seed)
         assert planned.plan.baseline in [variant.name for variant in planned.plan.variants]
@@ -137,6 +140,17 @@ def test_overfitting_trains_on_as_few_prompts_as_it_is_told(base: RunConfig) -> 
     assert {config.data.train for config in planned.trials.values()} == {64}
     assert planned.plan.title == "64 training prompts, seen 20 times"
     assert "--prompts 64" in planned.plan.command
+
+
+def test_length_weighs_long_and_short_responses_in_every_way() -> None:
+    base = load_profile("varied-length")
+    planned = plan_experiment(length(base), "varied-length", seeds=(0,), tuning_seed=None)
+    ways = {(c.algorithm, c.gift.reduction, c.gift.std_floor) for c in planned.trials.values()}
+    assert ways == {
+        ("gift", "sum", 3.0), ("gift", "mean", 0.027), ("gift", "mean", 0.054), ("grpo", "sum", 3.0),
+        ("dr_grpo", "sum", 3.0),
+    }  # fmt: skip
+    assert {config.data.thorough_rate for config in planned.trials.values()} == {0.5}
 
 
 def test_long_training_is_four_times_what_the_profile_or_the_user_says() -> None:

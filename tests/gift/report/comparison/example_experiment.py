@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from gift.evaluation.answers import Answer
 from gift.evaluation.results import BenchmarkResult, EvaluationSettings
 from gift.report.comparison.assemble import Findings, assemble
 from gift.report.comparison.plan import ExperimentPlan, PlannedVariant, trial_label
@@ -63,6 +64,7 @@ def example_findings() -> Findings:
         )
     return Findings(
         evaluations={trial: evaluation(accuracy) for trial, accuracy in ACCURACIES.items()},
+        answers={trial: [answer("p", 20, 0.0), answer("p", 40, accuracy)] for trial, accuracy in ACCURACIES.items()},
         learning_rates={"gift": 0.0006, "grpo": 0.0002},
         records=records,
     )
@@ -71,6 +73,11 @@ def example_findings() -> Findings:
 def evaluation(accuracy: float) -> dict[str, BenchmarkResult]:
     """Greedy answers are 0.2 better than sampled ones."""
     return {task: _result(task, accuracy + gain) for task, gain in (("heldout", 0.2), ("heldout_sampled", 0.0))}
+
+
+def answer(problem: str, tokens: int, score: float) -> Answer:
+    """One sampled answer of so many tokens."""
+    return Answer("heldout_sampled", problem, 0, "?", "1", "?", "1", "1", score, True, tokens, False)
 
 
 def example_comparison(**changes: Any) -> Comparison:
