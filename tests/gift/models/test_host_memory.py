@@ -31,3 +31,23 @@ def test_freed_memory_is_used_again() -> None:
 def test_it_would_be_new_memory_otherwise() -> None:
     """Else there is nothing to keep, and the module can go."""
     assert _faults("import ctypes; ctypes.CDLL(None).mallopt(-1, 2**17)") > 2000
+
+
+HELD = """
+import resource, torch
+from gift.models.host_memory import keep_freed_memory
+keep_freed_memory()
+def megabytes():
+    return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize() / 2**20
+small, before = [], megabytes()
+for size in range(6):
+    whole_model = torch.ones(2**26 + size * 2**22)  # 256 MB and more
+    small.append(torch.ones(2**15))  # what outlives it, and lies behind it
+    del whole_model
+print(int(megabytes() - before))
+"""
+
+
+def test_tensors_of_whole_models_leave_nothing_behind() -> None:
+    done = subprocess.run([sys.executable, "-c", HELD], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 50
