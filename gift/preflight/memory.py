@@ -3,7 +3,7 @@
     configuration + architecture ──> bytes per part, in each phase: warm-up, sampling, update, evaluation
 
 Every count follows what this project's code does for models that read packed rollouts (`gift.policy`), and is the worst
-case: prompts and responses of full length, and demonstrations as long as both.
+case: prompts of full length, responses that fill a micro-batch, and demonstrations as long as both.
 
     weights, gradients, optimizer   DeepSpeed as `gift.training.engine` configures it (ZeRO, arXiv 1910.02054)
     activations                     counted tensor by tensor, as Korthikanti et al. 2022 (arXiv 2205.05198) do for GPT
@@ -16,7 +16,8 @@ Imports no torch. Left out: what lasts for moments only (an optimizer step's tem
 pass) and is smaller than what it replaces; and the evaluation's prompts, which are taken to fill the context.
 """
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,6 +29,11 @@ CUDA_BYTES = 3 * GIB
 """The CUDA context, NCCL's buffers and fragments of the allocator: a round number."""
 PROCESS_BYTES = 0.6 * GIB
 """A Python process with torch, DeepSpeed and transformers loaded, on a CPU."""
+KEPT_BYTES = 1.5
+"""Of each byte of activations, on a CPU, where a process keeps what it has freed (`gift.models.host_memory`): measured
+with SmolLM2-135M, whose update took 6.0 GiB and is estimated at 6.0."""
+VLLM_PROCESS_BYTES = 1.3 * GIB
+"""vLLM's process on a CPU, beside its weights and its cache."""
 BUCKET = 500_000_000
 """Elements of DeepSpeed's gradient bucket (its default)."""
 LIVE_PARAMETERS = 1_000_000_000
@@ -78,7 +84,7 @@ def estimate_memory(
         phases["warm-up"] = resident | _warm_up(config, shape) | runtime
     if config.samples:
         phases["sampling"] = resident | beside | _sampling(config, shape, parameters) | runtime
-    phases["update"] = resident | beside | _update(config, shape) | runtime
+    phases["update"] = resident | beside | _update(config, shape, parameters) | runtime
     phases["evaluation"] = _evaluation(config, shape, parameters) | runtime
     ranks_per_node = config.compute.ranks // config.compute.nodes
     return MemoryEstimate(
@@ -105,13 +111,17 @@ class Packing:
         return self.prompts * self.prompt + self.responses * (self.response - 1)
 
 
-def fullest_packing(budget: int, groups: int, size: int, prompt: int, response: int) -> Packing:
-    """The largest micro-batch of a rank's `groups` of `size` responses; one response may exceed the budget."""
-    fitting = budget // (prompt + size * (response - 1))
-    if fitting:
-        whole = min(groups, fitting)
-        return Packing(whole, prompt, whole * size, response)
-    return Packing(1, prompt, max(1, (budget - prompt) // (response - 1)), response)
+def fullest_packings(budget: int, groups: int, size: int, prompt: int, response: int) -> Iterator[Packing]:
+    """What micro-batches of a rank's `groups` of `size` responses may hold, by how many responses there are in one.
+
+    Each with responses as long as fit, to the next whole token: the budget counts tokens, and is filled by many short
+    ones as by a few long ones. One response may exceed it.
+    """
+    parts = [(1, responses) for responses in range(1, size)]
+    for prompts, responses in (*parts, *((whole, whole * size) for whole in range(1, groups + 1))):
+        fitting = math.ceil((budget - prompts * prompt) / responses) + 1
+        if responses == 1 or fitting > 1:
+            yield Packing(prompts, prompt, responses, response if responses == 1 else min(response, fitting))
 
 
 def activation_bytes(
@@ -172,6 +182,8 @@ def _training_state(config: RunConfig, shape: ModelShape) -> Parts:
         case 3:
             weights = 0.0 if offloaded else element * parameters / compute.ranks
             weights += element * min(LIVE_PARAMETERS, parameters)
+    if not on_gpu(config):  # and once more, flat, while an update lasts; on a GPU in the place of the activations
+        gradients += 4.0 * share
     return {
         "weights": weights,
         "adapters": float(element * trained) if config.lora else 0.0,
@@ -188,16 +200,20 @@ def _warm_up(config: RunConfig, shape: ModelShape) -> Parts:
 
 def _forward_backward(config: RunConfig, shape: ModelShape, groups: int, size: int, prompt: int) -> Parts:
     compute, element, gpu = config.compute, _element(config), on_gpu(config)
-    packing = fullest_packing(compute.tokens_per_micro_batch, groups, size, prompt, config.rollout.max_new_tokens)
+    packings = fullest_packings(compute.tokens_per_micro_batch, groups, size, prompt, config.rollout.max_new_tokens)
     return {
-        "activations": activation_bytes(
-            shape,
-            packing,
-            element,
-            checkpointing=compute.activation_checkpointing,
-            gpu=gpu,
-            adapter_rank=config.lora.rank if config.lora else 0,
-        ),
+        "activations": max(
+            activation_bytes(
+                shape,
+                packing,
+                element,
+                checkpointing=compute.activation_checkpointing,
+                gpu=gpu,
+                adapter_rank=config.lora.rank if config.lora else 0,
+            )
+            for packing in packings
+        )
+        * (1 if gpu else KEPT_BYTES),
         # In float32, with few tokens a block's rows of the head are the whole of it.
         "logits": logit_bytes(shape, 4 if compute.fp32_head else element, gpu=gpu, trained_head=config.lora is None)
         + (4.0 * shape.vocabulary_size * shape.hidden_size if compute.fp32_head else 0.0),
@@ -223,19 +239,22 @@ def _sampling(config: RunConfig, shape: ModelShape, parameters: int) -> Parts:
 
 
 def _vllm_bytes(config: RunConfig, parameters: int) -> float:
-    """While it is awake; on a GPU it sleeps in the host's memory during the update."""
+    """While it is awake; on a GPU it sleeps in the host's memory during the update, on a CPU never."""
     vllm = config.rollout.vllm
     if vllm.placement == "server":
         return 0.0
     if on_gpu(config) and config.compute.gpu:
         return vllm.gpu_memory_share * config.compute.gpu.memory_gib * GIB
-    return (_element(config) * parameters + vllm.cpu_cache_gib * GIB) / vllm.tensor_parallel
+    return (_element(config) * parameters + vllm.cpu_cache_gib * GIB) / vllm.tensor_parallel + VLLM_PROCESS_BYTES
 
 
-def _update(config: RunConfig, shape: ModelShape) -> Parts:
+def _update(config: RunConfig, shape: ModelShape, parameters: int) -> Parts:
     rl, rollout = config.rl, config.rollout
     mine = rl.prompts_per_step // config.compute.ranks // rl.mini_batches
-    return _forward_backward(config, shape, groups=mine, size=rollout.group_size, prompt=rollout.max_prompt_tokens)
+    awake = rollout.engine == "vllm" and config.samples and not on_gpu(config)
+    return {"vLLM": _vllm_bytes(config, parameters) if awake else 0.0} | _forward_backward(
+        config, shape, groups=mine, size=rollout.group_size, prompt=rollout.max_prompt_tokens
+    )
 
 
 def _evaluation(config: RunConfig, shape: ModelShape, parameters: int) -> Parts:

@@ -1,5 +1,6 @@
 """The memory estimate against what torch and DeepSpeed's documentation count, and the direction of every remedy."""
 
+import random
 from typing import Any
 
 import pytest
@@ -7,19 +8,21 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from gift.config import LoraConfig, ModelReward, ModelShape, RunConfig, load_profile
+from gift.data.tokens import pad_left, pad_right
 from gift.models.adapter import add_adapter
 from gift.models.architecture import model_shape, parameter_count
 from gift.models.attention import PLAIN_ATTENTION
 from gift.policy.activation_checkpointing import checkpoint_activations
 from gift.policy.head import BLOCK_LOGITS
 from gift.policy.log_probabilities import read_packed, score_responses
+from gift.policy.micro_batches import Lengths, plan_micro_batches
 from gift.preflight.memory import (
     GIB,
     MemoryEstimate,
     Packing,
     activation_bytes,
     estimate_memory,
-    fullest_packing,
+    fullest_packings,
     key_value_bytes,
     logit_bytes,
 )
@@ -100,11 +103,45 @@ def test_checkpointing_keeps_the_input_of_each_layer_and_one_layer_whole() -> No
     assert estimated == pytest.approx(counted + two - one, rel=0.05)
 
 
-def test_the_fullest_packing_holds_whole_groups_or_a_part_of_one() -> None:
-    assert fullest_packing(1000, 8, size=4, prompt=100, response=51) == Packing(3, 100, 12, 51)
-    assert fullest_packing(1000, 2, size=4, prompt=100, response=51) == Packing(2, 100, 8, 51)
-    assert fullest_packing(250, 8, size=4, prompt=100, response=51) == Packing(1, 100, 3, 51)
-    assert fullest_packing(151, 8, size=4, prompt=100, response=51).tokens == 150
+def test_what_a_micro_batch_may_hold_fills_the_budget_by_many_short_responses_or_a_few_long_ones() -> None:
+    packings = list(fullest_packings(1000, 8, size=4, prompt=100, response=51))
+    assert Packing(3, 100, 12, 51) in packings  # whole groups of full length
+    assert Packing(4, 100, 16, 39) in packings  # one more of shorter ones
+    assert Packing(1, 100, 3, 51) in packings  # a part of one
+    assert 1000 <= max(packing.tokens for packing in packings) < 1000 + 8 * 4
+    assert all(packing.response <= 51 for packing in packings)
+    assert not [packing for packing in packings if packing.prompts > 8]
+
+
+def test_a_response_that_exceeds_the_budget_is_alone() -> None:
+    assert list(fullest_packings(100, 2, size=2, prompt=80, response=51)) == [
+        Packing(1, 80, 1, 51), Packing(1, 80, 2, 11),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_plan_of_micro_batches_keeps_more_than_the_estimate(seed: int) -> None:
+    draw = random.Random(seed)
+    groups, size, prompt, response, budget = 6, 4, 60, 40, draw.choice((150, 300, 700, 2000))
+    prompts = [[1] * draw.randint(1, prompt) for _ in range(groups) for _ in range(size)]
+    prompts = [prompts[row - row % size] for row in range(groups * size)]
+    responses = [[1] * draw.randint(2, draw.choice((5, 15, response))) for _ in prompts]
+    lengths = Lengths(Rollouts(*pad_left(prompts, 0), *pad_right(responses, 0)), size, packed=True)
+    whole = lengths.largest_group() <= budget
+    estimate = max(packing.tokens for packing in fullest_packings(budget, groups, size, prompt, response))
+    for micro_batch in plan_micro_batches(lengths, budget, whole_groups=whole):
+        assert lengths.tokens(micro_batch.start, micro_batch.stop) <= estimate
+
+
+def test_vllm_is_there_during_the_update_on_a_cpu_where_it_never_sleeps() -> None:
+    awake = _estimate(profile="smollm2-gsm8k-easy").phases
+    assert awake["update"]["vLLM"] == awake["sampling"]["vLLM"] > 1.5 * GIB
+    for overrides, profile in (
+        (["rollout.engine=transformers"], "smollm2-gsm8k-easy"),
+        (["rollout.vllm.placement=server"], "smollm2-gsm8k-easy"),
+        ([], "qwen2.5-0.5b-gsm8k"),
+    ):
+        assert "vLLM" not in _estimate(*overrides, profile=profile).phases["update"]
 
 
 def test_the_estimate_takes_the_blocks_of_the_head() -> None:
