@@ -44,8 +44,8 @@ def test_lengths_that_only_one_of_them_has_are_left_out() -> None:
 
 
 def test_longer_and_shorter_are_of_one_problem_so_that_its_difficulty_plays_no_part() -> None:
-    easy = [answer("easy", SHORT, 1.0), answer("easy", LONG, 0.0), answer("easy", LONG, 1.0)]  # −1 and 0: −0.5
-    hard = [answer("hard", 300, 0.0), answer("hard", 400, 1.0)]  # +1
+    easy = [answer("easy", LONG, 0.0), answer("easy", SHORT, 1.0), answer("easy", LONG, 1.0)]  # −1 and 0: −0.5
+    hard = [answer("hard", 400, 1.0), answer("hard", 300, 0.0)]  # +1
     same = [answer("same", SHORT, 0.0), answer("same", SHORT, 1.0)]  # says nothing
     found = _lengths(a=[[*easy, *hard, *same]]).variants
     assert found["a"].longer.mean == pytest.approx((-0.5 + 1) / 2)
