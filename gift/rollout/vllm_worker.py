@@ -23,6 +23,8 @@ from gift.rollout.weight_sums import HeldWeight, held_weights, over_workers
 
 PREFIX_BLOCK_TOKENS = 32
 """Prompts are shared in blocks of this many tokens on CPU, where vLLM's own default is 128: longer than many."""
+TOKENS_A_STEP = 4096
+"""That vLLM reads in one step on a CPU: its own default, and more where a single prompt needs it."""
 
 
 class VllmWorker:
@@ -44,6 +46,9 @@ class VllmWorker:
                 "kv_cache_memory_bytes": int(settings.cpu_cache_gib * 2**30),
                 "block_size": PREFIX_BLOCK_TOKENS,
                 "enforce_eager": True,
+                # A prompt read in parts draws a token too many, which vLLM can't take back from a CPU's generator.
+                "enable_chunked_prefill": False,
+                "max_num_batched_tokens": max(TOKENS_A_STEP, settings.max_tokens),
             }
         )
         self._llm = LLM(

@@ -265,6 +265,14 @@ def test_nothing_is_cut_from_the_policy(running: Running) -> None:
     assert ((counts - probabilities).abs() < 5 * standard_error + 1e-4).all()
 
 
+def test_more_prompts_than_vllm_reads_in_a_step_are_answered(running: Running) -> None:
+    """It cuts the last of them in two otherwise, and can't do that on a CPU for a response with a seed."""
+    prompts = torch.randint(3, 90, (200, 40), generator=torch.Generator().manual_seed(0)).tolist()
+    rollouts = running.engine.sample(prompts, 2, seed=7)
+    assert rollouts.prompt_ids.tolist() == [prompt for prompt in prompts for _ in range(2)]
+    assert rollouts.response_mask[:, 0].all()
+
+
 def test_no_prompts_give_no_responses(running: Running) -> None:
     rollouts = running.engine.sample([], 4, seed=0)
     assert len(rollouts) == 0
