@@ -68,7 +68,8 @@ TRAINING_NOTE = (
 
 COURSE_NOTE = (
     "Looks at held-out problems during the training, in percent, mean over seeds. The best of several looks is luck in "
-    "part, all the more as each sees few problems: it tells when a variant turned, not how good it was."
+    "part, all the more as each sees few problems: it tells when a variant turned, not how good it was. What is right is "
+    "said by the variant's own rewards."
 )
 
 LENGTH_NOTE = (
@@ -162,10 +163,10 @@ def length_rows(comparison: Comparison) -> list[list[str]]:
 
 
 def _parts_of(ends: Sequence[int]) -> list[str]:
-    """`to 25`, `26 to 60`, `from 61`."""
+    """`to 25`, `26 to 60`, `61`, `from 62`."""
     if not ends:
         return ["all"]
-    between = [f"{low + 1} to {high}" for low, high in pairwise(ends)]
+    between = [f"{low + 1} to {high}" if high > low + 1 else f"{high}" for low, high in pairwise(ends)]
     return [f"to {ends[0]}", *between, f"from {ends[-1] + 1}"]
 
 
@@ -210,7 +211,10 @@ def _code(settings: Sequence[str]) -> str:
 
 def results_title(comparison: Comparison) -> str:
     """What the cells of the results are."""
-    return f"Accuracy in percent, mean of {len(comparison.plan.seeds)} seeds ± half of its 95 % interval"
+    seeds = len(comparison.plan.seeds)
+    return "Accuracy in percent" + (
+        f", mean of {seeds} seeds ± half of its 95 % interval" if seeds > 1 else ", one seed"
+    )
 
 
 def _logged(comparison: Comparison, metric: str) -> bool:

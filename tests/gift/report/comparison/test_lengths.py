@@ -92,6 +92,12 @@ def test_the_table_says_where_each_part_begins_and_ends() -> None:
     assert variants[1][3] == "0.0"
 
 
+def test_a_part_of_one_length_is_called_by_it() -> None:
+    lengths = [10, 29, 29, 30, 30, 30, 40, 40, 90, 90]
+    header = length_rows(_with([[answer(f"p{row}", n, 1.0) for row, n in enumerate(lengths)]]))[0]
+    assert header[4:] == ["to 29", "30", "31 to 34", "35 to 50", "from 51"]
+
+
 def _with(answers: list):
     lengths = answers_by_length(answers, {"gift": answers, "grpo": answers}, "gift")
     return example_comparison().model_copy(update={"lengths": lengths})
