@@ -68,8 +68,8 @@ TRAINING_NOTE = (
 
 COURSE_NOTE = (
     "Looks at held-out problems during the training, in percent, mean over seeds. The best of several looks is luck in "
-    "part, all the more as each sees few problems: it tells when a variant turned, not how good it was. What is right is "
-    "said by the variant's own rewards."
+    "part, all the more as each sees few problems: it tells when a variant turned, not how good it was. What is "
+    "right is said by the variant's own rewards."
 )
 
 LENGTH_NOTE = (
