@@ -95,8 +95,14 @@ def number_text(estimate: Estimate | None) -> str:
     if estimate is None or estimate.mean is None:
         return "–"
     if estimate.high is None:
-        return f"{estimate.mean:.3g}"
-    return f"{estimate.mean:.3g} ± {estimate.high - estimate.mean:.2g}"
+        return _significant(estimate.mean, 3)
+    return f"{_significant(estimate.mean, 3)} ± {_significant(estimate.high - estimate.mean, 2)}"
+
+
+def _significant(number: float, digits: int) -> str:
+    """So many digits that count, and large numbers without a power of ten."""
+    text = f"{number:.{digits}g}"
+    return f"{number:,.0f}" if "e+" in text else text
 
 
 def rate_with_edge(result: VariantResult) -> str:

@@ -9,7 +9,7 @@ from rich.console import Console
 from gift.report.comparison.schema import Comparison, VariantResult
 from gift.report.comparison.statistics import difference_by_seed, estimate
 from gift.report.comparison.table import comparison_table, markdown_page
-from gift.report.comparison.wording import headline
+from gift.report.comparison.wording import headline, number_text
 
 
 def _with_scores(gift: list[float], grpo: list[float]) -> Comparison:
@@ -104,3 +104,9 @@ def test_the_headline_names_the_best_and_how_sure_that_is(gift: list, grpo: list
 
 def test_a_clear_difference_is_not_called_chance() -> None:
     assert "chance" not in headline(_with_scores([0.60, 0.61, 0.62], [0.70, 0.71, 0.72]))
+
+
+def test_no_number_needs_a_power_of_ten_to_be_read() -> None:
+    assert number_text(estimate([0.00713, 0.00713])) == "0.00713 ± 0"
+    assert number_text(estimate([50.0, 76.0])) == "63 ± 165"
+    assert number_text(estimate([12345.0])) == "12,345"
