@@ -197,12 +197,22 @@ def end_update(engine: deepspeed.DeepSpeedEngine) -> float:
 
 def largest_weight(engine: deepspeed.DeepSpeedEngine) -> float:
     """The largest absolute value of all weights; inf where one is not finite. All ranks."""
-    parts = (getattr(parameter, "ds_tensor", parameter.data) for parameter in engine.module.parameters())
-    ends = [torch.stack(torch.aminmax(part)) for part in parts]  # a fifth of the time of a norm
+    parts = (_own_part(parameter) for parameter in engine.module.parameters())
+    ends = [torch.stack(torch.aminmax(part)) for part in parts if part.numel()]  # a fifth of the time of a norm
     largest = torch.stack(ends).abs().max().float()
     largest = largest.nan_to_num(nan=torch.inf, posinf=torch.inf)  # a maximum over ranks may lose NaN
     dist.all_reduce(largest, op=dist.ReduceOp.MAX)
     return float(largest)
+
+
+def _own_part(parameter: Any) -> Tensor:
+    """What this rank holds of it; under ZeRO-3 without what fills up the last part, which nobody has written."""
+    if not hasattr(parameter, "ds_tensor"):
+        data: Tensor = parameter.data
+        return data
+    part: Tensor = parameter.ds_tensor
+    real = parameter.ds_numel - part.numel() * dist.get_rank()
+    return part.view(-1)[: max(0, real)]
 
 
 def skip_update(engine: deepspeed.DeepSpeedEngine) -> None:

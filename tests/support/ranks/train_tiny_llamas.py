@@ -70,6 +70,9 @@ def run_case(template: Path, output: Path, compute: ComputeConfig, job: dict) ->
 def largest_weights(engine: DeepSpeedEngine) -> list[float]:
     """As trained, with every sign turned, and with one number of one rank that is none; the weights are spoilt then."""
     parts = [getattr(parameter, "ds_tensor", parameter).detach() for parameter in engine.module.parameters()]
+    for parameter, part in zip(engine.module.parameters(), parts, strict=True):
+        if hasattr(parameter, "ds_tensor"):  # what fills up the last part may be anything
+            part.view(-1)[max(0, parameter.ds_numel - part.numel() * dist.get_rank()) :] = 1e9
     found = [largest_weight(engine)]
     for part in parts:
         part.neg_()
