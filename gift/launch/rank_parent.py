@@ -182,7 +182,7 @@ def _late(ranks: Mapping[int, int], first: int, deadlines: Path) -> str | None:
     for process, rank in ranks.items():
         if rank in missed or rank in waited_for:
             os.kill(process, TELL_WHERE)
-    time.sleep(TELL_SECONDS)
+            time.sleep(TELL_SECONDS)  # one after the other, as two at once write into each other's lines
     waiting = missed.keys() - waited_for
     what, hint, seconds = missed[min(waiting)]
     sentence = f"{_named(waiting)} still {what} after {seconds / 60:.3g} minutes; {hint}"
