@@ -36,11 +36,13 @@ def evaluate(stage: Stage, data: str, model: str) -> str:
     def make(folder: Path) -> dict[str, str]:
         with lean_imports():  # takes seconds, which a reused output need not wait
             from gift.evaluation.decoders import open_decoder  # noqa: F401 (lm-eval, below, may load what this need not)
-            from gift.models.device import choose_device
+            from gift.models.device import choose_device, slow_bf16
         from gift.evaluation.answers import ANSWERS_FILE, write_answers
         from gift.evaluation.harness import evaluate_model
 
         device = choose_device(setting)
+        if slow := slow_bf16(device, config.precision, "evaluation.precision"):
+            print(f"  {slow}", flush=True)
         with stage.fetched(data, model) as (data_folder, model_folder):
             results, answers = evaluate_model(
                 model_folder, data_folder, config, prompt, seed, device, progress=_live_lines()

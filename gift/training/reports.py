@@ -11,13 +11,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch.distributed as dist
+from deepspeed import DeepSpeedEngine
 
+from gift.config import ComputeConfig
 from gift.errors import GiftError
 from gift.health import Judgement
 from gift.launch.rank_job import TrainingJob
+from gift.models.device import slow_bf16
+from gift.policy.log_probabilities import PADDED_READING, reads_packed
 from gift.progress import Progress
 from gift.storage import upload_directory
 from gift.tracking import MetricLog
+
+
+def say_what_is_slow(engine: DeepSpeedEngine, compute: ComputeConfig) -> None:
+    """Once in a training: ways of its model and of this machine that cost time, and that somebody may change."""
+    if dist.get_rank() != 0:
+        return
+    if not reads_packed(engine):
+        print(f"  {PADDED_READING}", flush=True)
+    if slow := slow_bf16(engine.device, compute.precision, "compute.precision"):
+        print(f"  {slow}", flush=True)
 
 
 @dataclass(frozen=True)

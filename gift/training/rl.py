@@ -32,9 +32,7 @@ from gift.health import Health
 from gift.launch.rank_job import TrainingJob, read_job
 from gift.models.ends import load_tokenizer_and_ends
 from gift.policy.log_probabilities import (
-    PADDED_READING,
     ReferenceWithoutAdapter,
-    reads_packed,
     reference_model,
     trainable_model,
 )
@@ -53,7 +51,7 @@ from gift.training.engine_check import check_engine
 from gift.training.groups import GroupBatch
 from gift.training.heldout import Heldout, due, heldout_metrics
 from gift.training.order import derived_seed, example_stream
-from gift.training.reports import step_reports
+from gift.training.reports import say_what_is_slow, step_reports
 from gift.training.resume import TrainingState, open_checkpoints
 from gift.training.shards import save_fragments, sharded_weights
 from gift.training.sources import BatchQueue, Sampler, engine_deadline, scored_data
@@ -149,8 +147,7 @@ def _learner(job: TrainingJob, device: torch.device, health: Health) -> Learner:
         total_steps=config.rl.steps * config.rl.mini_batches,
     )
     guard_updates(engine, health.refuses)
-    if dist.get_rank() == 0 and not reads_packed(engine):
-        print(f"  {PADDED_READING}", flush=True)
+    say_what_is_slow(engine, config.compute)
     return Learner(
         config=config,
         engine=engine,

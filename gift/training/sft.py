@@ -22,7 +22,7 @@ from gift.data.tokens import Demonstration, pad_left, pad_right, tokenize_demons
 from gift.health import Health
 from gift.launch.rank_job import TrainingJob, read_job
 from gift.models.ends import load_tokenizer_and_ends
-from gift.policy.log_probabilities import PADDED_READING, reads_packed, score_responses, trainable_model
+from gift.policy.log_probabilities import reads_packed, score_responses, trainable_model
 from gift.policy.micro_batches import Lengths, MicroBatch
 from gift.rollout.rollouts import Rollouts
 from gift.training.engine import (
@@ -36,7 +36,7 @@ from gift.training.engine import (
 )
 from gift.training.order import batch_indices, derived_seed
 from gift.training.reduce import agreed_micro_batches, sum_over_ranks
-from gift.training.reports import step_reports
+from gift.training.reports import say_what_is_slow, step_reports
 from gift.training.resume import TrainingState, open_checkpoints
 from gift.training.shards import save_fragments
 
@@ -60,8 +60,7 @@ def train(job: TrainingJob) -> None:
         config.sft.optimizer,
         total_steps=config.sft.steps,
     )
-    if dist.get_rank() == 0 and not reads_packed(engine):
-        print(f"  {PADDED_READING}", flush=True)
+    say_what_is_slow(engine, config.compute)
     with (
         open_checkpoints(job, steps=config.sft.steps, every=config.sft.checkpoint_every) as checkpoints,
         step_reports(job, "sft", checkpoints.remaining, SHOWN) as reports,
