@@ -40,6 +40,7 @@ ROOMS = (
     "gift.policy",
     "gift.conversion",
     "gift.report",
+    "gift.gate",
     "gift.evaluation",
     "gift.rollout",
     "gift.rewards",

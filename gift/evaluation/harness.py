@@ -4,30 +4,25 @@
 
 `gift.evaluation.lm_eval_tasks` knows this project's tasks and `gift.evaluation.named_tasks` loads any other,
 `gift.evaluation.language_model` asks a model, which one of `gift.evaluation.decoders` runs, and
-`gift.evaluation.marking` reads the answers from lm-eval's log. `lm_eval.evaluate` is
-called rather than `simple_evaluate`, which adds only a survey of the machine and a look at the hub, and has one limit
-for all tasks.
+`gift.evaluation.summary` makes results of lm-eval's log. `lm_eval.evaluate` is called rather than `simple_evaluate`,
+which adds only a survey of the machine and a look at the hub, and has one limit for all tasks.
 
-Left out: lm-eval's bootstrap (`gift.evaluation.statistics` has the closed forms).
+Left out: lm-eval's bootstrap (`gift.evaluation.statistics` has the closed form).
 """
 
 import contextlib
 import functools
-import importlib.metadata
 import itertools
-import math
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from statistics import fmean
 from typing import Any, TextIO
 
 import lm_eval
 import torch
 
 from gift.config import (
-    AnswerFormat,
     AnyBenchmark,
     EvaluationConfig,
     LmEvalBenchmark,
@@ -36,18 +31,17 @@ from gift.config import (
 )
 from gift.data.prompts import asked_text
 from gift.errors import GiftError
-from gift.evaluation.answers import Answer, by_problem
+from gift.evaluation.answers import Answer
 from gift.evaluation.decoders import open_decoder
 from gift.evaluation.language_model import LanguageModel
 from gift.evaluation.lm_eval_tasks import LoadedTask, load_task
-from gift.evaluation.marking import Sample, answers_of, problem_identity, problem_name, sample_score
+from gift.evaluation.marking import problem_name
 from gift.evaluation.named_tasks import load_named_task, told_of_rows
 from gift.evaluation.partial import BARE_PROMPT, completion_marks
 from gift.evaluation.quiet import quiet_libraries
-from gift.evaluation.results import AnsweredProblem, BenchmarkResult, EvaluationSettings
-from gift.evaluation.sampled import sampled_metrics
+from gift.evaluation.results import BenchmarkResult
 from gift.evaluation.scoring import Marking, marks_of, share_of_right_answers
-from gift.evaluation.statistics import mean_and_stderr
+from gift.evaluation.summary import summarize
 from gift.judge.judge import Judge, open_judge
 from gift.models.ends import load_tokenizer_and_ends
 
@@ -56,9 +50,7 @@ Progress = Callable[[str, int, int], None]
 
 # lm-eval's own default: with it, the five examples before each gsm8k problem are the ones that everybody else has.
 _FEWSHOT_SEED = 1234
-_SHOWN_SAMPLES = 6
 _JUDGE_SECONDS = 5.0
-_ANY_FORMAT: tuple[AnswerFormat, ...] = ("boxed", "answer", "gsm8k")
 
 
 def evaluate_model(
@@ -214,42 +206,7 @@ def _run(
         system_instruction=chat.get("system_instruction"),
         apply_chat_template=bool(chat),
     )
-    samples: list[Sample] = [one | {"part": part} for part in parts for one in output["samples"][part]]
-    primary = [sample for sample in samples if sample["filter"] == loaded.filter]
-    answers = answers_of(loaded, primary, _completed(language_model))
-    correct = [sample_score(loaded, sample) for sample in primary]
-    accuracy, stderr = mean_and_stderr(correct)
-    secondary = (
-        _named_metrics(loaded, output["results"], primary)
-        if loaded.is_named
-        else _secondary_metrics(loaded, samples) | _judged_beside(loaded, judge, answers, correct)
-    )
-    result = BenchmarkResult(
-        task=benchmark.task,
-        accuracy=accuracy,
-        stderr=stderr,
-        n=len(correct),
-        ids=tuple(problem_identity(loaded, sample) for sample in primary),
-        correct=tuple(correct),
-        secondary=secondary
-        | {"mean_completion_characters": fmean(len(answer.completion) for answer in answers)}
-        | sampled_metrics(by_problem(answers)[benchmark.task]),
-        settings=EvaluationSettings(
-            lm_eval_version=importlib.metadata.version("lm_eval"),
-            task_version=", ".join(dict.fromkeys(str(output["versions"][part]) for part in parts)),
-            fewshot_count=max(output["n-shot"][part] for part in parts),
-            asked_in="the model's chat template" if language_model.prompt.chat else "plain text",
-            engine=config.engine,
-            samples=benchmark.samples,
-            decoding=next(iter(parts.values())).config.generation_kwargs or {},
-            precision=config.precision,
-            batch_size=config.batch_size,
-            limit=benchmark.limit,
-            seed=seed,
-        ),
-        samples=tuple(map(_shown, _first_answers(answers)[:_SHOWN_SAMPLES], correct)),
-    )
-    return result, answers
+    return summarize(loaded, output, _completed(language_model), language_model.prompt, judge, config, seed)
 
 
 def _completed(language_model: LanguageModel) -> dict[tuple[str, int], list[Any]]:
@@ -257,65 +214,6 @@ def _completed(language_model: LanguageModel) -> dict[tuple[str, int], list[Any]
     for key, one in language_model.completed:
         found.setdefault(key, []).append(one)
     return found
-
-
-def _first_answers(answers: Sequence[Answer]) -> list[Answer]:
-    """One per problem."""
-    return [answer for answer in answers if answer.sample == 0]
-
-
-def _shown(answer: Answer, score: float) -> AnsweredProblem:
-    return AnsweredProblem(
-        id=answer.problem,
-        question=answer.question,
-        final_answer=answer.reference,
-        completion=answer.completion,
-        correct=score,
-    )
-
-
-def _secondary_metrics(loaded: LoadedTask, samples: Sequence[Sample]) -> dict[str, float]:
-    """The task's other scores with their standard errors."""
-    metrics: dict[str, float] = {}
-    for key, (metric, name) in loaded.secondary.items():
-        mean, stderr = mean_and_stderr([float(sample[metric]) for sample in samples if sample["filter"] == name])
-        metrics |= {f"{key}_accuracy": mean, f"{key}_stderr": stderr}
-    return metrics
-
-
-def _named_metrics(
-    loaded: LoadedTask, results: Mapping[str, Mapping[str, Any]], samples: Sequence[Sample]
-) -> dict[str, float]:
-    """Of a group the score of each of its tasks; of a task all that lm-eval makes of it, such as BBQ's bias scores."""
-    if len(loaded.parts) > 1:
-        scores: dict[str, list[float]] = {}
-        for sample in samples:
-            scores.setdefault(f"{sample['part']}_accuracy", []).append(sample_score(loaded, sample))
-        return {name: fmean(values) for name, values in scores.items()}
-    (found,) = (results[part] for part in loaded.parts)
-    numbers = {name: value for name, value in found.items() if "," in name and isinstance(value, int | float)}
-    return {
-        name.removesuffix(f",{loaded.filter}"): float(value)
-        for name, value in numbers.items()
-        if math.isfinite(value) and name != f"{loaded.metric},{loaded.filter}"
-    }
-
-
-def _judged_beside(
-    loaded: LoadedTask, judge: Judge, answers: Sequence[Answer], correct: Sequence[float]
-) -> dict[str, float]:
-    """For a task that lm-eval scores: what the judge of the rewards says of the same first completions.
-
-    `judge_disagreement` is the share of the problems that one of both counts as right and the other as wrong. For our
-    own tasks, which the judge has scored: the share of the completions that it could not judge.
-    """
-    if loaded.asks_as_in_training:
-        return {"unjudged": fmean(not answer.judged for answer in answers)}
-    first = [(answer.completion, answer.reference) for answer in _first_answers(answers)]
-    verdicts = judge.verdicts(first, _ANY_FORMAT)
-    mean, stderr = mean_and_stderr([float(verdict is True) for verdict in verdicts])
-    differs = fmean(float((verdict is True) != (score == 1)) for verdict, score in zip(verdicts, correct, strict=True))
-    return {"judge_accuracy": mean, "judge_stderr": stderr, "judge_disagreement": differs}
 
 
 def _audible(progress: Progress, stderr: TextIO) -> Progress:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from gift import registry
 from gift.errors import GiftError
-from gift.evaluation.gate import VERDICT_FILE, Verdict
 from gift.execution.stage import downloaded
+from gift.gate.verdict import VERDICT_FILE, Verdict
 from gift.promotion.announce import announce
 from gift.promotion.checkpoint import check_registered_weights
 from gift.registry import Move

@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict
 
 from gift import registry
 from gift.config import RunConfig
-from gift.evaluation.gate import Opponent
 from gift.execution.stage import Stage
+from gift.gate.verdict import Opponent
 from gift.report.files import load_document
 from gift.stages.evaluate import evaluate
 from gift.storage import DirectoryError, whole_manifest

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from gift.evaluation.gate import VERDICT_FILE, NotComparable, Verdict, decide
 from gift.evaluation.results import RESULTS_FILE, BenchmarkResult, load_results
 from gift.execution.stage import Stage
+from gift.gate.verdict import VERDICT_FILE, NotComparable, Verdict, decide
 from gift.report.files import load_document
 from gift.stages.champion import ReigningChampion, read_champion
 

@@ -10,8 +10,8 @@ from contextlib import ExitStack
 
 from gift.config import RunConfig, parse_config
 from gift.errors import GiftError
-from gift.evaluation.power import sensitivity_lines
 from gift.execution.stage import exit_on_fault, run_stage
+from gift.gate.power import sensitivity_lines
 from gift.patience import ServicePatience
 from gift.progress import start_log
 from gift.stages.champion import warn_if_not_comparable

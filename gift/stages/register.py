@@ -1,9 +1,9 @@
 """Stage: candidate + verdict → registered model version, and champion where the gate was for it."""
 
 from gift import registry
-from gift.evaluation.gate import Verdict
 from gift.execution.output import complete_manifest
 from gift.execution.stage import Stage
+from gift.gate.verdict import Verdict
 from gift.promotion.announce import announce
 from gift.report.schema import REPORT_FOLDER
 from gift.stages.gate import read_verdict

@@ -10,11 +10,11 @@ from gift import registry
 from gift.data.splits import SPLITS
 from gift.errors import GiftError
 from gift.evaluation.answers import ANSWERS_FILE, by_problem, read_answers
-from gift.evaluation.gate import Verdict
 from gift.evaluation.results import RESULTS_FILE, BenchmarkResult, load_results
-from gift.evaluation.statistics import INTERVAL_CONFIDENCE, PairedDifference, paired_difference
 from gift.execution.output import complete_manifest
 from gift.execution.stage import Stage
+from gift.gate.paired import INTERVAL_CONFIDENCE, PairedDifference, paired_difference
+from gift.gate.verdict import Verdict
 from gift.provenance import provenance
 from gift.report.answer_changes import Answers, changed_answers
 from gift.report.card import CARD_FILE, CHECKPOINT_CARD_FILE, card_summary, model_card

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from gift.errors import GiftError
 from gift.evaluation.results import BenchmarkResult
-from gift.evaluation.statistics import paired_difference
+from gift.gate.paired import paired_difference
 from gift.report.schema import ModelName, Report, Score
 from gift.verification.stored import stored_evaluation
 

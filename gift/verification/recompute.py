@@ -16,14 +16,15 @@ from statistics import fmean
 from gift.config import RunConfig, asks_base_alone, parse_config, problem_set
 from gift.errors import GiftError
 from gift.evaluation.answers import Answer
-from gift.evaluation.gate import VERDICT_FILE, NotComparable, Verdict, decide
 from gift.evaluation.partial import completion_marks
 from gift.evaluation.results import BenchmarkResult
 from gift.evaluation.sampled import sampled_metrics
 from gift.evaluation.scoring import Marking, marks_of
-from gift.evaluation.statistics import mean_and_stderr, paired_difference
+from gift.evaluation.statistics import mean_and_stderr
 from gift.execution.output import content_digest
 from gift.execution.stage import downloaded
+from gift.gate.paired import paired_difference
+from gift.gate.verdict import VERDICT_FILE, NotComparable, Verdict, decide
 from gift.judge.judge import Judge, open_judge
 from gift.report.answer_changes import changed_answers
 from gift.report.files import load_document

@@ -19,7 +19,7 @@ from gift.data.public import local_file
 from gift.data.snapshots import local_splits, snapshot_address, snapshots_of
 from gift.data.sources import public_data
 from gift.errors import GiftError
-from gift.evaluation.power import sensitivity_lines
+from gift.gate.power import sensitivity_lines
 from gift.models.architecture import model_shape
 from gift.preflight.disk import StagesDisk, estimate_disk
 from gift.preflight.duration import BANDWIDTH_SHARE, TRAINING_SHARE, estimate_duration, total_duration

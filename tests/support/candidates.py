@@ -8,10 +8,10 @@ from gift import registry
 from gift.config import load_profile
 from gift.data.splits import SPLITS
 from gift.evaluation.answers import ANSWERS_FILE, write_answers
-from gift.evaluation.gate import VERDICT_FILE, Verdict
 from gift.evaluation.results import RESULTS_FILE, BenchmarkResult, EvaluationSettings, save_results
 from gift.execution.output import address
 from gift.execution.stage import run_stage
+from gift.gate.verdict import VERDICT_FILE, Verdict
 from gift.report.schema import Report, load_report
 from gift.stages.champion import evaluate_champion
 from gift.stages.evaluate import evaluation_output

@@ -9,8 +9,8 @@ from candidates import made_up_result
 from safetensors.numpy import save_file
 
 from gift import registry
-from gift.evaluation.gate import VERDICT_FILE, Decision, Verdict
 from gift.evaluation.results import RESULTS_FILE, save_results
+from gift.gate.verdict import VERDICT_FILE, Decision, Verdict
 from gift.storage import upload_directory
 
 

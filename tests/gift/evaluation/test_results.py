@@ -58,5 +58,5 @@ def test_every_problem_needs_a_score() -> None:
 
 
 def test_gate_and_report_read_results_without_torch_or_lm_eval() -> None:
-    code = "import sys, gift.evaluation.gate; assert not {'torch', 'lm_eval', 'transformers'} & set(sys.modules)"
+    code = "import sys, gift.gate.verdict; assert not {'torch', 'lm_eval', 'transformers'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -13,9 +13,9 @@ from stored_objects import object_uri, read_object, write_object
 from gift import registry
 from gift.config import RunConfig, load_profile
 from gift.data.problems import Problem, write_problems
-from gift.evaluation.gate import Verdict
 from gift.evaluation.results import RESULTS_FILE, load_results
 from gift.execution.stage import downloaded, run_stage
+from gift.gate.verdict import Verdict
 from gift.stages.champion import CHAMPION_FILE, ReigningChampion, evaluate_champion
 from gift.stages.evaluate import evaluate
 from gift.stages.gate import gate

@@ -12,11 +12,11 @@ import torch
 from gift.config import PromptFormat, RunConfig, load_profile
 from gift.data.problems import write_problems
 from gift.evaluation.answers import ANSWERS_FILE, Answer, read_answers, write_answers
-from gift.evaluation.gate import VERDICT_FILE, BenchmarkVerdict, Opponent, decide
 from gift.evaluation.harness import evaluate_model
 from gift.evaluation.results import RESULTS_FILE, BenchmarkResult, load_results, save_results
-from gift.evaluation.statistics import PairedDifference
 from gift.execution.output import content_digest
+from gift.gate.paired import PairedDifference
+from gift.gate.verdict import VERDICT_FILE, BenchmarkVerdict, Opponent, decide
 from gift.report.answer_changes import changed_answers
 from gift.report.schema import (
     AccuracyDifference,

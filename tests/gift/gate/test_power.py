@@ -5,8 +5,8 @@ import pytest
 from scipy.stats import multinomial
 
 from gift.config import load_profile
-from gift.evaluation.power import DIFFERING, POWER, sensitivity_lines, smallest_difference
-from gift.evaluation.statistics import p_value
+from gift.gate.paired import p_value
+from gift.gate.power import DIFFERING, POWER, sensitivity_lines, smallest_difference
 
 
 def chance(problems: int, difference: float, margin: float, level: float) -> float:

@@ -7,15 +7,8 @@ from scipy.stats import beta, binomtest, multinomial, t
 
 from gift.errors import GiftError
 from gift.evaluation.results import BenchmarkResult, EvaluationSettings
-from gift.evaluation.statistics import (
-    INTERVAL_CONFIDENCE,
-    PairedDifference,
-    holm,
-    lower_bound,
-    mean_and_stderr,
-    p_value,
-    paired_difference,
-)
+from gift.evaluation.statistics import mean_and_stderr
+from gift.gate.paired import INTERVAL_CONFIDENCE, PairedDifference, holm, lower_bound, p_value, paired_difference
 
 SETTINGS = EvaluationSettings(
     lm_eval_version="0",

@@ -5,9 +5,9 @@ import pytest
 
 from gift.config import GateBenchmark, GateConfig
 from gift.errors import GiftError
-from gift.evaluation.gate import NotComparable, Opponent, Verdict, decide
 from gift.evaluation.results import BenchmarkResult, EvaluationSettings
 from gift.evaluation.statistics import mean_and_stderr
+from gift.gate.verdict import NotComparable, Opponent, Verdict, decide
 
 SETTINGS = EvaluationSettings(
     lm_eval_version="0",

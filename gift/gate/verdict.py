@@ -31,7 +31,7 @@ from pydantic import BaseModel, ConfigDict
 from gift.config import GateBenchmark, GateConfig
 from gift.errors import GiftError
 from gift.evaluation.results import BenchmarkResult
-from gift.evaluation.statistics import PairedDifference, differences, holm, p_value, paired_difference
+from gift.gate.paired import PairedDifference, differences, holm, p_value, paired_difference
 
 VERDICT_FILE = "verdict.json"
 """What the gate leaves behind: a `Verdict`."""

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 from gift.config import RunConfig
 from gift.data.sources import problems_asked
-from gift.evaluation.statistics import p_value
+from gift.gate.paired import p_value
 
 POWER = 0.8
 """How often what is there should be shown."""
