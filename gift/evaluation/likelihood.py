@@ -108,6 +108,7 @@ def _log_probabilities(
     positions = torch.arange(start, ids.shape[1], device=model.device)
     model.eval()
     logits = model(input_ids=ids, attention_mask=mask.long(), logits_to_keep=positions).logits
+    logits = logits[:, -len(positions) :]  # some models return all the same
     return (row.float().log_softmax(dim=-1) for row in logits)
 
 

@@ -4,7 +4,7 @@ Both sides of the implicit reward Σ log π_θ − log π_ref come from here, wi
 sampling engine's own log-probabilities never enter it.
 
     a model that attends as told (gift/models/attention.py)   one packed row, each prompt once, the head in blocks
-    any other                                                 padded rows of prompt and response, all logits
+    any other                                                 padded rows (gift/policy/padded.py), all logits
 
 Left out: fused kernels of a GPU's own.
 """
@@ -17,7 +17,6 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
 from gift.config import ComputeConfig, LoraConfig
@@ -28,6 +27,7 @@ from gift.models.loading import load_model, torch_dtype
 from gift.policy.activation_checkpointing import checkpoint_activations
 from gift.policy.head import head_log_probabilities
 from gift.policy.packing import PackedRollouts, pack
+from gift.policy.padded import check_padding, score_padded
 from gift.rollout.rollouts import Rollouts
 
 PADDED_READING = (
@@ -55,10 +55,12 @@ def trainable_model(
         lora: train adapters; `seed` decides what they begin with.
 
     Raises:
-        GiftError: as `read_packed`, `load_model`, `add_adapter` and `checkpoint_activations`.
+        GiftError: as `read_packed`, `load_model`, `check_padding`, `add_adapter` and `checkpoint_activations`.
     """
     precision = torch_dtype(compute.precision)
     model = load_model(folder, torch.float32 if lora is None else precision, precision, device)
+    if not attends_as_told(model):
+        check_padding(model)
     if lora is not None:
         model = add_adapter(model, lora, seed)
     if compute.activation_checkpointing:
@@ -129,7 +131,7 @@ def score_responses(
         group_sizes: how many responses that follow one another answer the same prompt.
     """
     if not reads_packed(model):
-        return _score_padded(model, rollouts, temperature)
+        return TokenScores(*score_padded(model, rollouts, temperature))
     values = model(packed=pack(rollouts, group_sizes), temperature=temperature)  # (S,) each
     padded = [
         torch.zeros(rollouts.response_mask.shape, dtype=part.dtype, device=part.device).masked_scatter(
@@ -185,30 +187,3 @@ class _PackedHead:
         if targets is None:
             return self._plain(hidden)
         return head_log_probabilities(hidden, self._head.weight, targets, temperature, self._exact_logits)
-
-
-def _score_padded(model: nn.Module, rollouts: Rollouts, temperature: float) -> TokenScores:
-    ids = torch.cat([rollouts.prompt_ids, rollouts.response_ids], dim=1)  # (B, P + R)
-    mask = torch.cat([rollouts.prompt_mask, rollouts.response_mask], dim=1)
-    logits = model(
-        input_ids=ids,
-        attention_mask=mask.long(),
-        position_ids=(mask.cumsum(dim=1) - 1).clamp_min(0),
-        logits_to_keep=rollouts.response_ids.shape[1] + 1,  # only those that predict response tokens
-        use_cache=False,
-    ).logits[:, :-1]  # (B, R, V)
-    # Row by row, and again in the backward pass: a float32 copy of all logits would be most of a rank's memory.
-    rows = [
-        checkpoint(_score_row, row_logits, row_ids, temperature, use_reentrant=False)
-        for row_logits, row_ids in zip(logits, rollouts.response_ids, strict=True)
-    ]
-    values = (torch.stack(part) for part in zip(*rows, strict=True))
-    return TokenScores(*(torch.where(rollouts.response_mask, part, 0.0) for part in values))
-
-
-def _score_row(logits: Tensor, ids: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    """(R, V), (R,) → (R,) each."""
-    scaled = logits.to(torch.promote_types(logits.dtype, torch.float32)) / temperature
-    log_probabilities = scaled.log_softmax(dim=-1)
-    entropies = -(log_probabilities.detach().exp() * log_probabilities.detach()).sum(dim=-1)
-    return log_probabilities.gather(-1, ids[:, None]).squeeze(-1), entropies
