@@ -62,26 +62,53 @@ def add_adapter(model: PreTrainedModel, lora: LoraConfig, seed: int) -> PreTrain
     """Put adapters into `model`, in float32, and freeze all else; the same ones wherever the seed is the same.
 
     Raises:
-        GiftError: the model has no linear layers beside its head.
+        GiftError: the model has no linear layers beside its head, some of its layers are one and the same, or peft
+            can't adapt just these layers.
     """
     import peft  # takes seconds, and only models with adapters need it
 
-    head = model.get_output_embeddings()
-    layers = [name for name, layer in model.named_modules() if isinstance(layer, nn.Linear) and layer is not head]
-    if not layers:
-        raise GiftError(
-            f"lora: this model, of model_type {model.config.model_type}, has no torch.nn.Linear layers to adapt; "
-            "train all its weights: set lora to null"
-        )
+    layers = _layers(model)
     config = peft.LoraConfig(r=lora.rank, lora_alpha=lora.alpha, target_modules=layers)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        adapted: PreTrainedModel = peft.inject_adapter_in_model(config, model)
+        try:
+            adapted: PreTrainedModel = peft.inject_adapter_in_model(config, model)
+        except ValueError as error:
+            raise _refusal(model, f"is refused by peft ({' '.join(str(error).split())})") from error
+    found = {name.partition(DOWN)[0] for name, _ in adapted.named_parameters() if DOWN in name}
+    if other := sorted(found ^ set(layers)):  # what peft knows of a family may come before what it was asked for
+        raise _refusal(model, f"gets adapters from peft in other layers than those asked for, such as {other[0]}")
     for name, parameter in adapted.named_parameters():
         parameter.requires_grad_(DOWN in name or UP in name)
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
     return adapted
+
+
+def _layers(model: PreTrainedModel) -> list[str]:
+    """Names of the linear layers but the head; what only inherits from `torch.nn.Linear` computes something else."""
+    head, names = model.get_output_embeddings(), list(model.named_modules(remove_duplicate=False))
+    found = [
+        (name, layer)
+        for name, layer in names
+        if isinstance(layer, nn.Linear) and type(layer).forward is nn.Linear.forward and layer is not head
+    ]
+    if not found:
+        raise _refusal(model, "has no torch.nn.Linear layers to adapt")
+    if len({id(layer.weight) for _, layer in found}) < len(found):
+        raise _refusal(model, "has layers that share their weights, which can't have an adapter each")
+    return [name for name, _ in found]
+
+
+def _refusal(model: PreTrainedModel, reason: str) -> GiftError:
+    return GiftError(
+        f"lora: this model, of model_type {model.config.model_type}, {reason}; train all its weights: set lora to null"
+    )
+
+
+def has_adapter(model: nn.Module) -> bool:
+    """Whether `add_adapter` was called on it."""
+    return any(DOWN in name for name, _ in model.named_parameters())
 
 
 @contextmanager
@@ -102,7 +129,7 @@ def without_adapter(model: nn.Module) -> Iterator[None]:
 @contextmanager
 def unrounded_inputs(model: nn.Module) -> Iterator[None]:
     """Inside, adapters take what they get as it is, and don't round it to the number format that they have before."""
-    if not any(DOWN in name for name, _ in model.named_parameters()):
+    if not has_adapter(model):
         yield
         return
     from peft.helpers import disable_input_dtype_casting

@@ -112,3 +112,50 @@ def test_a_model_without_linear_layers_is_refused_in_one_line() -> None:
     config = AutoConfig.for_model("gpt2", vocab_size=32, n_embd=32, n_layer=1, n_head=4)
     with pytest.raises(GiftError, match=r"lora: this model, of model_type gpt2, has no torch\.nn\.Linear layers"):
         add_adapter(AutoModelForCausalLM.from_config(config), LORA, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("family", "settings", "reason"),
+    [
+        ("mamba", {"state_size": 8}, "is refused by peft"),
+        (
+            "deepseek_v3",  # whose experts are no linear layers, and peft adapts them without being asked
+            {
+                "n_routed_experts": 4,
+                "num_experts_per_tok": 2,
+                "n_group": 1,
+                "topk_group": 1,
+                "first_k_dense_replace": 1,
+            },
+            "gets adapters from peft in other layers",
+        ),
+    ],
+)
+def test_what_peft_adapts_in_its_own_way_is_refused_in_one_line(
+    family: str, settings: dict[str, object], reason: str
+) -> None:
+    with pytest.raises(GiftError, match=f"model_type {family}, {reason}") as refusal:
+        add_adapter(_model(family, **settings), LORA, seed=0)
+    assert "\n" not in str(refusal.value)
+
+
+def test_layers_that_share_their_weights_are_refused() -> None:
+    model = _model("llama")
+    model.model.layers[1].mlp.up_proj = model.model.layers[0].mlp.up_proj
+    with pytest.raises(GiftError, match="has layers that share their weights"):
+        add_adapter(model, LORA, seed=0)
+
+
+def test_a_layer_that_only_inherits_from_a_linear_one_has_no_adapter() -> None:
+    """Some routers of experts return two tensors."""
+
+    class Router(torch.nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x) * 2
+
+    model = _model("llama")
+    model.model.layers[0].mlp.up_proj = Router(32, 48, bias=False)
+    add_adapter(model, LORA, seed=0)
+    adapted = {name for name, _ in model.named_parameters() if "lora_A" in name}
+    assert not any("layers.0.mlp.up_proj" in name for name in adapted)
+    assert any("layers.1.mlp.up_proj" in name for name in adapted)
