@@ -1,9 +1,11 @@
 """Turns the weights that a training left into a Hugging Face folder: sharded safetensors, config, tokenizer, and so on.
 
-Every parameter goes from file to file in pieces of a few MiB, so that memory does not grow with the model, its shards
-or its largest tensor. The folder appears under its name only when it is whole.
+Every tensor goes from file to file in pieces of a few MiB, so that memory does not grow with the model, its shards or
+its largest tensor. Families whose published checkpoints have other names or cuts than transformers has in memory
+(experts, Pythia's head) are written as published, for which the whole model is in memory once. The folder appears under
+its name only when it is whole.
 
-Left out: architectures with persistent buffers (none of the current decoder families has any) and model cards.
+Left out: buffers of whole numbers, which no model that is checked has, and model cards.
 """
 
 import json
@@ -15,14 +17,16 @@ from typing import Literal
 import torch
 from huggingface_hub import split_torch_state_dict_into_shards
 from torch import Tensor
-from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers.core_model_loading import revert_weight_conversion
 
 from gift.config import LoraConfig
 from gift.conversion.merging import merged_weights
 from gift.errors import GiftError
-from gift.weights.stored_weights import stored_tensors
+from gift.models.reading import read_language_model, stored_state
+from gift.weights.stored_weights import StoredTensor, stored_tensors
 from gift.weights.trained_weights import TrainedParameter, read_trained_weights
-from gift.weights.weight_stream import StreamedTensor, write_weights
+from gift.weights.weight_stream import PIECE, StreamedTensor, write_weights
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 COPIED_FILES = (
@@ -61,48 +65,77 @@ def convert_checkpoint(
         raise GiftError(f"{output} exists already; remove it or convert into another folder")
     if not (template / "tokenizer_config.json").is_file():
         raise GiftError(f"the template {template} has no tokenizer_config.json; it must be a Hugging Face model folder")
-    config, weights = _empty_weights(template, DTYPES[precision])
-    streams = _streams(checkpoint, template, weights, lora)
-    _check_disk(output, sum(weight.nbytes for weight in weights.values()))
-    partial = output.with_name(f".{output.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    model = _empty_model(template, DTYPES[precision])
+    weights = stored_state(model)
+    partial, renamed = (output.with_name(f".{output.name}.{kind}") for kind in ("partial", "renamed"))
+    for folder in (partial, renamed):
+        shutil.rmtree(folder, ignore_errors=True)
     try:
-        _write_shards(streams, weights, partial, max_shard_bytes)
-        config.save_pretrained(partial)
+        streams = _streams(checkpoint, template, weights, lora, renamed)
+        _check_disk(output, sum(weight.nbytes for weight in weights.values()))
+        partial.mkdir(parents=True)
+        _write_shards(*_as_published(model, weights, streams), partial, max_shard_bytes)
+        model.config.save_pretrained(partial)
         for pattern in COPIED_FILES:
             for path in template.glob(pattern):
                 shutil.copy(path, partial)
         partial.rename(output)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        for folder in (partial, renamed):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
-def _empty_weights(template: Path, dtype: torch.dtype) -> tuple[PretrainedConfig, dict[str, Tensor]]:
-    """The output's configuration, and its weights by name without their data; tied ones only under the first name."""
+def _empty_model(template: Path, dtype: torch.dtype) -> PreTrainedModel:
+    """The output without its data, whose configuration says what it is."""
     if not (template / "config.json").is_file():
         raise GiftError(f"the template {template} has no config.json; it must be a Hugging Face model folder")
     config = AutoConfig.from_pretrained(template, trust_remote_code=False)
     config.dtype = dtype
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
-    config.architectures = [type(model).__name__]
-    return config, {name: torch.empty_like(p, dtype=dtype, device="meta") for name, p in model.named_parameters()}
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    model.config.architectures = [type(model).__name__]
+    return model.to(dtype)
 
 
 def _streams(
-    checkpoint: Path, template: Path, weights: Mapping[str, Tensor], lora: LoraConfig | None
+    checkpoint: Path, template: Path, weights: Mapping[str, Tensor], lora: LoraConfig | None, renamed: Path
 ) -> dict[str, StreamedTensor]:
-    """The output's weights by name, as they will be written."""
+    """The output's weights by name, as they will be written; `renamed` is a folder for the template's, if need be."""
     dtype, trained = next(iter(weights.values())).dtype, read_trained_weights(checkpoint)
     if lora is None:
         streams = {name: _converted(parameter, dtype) for name, parameter in trained.items()}
         _check_fit(f"checkpoint {checkpoint}", template, streams, weights)
         return streams
-    base = {name: stored for name, stored in stored_tensors(template).items() if name in weights}
-    streams = merged_weights(checkpoint, trained, base, lora, dtype)
+    streams = merged_weights(checkpoint, trained, _base(template, weights, renamed), lora, dtype)
     _check_fit(f"the weights in {template}", template, streams, weights)
     return streams
+
+
+def _base(template: Path, weights: Mapping[str, Tensor], renamed: Path) -> dict[str, StoredTensor]:
+    """The template's tensors by the names of `weights`, whatever names its files have."""
+    stored = stored_tensors(template)
+    if not weights.keys() <= stored.keys():
+        model = read_language_model(template, dtype="auto")
+        model.save_pretrained(renamed, save_original_format=False)
+        stored = stored_tensors(renamed)
+    return {name: tensor for name, tensor in stored.items() if name in weights}
+
+
+def _as_published(
+    model: PreTrainedModel, weights: Mapping[str, Tensor], streams: Mapping[str, StreamedTensor]
+) -> tuple[Mapping[str, StreamedTensor], dict[str, Tensor]]:
+    """The weights, as streams and without their data, by the names of the family's published checkpoints.
+
+    transformers keeps some in another form, which neither its own earlier versions nor vLLM read.
+    """
+    published = revert_weight_conversion(model, dict(weights))
+    if published.keys() == weights.keys() and all(published[name] is weights[name] for name in weights):
+        return streams, dict(weights)
+    whole = {name: torch.cat(list(stream.pieces())).view(stream.shape) for name, stream in streams.items()}
+    published = revert_weight_conversion(model, whole)
+    return {name: _held(tensor) for name, tensor in published.items()}, {
+        name: torch.empty_like(tensor, device="meta") for name, tensor in published.items()
+    }
 
 
 def _check_fit(
@@ -142,3 +175,7 @@ def _write_shards(
 
 def _converted(parameter: TrainedParameter, dtype: torch.dtype) -> StreamedTensor:
     return StreamedTensor(parameter.shape, lambda: (piece.to(dtype) for piece in parameter.pieces()))
+
+
+def _held(tensor: Tensor) -> StreamedTensor:
+    return StreamedTensor(tuple(tensor.shape), lambda: torch.split(tensor.flatten(), PIECE))

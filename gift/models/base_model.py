@@ -26,7 +26,8 @@ def write_base_model(config: RunConfig, demonstrations: list[Problem], destinati
 
     Raises:
         GiftError: the model is not to be had, its architecture is not the one that the configuration states, or what
-            was written is not a whole language model with a tokenizer, or can't be asked with its prompt.
+            was written is not a whole language model with a tokenizer, or can't be asked with its prompt or in its
+            context length.
     """
     match config.model:
         case ScratchModel() as model:
@@ -44,8 +45,9 @@ def write_base_model(config: RunConfig, demonstrations: list[Problem], destinati
             for path in model_files(model):
                 shutil.copy(path, destination)
     with lean_imports():
-        from gift.models.deep_check import check_model_answers, check_model_loads
+        from gift.models.deep_check import check_model_answers, check_model_loads, check_model_positions
 
     check_model_loads(destination)
     check_model_answers(destination, config.prompt_format)
+    check_model_positions(destination, config.model.context_length)
     check_architecture(config.model, destination)

@@ -8,13 +8,14 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from gift.config import PromptFormat
 from gift.data.prompts import asked_text
+from gift.errors import GiftError
 from gift.models.ends import load_tokenizer_and_ends
 from gift.models.folder_check import OF_OTHER_SENSES, check_model_folder, check_token
-from gift.models.reading import count_language_model
+from gift.models.reading import count_language_model, read_config, stored_state
 from gift.weights.stored_weights import stored_tensors
 
 _PLAIN = PromptFormat(template="{question}")
@@ -41,11 +42,13 @@ def check_model_loads(folder: Path) -> ModelFacts:
     """Check a folder with a causal language model and its tokenizer, first by itself and then with transformers.
 
     Raises:
-        GiftError: what `check_model_folder` and `count_language_model` refuse; the tokenizer can't be loaded, has no
-            end-of-sequence token, or has a token without an embedding; or an end of responses is no token.
+        GiftError: what `check_model_folder` and `count_language_model` refuse; the model stores whole numbers; the
+            tokenizer can't be loaded, has no end-of-sequence token, or has a token without an embedding; or an end of
+            responses is no token.
     """
     check_model_folder(folder)
     model = count_language_model(folder)
+    _check_numbers(folder, model)
     tokenizer, ends = load_tokenizer_and_ends(folder, _PLAIN)
     rows = model.get_input_embeddings().weight.shape[0]
     _check_vocabulary(folder, tokenizer, rows)
@@ -69,6 +72,37 @@ def check_model_answers(folder: Path, prompt: PromptFormat) -> None:
     """Raises: GiftError: the model can't be asked with `prompt`: it is a chat, and there is no template that works."""
     tokenizer, _ = load_tokenizer_and_ends(folder, prompt)
     asked_text(tokenizer, "2 + 2?", prompt)
+
+
+def check_model_positions(folder: Path, context_length: int) -> None:
+    """Raises: GiftError: in so many tokens the model's rotary embedding, as transformers computes it, comes to depend
+    on the longest sequence of a batch, so that a response's score would depend on its neighbours."""
+    config = read_config(folder).get_text_config()
+    ropes = getattr(config, "rope_parameters", None) or {}
+    for rope in [ropes, *(part for part in ropes.values() if isinstance(part, dict))]:  # by kinds of layers, or one
+        match rope.get("rope_type"):
+            case "longrope":
+                first = rope["original_max_position_embeddings"]
+            case "dynamic":
+                first = config.max_position_embeddings
+            case _:
+                continue
+        if context_length > first:
+            raise GiftError(
+                f"the model in {folder} has a rotary embedding of the kind {rope['rope_type']}: beyond {first:,} "
+                f"positions all sequences of a batch are read as the longest one asks; set model.context_length "
+                f"({context_length:,}) to at most {first:,}"
+            )
+
+
+def _check_numbers(folder: Path, model: PreTrainedModel) -> None:
+    """What a training leaves is float32."""
+    for name, tensor in stored_state(model).items():
+        if not tensor.is_floating_point():
+            raise GiftError(
+                f"the model in {folder} stores {name}, of {tensor.dtype}, and only floating-point numbers can be "
+                "converted; use a model of another family"
+            )
 
 
 def _check_vocabulary(folder: Path, tokenizer: PreTrainedTokenizerBase, rows: int) -> None:

@@ -58,15 +58,25 @@ def count_language_model(folder: Path) -> PreTrainedModel:
     config = read_config(folder)
     with refused_in_one_line(f"the model in {folder}"):
         with torch.device("meta"):
-            kind = type(AutoModelForCausalLM.from_config(config, trust_remote_code=False))
+            empty = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
         weights = {
             name: torch.empty(tensor.shape, dtype=str_to_torch_dtype[tensor.dtype], device="meta")
             for name, tensor in stored_tensors(folder).items()
         }
-    options = {"config": config, "state_dict": weights, "dtype": "auto", "device_map": "meta"}
-    model = _whole_model(kind, None, folder, **options)
+    # Of a model that also sees, its language model's own configuration.
+    options = {"config": empty.config, "state_dict": weights, "dtype": "auto", "device_map": "meta"}
+    model = _whole_model(type(empty), None, folder, **options)
     model.tie_weights()  # without their values transformers leaves both of two equal heads
     return model
+
+
+def stored_state(model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    """What a folder of the model holds, by name: parameters and stored buffers, tied ones under their first name."""
+    first: dict[int, str] = {}
+    state = model.state_dict(keep_vars=True)
+    for name, tensor in state.items():
+        first.setdefault(id(tensor), name)
+    return {name: state[name] for name in first.values()}
 
 
 def read_weights(kind: Any, folder: Path, **options: Any) -> PreTrainedModel:

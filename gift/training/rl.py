@@ -53,7 +53,7 @@ from gift.training.heldout import Heldout, due, heldout_metrics
 from gift.training.order import derived_seed, example_stream
 from gift.training.reports import say_what_is_slow, step_reports
 from gift.training.resume import TrainingState, open_checkpoints
-from gift.training.shards import save_fragments, sharded_weights
+from gift.training.shards import save_weights, sharded_weights
 from gift.training.sources import BatchQueue, Sampler, engine_deadline, scored_data
 from gift.training.update import Learner, update, with_log_probabilities
 
@@ -135,7 +135,7 @@ def train(job: TrainingJob) -> None:
             checkpoints.save(learner.engine, state, reports)
         learner.health.check_end()
         # Before anything is closed, which may fail.
-        save_fragments(learner.engine, job.checkpoint)
+        save_weights(learner.engine, job.checkpoint)
 
 
 def _learner(job: TrainingJob, device: torch.device, health: Health) -> Learner:

@@ -38,7 +38,7 @@ from gift.training.order import batch_indices, derived_seed
 from gift.training.reduce import agreed_micro_batches, sum_over_ranks
 from gift.training.reports import say_what_is_slow, step_reports
 from gift.training.resume import TrainingState, open_checkpoints
-from gift.training.shards import save_fragments
+from gift.training.shards import save_weights
 
 SHOWN = {"loss": "loss {:.3f}", "tokens_per_second": "{:,.0f} tok/s"}
 
@@ -82,7 +82,7 @@ def train(job: TrainingJob) -> None:
                 checkpoints.rewind(engine)
             checkpoints.save(engine, TrainingState(step=step + 1, health=health.state), reports)
         health.check_end()
-        save_fragments(engine, job.checkpoint)  # before anything is closed, which may fail
+        save_weights(engine, job.checkpoint)  # before anything is closed, which may fail
 
 
 def _train_step(

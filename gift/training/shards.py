@@ -5,7 +5,7 @@ With `engine` and `checkpoint` the only module that knows DeepSpeed. Under ZeRO-
 only the optimizer's float32 master weights and moments are cut into parts.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from gift.models.adapter import PlainWeight, plain_weights
+from gift.models.adapter import PlainWeight, has_adapter, plain_weights
 from gift.rollout.weights import Weights
 from gift.weights.trained_weights import Fragment, write_share
 
@@ -90,11 +90,49 @@ def save_fragments(
 
     All ranks; none waits for another.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    fragments = {
+    _write(folder, _fragments(engine, vector_like))
+
+
+def save_weights(engine: deepspeed.DeepSpeedEngine, folder: Path) -> None:
+    """Leave all that a conversion needs: each rank its part of the master weights, the first one what nobody trains.
+
+    All ranks.
+    """
+    fragments = _fragments(engine, lambda vector: vector)
+    untrained = _untrained(engine.module)
+    if dist.get_rank() == 0:
+        fragments |= {
+            name: Fragment(tuple(tensor.shape), 0, tensor.numel(), tensor.flatten().clone)
+            for name, tensor in untrained.items()
+        }
+    _write(folder, fragments)
+
+
+def _fragments(engine: deepspeed.DeepSpeedEngine, vector_like: Callable[[Tensor], Tensor]) -> dict[str, Fragment]:
+    return {
         name: Fragment(held.shape, held.start, held.length, partial(_part_like, held, vector_like))
         for name, held in held_fragments(engine).items()
     }
+
+
+def _untrained(model: nn.Module) -> dict[str, Tensor]:
+    """Buffers that a model's folder holds and parameters that transformers freezes, on the CPU in float32. All ranks.
+
+    Nothing where adapters are trained: what is under them is in the folder that they were trained from.
+    """
+    if has_adapter(model):
+        return {}
+    seen, found = {id(parameter) for parameter in model.parameters() if parameter.requires_grad}, {}
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        if id(tensor) not in seen:
+            seen.add(id(tensor))
+            with deepspeed.zero.GatheredParameters([tensor]):  # does nothing to a tensor that is whole
+                found[name] = tensor.detach().to("cpu", torch.float32, copy=True)
+    return found
+
+
+def _write(folder: Path, fragments: Mapping[str, Fragment]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
     write_share(folder, dist.get_rank(), dist.get_world_size(), fragments)
 
 

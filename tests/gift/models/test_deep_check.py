@@ -12,12 +12,18 @@ from gguf import MODEL_ARCH, GGUFWriter, get_tensor_name_map
 from tiny_folders import SIZES, TOKENIZER, TOKENS, change_json, change_weights, gpt2, llama, qwen2, save
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+    Qwen3_5Config,
+    Qwen3_5ForConditionalGeneration,
+)
 
 from gift.config import PromptFormat, load_profile
 from gift.errors import GiftError
 from gift.models.base_model import write_base_model
-from gift.models.deep_check import ModelFacts, check_model_answers, check_model_loads
+from gift.models.deep_check import ModelFacts, check_model_answers, check_model_loads, check_model_positions
 from gift.models.making import make_from_gguf
 
 
@@ -59,6 +65,65 @@ def test_a_model_that_can_not_chat_is_no_model_for_a_chat(tmp_path: Path, templa
     check_model_answers(tmp_path, PromptFormat(template="{question}"))
     with pytest.raises(GiftError, match=message):
         check_model_answers(tmp_path, PromptFormat(template="chat", system="Be brief."))
+
+
+@pytest.mark.parametrize(
+    ("rope", "first"),
+    [
+        ({"rope_type": "dynamic", "factor": 4.0}, 32),
+        ({"rope_type": "longrope", "short_factor": [1.0] * 4, "long_factor": [4.0] * 4}, 16),
+    ],
+)
+def test_positions_that_a_batch_decides_are_refused_beyond_those_that_it_does_not(
+    tmp_path: Path, rope: dict[str, Any], first: int
+) -> None:
+    settings = {"rope_theta": 10000.0, "original_max_position_embeddings": 16}
+    save(
+        LlamaForCausalLM(LlamaConfig(**SIZES | {"max_position_embeddings": 32, "rope_parameters": rope | settings})),
+        tmp_path,
+    )
+    check_model_positions(tmp_path, first)
+    with pytest.raises(GiftError, match=f"kind {rope['rope_type']}: beyond {first} positions .* to at most {first}$"):
+        check_model_positions(tmp_path, first + 1)
+
+
+@pytest.mark.parametrize("kind", ["default", "linear", "yarn", "llama3"])
+def test_positions_that_are_the_same_in_every_batch_are_taken(tmp_path: Path, kind: str) -> None:
+    rope = {"rope_type": kind, "rope_theta": 10000.0, "factor": 4.0, "original_max_position_embeddings": 16}
+    bands = {"low_freq_factor": 1.0, "high_freq_factor": 4.0} if kind == "llama3" else {}
+    save(LlamaForCausalLM(LlamaConfig(**SIZES | {"rope_parameters": rope | bands})), tmp_path)
+    check_model_positions(tmp_path, 4096)
+
+
+def test_the_language_model_of_one_that_also_sees_is_taken(tmp_path: Path) -> None:
+    text = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
+    linear = {
+        "linear_num_key_heads": 2,
+        "linear_num_value_heads": 2,
+        "linear_key_head_dim": 8,
+        "linear_value_head_dim": 8,
+    }
+    kinds = {"layer_types": ["linear_attention", "full_attention"], "num_key_value_heads": 2, "head_dim": 16}
+    seeing = {"hidden_size": 32, "intermediate_size": 32, "depth": 1, "num_heads": 2, "out_hidden_size": 32}
+    config = Qwen3_5Config(text_config=text | linear | kinds | {"vocab_size": len(TOKENIZER)}, vision_config=seeing)
+    save(Qwen3_5ForConditionalGeneration(config), tmp_path)
+    facts = check_model_loads(tmp_path)
+    assert (facts.architecture, facts.layers) == ("Qwen3_5ForCausalLM", 2)
+
+
+def test_a_model_that_stores_whole_numbers_is_refused_before_it_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = LlamaForCausalLM.__init__
+
+    def with_a_counter(self: LlamaForCausalLM, config: LlamaConfig) -> None:
+        made(self, config)
+        self.register_buffer("counter", torch.zeros(1, dtype=torch.int64))
+
+    monkeypatch.setattr(LlamaForCausalLM, "__init__", with_a_counter)
+    save(llama(), tmp_path)
+    with pytest.raises(GiftError, match=r"stores counter, of torch\.int64"):
+        check_model_loads(tmp_path)
 
 
 def test_no_weight_is_read(tmp_path: Path) -> None:

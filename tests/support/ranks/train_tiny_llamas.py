@@ -23,7 +23,7 @@ from gift.training.engine import (
     largest_weight,
     micro_batch,
 )
-from gift.training.shards import save_fragments
+from gift.training.shards import save_weights
 
 
 def main(job: dict) -> None:
@@ -54,7 +54,7 @@ def run_case(template: Path, output: Path, compute: ComputeConfig, job: dict) ->
             )
     engine.save_checkpoint(str(output), tag=f"step-{updates}")
     save_checkpoint(engine, output / "ours")
-    save_fragments(engine, output / "weights")
+    save_weights(engine, output / "weights")
     engine.eval()
     with torch.no_grad():
         logits = engine(input_ids=batches[0, 0, 0]).logits
@@ -101,7 +101,7 @@ def resume_case(
     for update in batches[1:]:
         take_update(engine, update)
     engine.save_checkpoint(str(output / "resumed"), tag=f"step-{updates}")
-    save_fragments(engine, output / "resumed" / "weights")
+    save_weights(engine, output / "resumed" / "weights")
     engine.destroy()
 
 
