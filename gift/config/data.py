@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from gift.config.section import Count, PositiveInt, Section, Share
+from gift.config.section import Count, PositiveInt, Section, SeveralProblems, Share
 
 ContaminationRule = Literal["refuse", "remove", "report"]
 """What becomes of rows that a benchmark asks, too (`gift.data.contamination`).
@@ -26,7 +26,7 @@ class ArithmeticData(Section):
     source: Literal["arithmetic"]
     sft: PositiveInt = 20_000
     train: PositiveInt = 4_000
-    heldout: PositiveInt = 500
+    heldout: SeveralProblems = 500
     slip_rate: Share = 0.02
     early_stop_rate: Share = 0.4
     max_checks: Count = 0
@@ -53,7 +53,7 @@ class Gsm8kData(Section):
     out: an easy part for a small model. None is all."""
     sft: PositiveInt = 7_473
     train: PositiveInt = 7_473
-    heldout: PositiveInt = 1_319
+    heldout: SeveralProblems = 1_319
     contamination: ContaminationRule = "refuse"
 
 
@@ -66,7 +66,7 @@ class MathData(Section):
     """The 7,500 training problems, or the 12,000 that are not in MATH-500."""
     sft: PositiveInt = 12_000
     train: PositiveInt = 12_000
-    heldout: PositiveInt = 500
+    heldout: SeveralProblems = 500
     contamination: ContaminationRule = "remove"
 
 
@@ -78,7 +78,7 @@ class DapoData(Section):
     sft: Count = 0
     """Demonstrations: problems of the MATH training set, because DAPO has no worked answers."""
     train: PositiveInt = 17_917
-    heldout: PositiveInt = 30
+    heldout: SeveralProblems = 30
     contamination: ContaminationRule = "remove"
 
 
@@ -95,7 +95,7 @@ class UltraFeedbackData(Section):
     max_answer_bytes: PositiveInt = 4_000
     sft: PositiveInt = 61_135
     train: PositiveInt = 61_135
-    heldout: PositiveInt = 2_000
+    heldout: SeveralProblems = 2_000
     contamination: ContaminationRule = "remove"
 
 
@@ -113,7 +113,7 @@ class JsonLinesData(Section):
     leave these problems out of `train` and `heldout`, and count them."""
     sft: PositiveInt = 1_000_000
     train: PositiveInt = 1_000_000
-    heldout: PositiveInt = 1_000_000
+    heldout: SeveralProblems = 1_000_000
     contamination: ContaminationRule = "refuse"
 
 

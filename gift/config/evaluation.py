@@ -8,7 +8,7 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from gift.config.models import HubName
 from gift.config.rewards import AnswerFormat
-from gift.config.section import Commit, Count, Name, PositiveFloat, PositiveInt, Section, Share
+from gift.config.section import Commit, Count, Name, PositiveFloat, PositiveInt, Section, SeveralProblems, Share
 from gift.config.yaml_text import read_yaml
 
 BenchmarkTask = Literal[
@@ -83,7 +83,7 @@ class BenchmarkConfig(Section):
     """
 
     task: BenchmarkTask
-    limit: PositiveInt | None = None
+    limit: SeveralProblems | None = None
     samples: PositiveInt = 1
     """Draws per problem; of AIME 32 unless you say otherwise."""
     max_new_tokens: PositiveInt = 256

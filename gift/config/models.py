@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from gift.config.section import Commit, PositiveFloat, PositiveInt, Section
+from gift.config.section import LARGEST, Commit, PositiveFloat, PositiveInt, Section
 
 _HUB_WORD = "[A-Za-z0-9_]+([.-][A-Za-z0-9_]+)*"
 HubName = Annotated[str, Field(pattern=f"^({_HUB_WORD}/)?{_HUB_WORD}$", max_length=96)]
@@ -39,7 +39,7 @@ class ScratchModel(Section):
     layers: PositiveInt = 3
     attention_heads: PositiveInt = 4
     initializer_range: PositiveFloat = 0.02
-    vocabulary_size: Annotated[int, Field(ge=300)] = 512
+    vocabulary_size: Annotated[int, Field(ge=300, le=LARGEST)] = 512
     context_length: PositiveInt = 256
 
     @model_validator(mode="after")

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from gift.config.section import Count, PositiveFloat, PositiveInt, Section, Share
+from gift.config.section import MOST_TOGETHER, Count, PositiveFloat, PositiveInt, Section, Share
 
 
 class VllmConfig(Section):
@@ -35,7 +35,7 @@ class RolloutConfig(Section):
     """Sampling of groups of responses (top_p 1 and no top_k, so that nothing is cut)."""
 
     engine: Literal["transformers", "vllm"] = "transformers"
-    group_size: Annotated[int, Field(ge=2)] = 8
+    group_size: Annotated[int, Field(ge=2, le=MOST_TOGETHER)] = 8
     temperature: PositiveFloat = 1.0
     max_prompt_tokens: PositiveInt
     max_new_tokens: PositiveInt

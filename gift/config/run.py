@@ -9,7 +9,13 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 
 from gift.config.cluster import ClusterConfig
 from gift.config.data import DapoData, DataConfig, JsonLinesData, UltraFeedbackData
-from gift.config.evaluation import ConversionConfig, EvaluationConfig, GateConfig, judges_heldout_answers
+from gift.config.evaluation import (
+    BenchmarkConfig,
+    ConversionConfig,
+    EvaluationConfig,
+    GateConfig,
+    judges_heldout_answers,
+)
 from gift.config.health import HealthConfig
 from gift.config.models import ModelConfig
 from gift.config.objectives import (
@@ -119,6 +125,13 @@ class RunConfig(Section):
             raise ValueError(f"every reward needs a name of its own, got {', '.join(names)}")
         return rewards
 
+    @field_validator("rewards")
+    @classmethod
+    def something_is_rewarded(cls, rewards: tuple[RewardConfig, ...]) -> tuple[RewardConfig, ...]:
+        if not any(reward.weight for reward in rewards):
+            raise ValueError("the weight of every reward is 0, so that nothing is rewarded; give one another weight")
+        return rewards
+
     @model_validator(mode="after")
     def chats_have_a_template(self) -> Self:
         if self.system is not None and self.prompt != CHAT:
@@ -160,6 +173,17 @@ class RunConfig(Section):
                 f"compute.tokens_per_micro_batch ({self.compute.tokens_per_micro_batch}) must hold a prompt and a "
                 f"response, rollout.max_prompt_tokens + rollout.max_new_tokens ({longest})"
             )
+        return self
+
+    @model_validator(mode="after")
+    def benchmark_answers_fit(self) -> Self:
+        for benchmark in self.evaluation.benchmarks:
+            # Of lm-eval's other tasks most write no answer, and nobody knows which before they are loaded.
+            if isinstance(benchmark, BenchmarkConfig) and benchmark.max_new_tokens >= self.model.context_length:
+                raise ValueError(
+                    f"evaluation.benchmarks: {benchmark.task} has max_new_tokens {benchmark.max_new_tokens}, which "
+                    f"must be less than model.context_length ({self.model.context_length}), as a prompt comes before"
+                )
         return self
 
     @model_validator(mode="after")

@@ -18,6 +18,10 @@ LARGEST = 2**53
 """Of whole numbers: every product of a few of them is a float."""
 Count = Annotated[int, Field(ge=0, le=LARGEST)]
 PositiveInt = Annotated[int, Field(gt=0, le=LARGEST)]
+SeveralProblems = Annotated[int, Field(ge=2, le=LARGEST)]
+"""The score of one problem has no standard error."""
+MOST_TOGETHER = 2**17
+"""Of prompts in a batch, and of responses in a group: a dry run looks at each."""
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]

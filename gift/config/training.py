@@ -4,7 +4,15 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from gift.config.section import Count, NonNegativeFloat, PositiveFloat, PositiveInt, Section, Share
+from gift.config.section import (
+    MOST_TOGETHER,
+    Count,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    Section,
+    Share,
+)
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -116,7 +124,7 @@ class RlConfig(Section):
 
     steps: PositiveInt
     """Batches."""
-    prompts_per_step: PositiveInt
+    prompts_per_step: Annotated[int, Field(gt=0, le=MOST_TOGETHER)]
     mini_batches: PositiveInt = 1
     """Updates per batch, each on its own part of it."""
     groups: Literal["on-policy", "sft-policy", "dataset"] | None = None

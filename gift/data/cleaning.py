@@ -1,9 +1,10 @@
-"""What may be trained on: no question twice, none with conflicting answers, none with a broken LaTeX command.
+"""What may be trained on or held out: no question twice, none with conflicting answers or a broken LaTeX command.
 
 Left out: what a benchmark asks, too (`gift.data.contamination`).
 """
 
 import re
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
@@ -14,9 +15,24 @@ from gift.errors import GiftError
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
+def folded(text: str) -> str:
+    """The text in one case and one form of Unicode (NFKC), without invisible characters; `x²` is `x^2`."""
+    if text.isascii():
+        return text.casefold()
+    seen = text.translate({ord(character): _seen(character) for character in set(text)})
+    return unicodedata.normalize("NFKC", seen).casefold()
+
+
+def _seen(character: str) -> str:
+    if unicodedata.category(character) == "Cf":
+        return ""
+    raised = unicodedata.decomposition(character).startswith("<super>")
+    return f"^{character}" if raised else character  # NFKC alone makes 52 of 5²
+
+
 def normalised(text: str) -> str:
-    """The text without white space, in one case."""
-    return "".join(text.split()).casefold()
+    """The text as it is folded, without white space."""
+    return "".join(folded(text).split())
 
 
 def refuse_control_characters(rows: Iterable[Problem | ScoredProblem], where: str) -> None:
@@ -37,7 +53,7 @@ def refuse_control_characters(rows: Iterable[Problem | ScoredProblem], where: st
 
 
 def cleaned(problems: Sequence[Problem]) -> tuple[list[Problem], dict[str, int]]:
-    """The problems to train on, and how many were dropped for which reason.
+    """The problems to train on or to hold out, and how many were dropped for which reason.
 
     A question that comes with different final answers is dropped altogether; of equal ones the first is kept.
     """

@@ -3,9 +3,10 @@
     a row to train on ── its runs of 13 words ──> problems with the same runs ──> how many, and whether all of it
 
 Two rules. A problem is *trained on* where one row has all of it: each word and sign, in its order; case, punctuation,
-brackets, dollar signs and white space don't count. It *overlaps* with a row that has at least 60 % of its runs of 13
-words: the same problem in other LaTeX, and also its sisters, which ask the same of other numbers. A problem of fewer
-than 13 words is compared as a whole. (13 and 60 % are those of Qwen2.5, arXiv 2412.15115, for the longest common
+brackets, dollar signs, white space and forms of Unicode don't count. It *overlaps* with a row that has at least 60 % of
+its runs of 13 words: the same problem in other LaTeX, and also its sisters, which ask the same of other numbers. A
+problem of fewer than 13 words is compared as a whole. Each character of Chinese, Japanese, Korean and Thai is a word,
+as spaces there part none, or not always. (13 and 60 % are those of Qwen2.5, arXiv 2412.15115, for the longest common
 subsequence, which takes the product of both lengths.)
 
 Linear in the data: one table has the runs of all benchmarks, and every row is read once. Left out: paraphrases,
@@ -17,13 +18,17 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from gift.data.cleaning import folded
 from gift.data.problems import Problem
 from gift.data.scored import ScoredProblem
 
 RUN_WORDS = 13
 OVERLAP = 0.6
-_WORDS = re.compile(r"[^\W_]+")
-_WORDS_AND_SIGNS = re.compile(r"[^\W_]+|[-+*/=<>^|!%\xd7\xf7\xb7\u2212]")  # the last four: × ÷ · and a minus
+# Thai, kana, Han, Hangul, and Han beyond 16 bits.
+_ALONE = r"\u0e00-\u0e7f\u3005-\u30ff\u31f0-\u31ff\u3400-\u9fff\uac00-\ud7a3\U00020000-\U0003ffff"
+_WORD = rf"[^\W_{_ALONE}]+|[^\W_]"
+_WORDS = re.compile(_WORD)
+_WORDS_AND_SIGNS = re.compile(rf"{_WORD}|[-+*/=<>^|!%\xd7\xf7\xb7\u2212]")  # the last four: × ÷ · and a minus
 
 Run = tuple[str, ...]
 
@@ -109,7 +114,7 @@ def count_matches(matches: Iterable[Match], index: ProblemIndex) -> dict[str, Co
 
 def _runs(text: str) -> set[Run]:
     """All runs of 13 words; of a shorter text the whole."""
-    words = _WORDS.findall(text.casefold())
+    words = _WORDS.findall(folded(text))
     if len(words) < RUN_WORDS:
         return {tuple(words)} if words else set()
     return set(zip(*(words[start:] for start in range(RUN_WORDS)), strict=False))
@@ -117,10 +122,10 @@ def _runs(text: str) -> set[Run]:
 
 def _has_all(text: str, question: str) -> bool:
     """Whether the text has the question; of a short one, whether it is the question: `2 + 2` stands in many texts."""
-    if len(_WORDS.findall(question)) < RUN_WORDS:
+    if len(_WORDS.findall(folded(question))) < RUN_WORDS:
         return _with_signs(text) == _with_signs(question)
     return f" {_with_signs(question)} " in f" {_with_signs(text)} "
 
 
 def _with_signs(text: str) -> str:
-    return " ".join(_WORDS_AND_SIGNS.findall(text.casefold()))
+    return " ".join(_WORDS_AND_SIGNS.findall(folded(text)))

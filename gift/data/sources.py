@@ -46,6 +46,8 @@ TEST_PROBLEMS = {"gsm8k": 1_319, "math": 5_000, "math500": 500, "aime24": 30, "a
 """Set of problems → how many its test split has."""
 MADE = "fresh"
 """The set of problems that is made, and not read."""
+HELDOUT = "heldout"
+"""The set of problems that is a split of the run's own data."""
 
 
 def check_data(config: RunConfig) -> None:
@@ -121,6 +123,7 @@ def write_data(config: RunConfig, destination: Path) -> dict[str, int]:
         raise GiftError("data: there are no demonstrations; set sft.steps to 0, or data.sft to how many to take")
     if not splits.train:
         raise GiftError(f"data: no problem is left to train on ({splits.dropped}); train on other problems")
+    _refuse_few_heldout(config, splits)
     for task, data in snapshots_of(config).items():
         write_snapshot(task, data, data_folder(config.data), destination / LM_EVAL_FOLDER / task)
     for (task, split), problems in benchmarks.items():
@@ -162,6 +165,16 @@ def _earnable(config: RunConfig, splits: Splits) -> Splits:
             way_out = "or what reads them" + (", or set data.unearnable to drop" if own and not drops else "")
             refuse_unearnable(problems, verifiers, split, way_out)
     return splits
+
+
+def _refuse_few_heldout(config: RunConfig, splits: Splits) -> None:
+    """Raises: GiftError: none is held out, or one, of which a benchmark could not tell how sure its score is."""
+    needed = 2 if HELDOUT in _asked_sets(config) else 1
+    if len(splits.heldout) < needed:
+        raise GiftError(
+            f"data: the held-out split has {len(splits.heldout)} of the {needed} or more problems that the run needs "
+            f"({splits.dropped}); hold out others"
+        )
 
 
 def _benchmark_problems(config: RunConfig) -> dict[tuple[str, str], list[Problem]]:

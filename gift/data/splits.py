@@ -2,7 +2,7 @@
 
 What is trained on and asked by a benchmark at once is refused, in your own files and where it would be a fault of ours.
 MATH, DAPO and UltraFeedback are known to contain such rows: there they are left out and counted
-(`data.contamination`, `gift.data.contamination`).
+(`data.contamination`, `gift.data.contamination`). Of every source, a held-out question is asked once.
 """
 
 from collections.abc import Mapping, Sequence
@@ -71,7 +71,7 @@ def make_splits(data: DataConfig, seed: int, benchmarks: Mapping[str, Sequence[P
     Raises:
         GiftError: a source is missing or malformed, asks for too many problems, or repeats a benchmark's.
     """
-    found = _read(data, seed)
+    found = _heldout_once(_read(data, seed))
     index = index_problems({"heldout": found.heldout, **benchmarks})
     rows = {row for split in TRAINED_ON for row in getattr(found, split)}
     matches = {row: matches_of(row, index) for row in rows}
@@ -102,6 +102,12 @@ def _read(data: DataConfig, seed: int) -> Splits:
             return _dapo(data, folder)
         case UltraFeedbackData():
             return _ultrafeedback(data, folder)
+
+
+def _heldout_once(found: Splits) -> Splits:
+    """A question that is held out twice would count as two pieces of evidence, and one has no two final answers."""
+    heldout, dropped = cleaned(found.heldout)
+    return replace(found, heldout=heldout, dropped=found.dropped | _of("heldout", dropped))
 
 
 def _without_matches(found: Splits, matches: Mapping[Problem | ScoredProblem, Sequence[Match]]) -> Splits:

@@ -5,6 +5,7 @@ answer is scored; lm-eval does that, or `gift.evaluation.scoring` inside it.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,10 +13,10 @@ from gift.errors import GiftError
 from gift.evaluation.answers import Answer
 from gift.evaluation.language_model import CompletedPrompt
 from gift.evaluation.lm_eval_tasks import LoadedTask
-from gift.evaluation.scoring import Mark
+from gift.evaluation.scoring import Mark, marks_key
 
 Sample = dict[str, Any]
-"""lm-eval's log of one problem, and as `part` the name of its task."""
+"""lm-eval's log of one problem, as `part` the name of its task, and here its `identity`."""
 Completed = Mapping[tuple[str, int], Sequence[CompletedPrompt]]
 """(name of the task, number of the problem) → what came back to its requests, in their order."""
 
@@ -29,7 +30,10 @@ def answers_of(loaded: LoadedTask, samples: Sequence[Sample], completed: Complet
     Raises:
         GiftError: the metric gives no score in [0, 1].
     """
-    return [answer for sample in samples for answer in _answers(loaded, sample, completed)]
+    named = zip(samples, problem_identities(loaded, samples), strict=True)
+    return [
+        answer for sample, identity in named for answer in _answers(loaded, sample | {"identity": identity}, completed)
+    ]
 
 
 def problem_name(loaded: LoadedTask, part: str, problem: Mapping[str, Any], position: int) -> str:
@@ -37,14 +41,18 @@ def problem_name(loaded: LoadedTask, part: str, problem: Mapping[str, Any], posi
     return f"{part}/{position}" if loaded.is_named else str(problem.get("id", position))
 
 
-def problem_identity(loaded: LoadedTask, sample: Sample) -> str:
-    """The problem's name and a digest of its prompt and answer, so that equal ids mean the same question.
+def problem_identities(loaded: LoadedTask, samples: Sequence[Sample]) -> list[str]:
+    """Of each problem its name and a digest of its prompt and answer, so that equal ids mean the same question.
 
-    Answers to choose among may stand in neither; of a named task the whole row counts.
+    A row that is there again is numbered: it has answers of its own.
     """
-    row = sample["doc_hash"] if loaded.is_named else ""
-    content = hashlib.sha256((sample["prompt_hash"] + sample["target_hash"] + row).encode()).hexdigest()
-    return f"{problem_name(loaded, sample['part'], sample['doc'], sample['doc_id'])}@{content[:12]}"
+    times = Counter[str]()
+    identities = []
+    for sample in samples:
+        identity = _name_and_digest(loaded, sample)
+        times[identity] += 1
+        identities.append(identity if times[identity] == 1 else f"{identity}#{times[identity]}")
+    return identities
 
 
 def sample_score(loaded: LoadedTask, sample: Sample) -> float:
@@ -73,6 +81,13 @@ def chosen_answer(metric: str, choices: Sequence[str], log_probabilities: Sequen
         case "acc_mutual_info":
             values = [value - alone for value, alone in zip(values, log_probabilities[len(choices) :], strict=True)]
     return values.index(max(values))
+
+
+def _name_and_digest(loaded: LoadedTask, sample: Sample) -> str:
+    """Answers to choose among may stand in neither prompt nor answer; of a named task the whole row counts."""
+    row = sample["doc_hash"] if loaded.is_named else ""
+    content = hashlib.sha256((sample["prompt_hash"] + sample["target_hash"] + row).encode()).hexdigest()
+    return f"{problem_name(loaded, sample['part'], sample['doc'], sample['doc_id'])}@{content[:12]}"
 
 
 def _answers(loaded: LoadedTask, sample: Sample, completed: Completed) -> list[Answer]:
@@ -115,7 +130,7 @@ def _answer(
     ours = loaded.asks_as_in_training
     return Answer(
         benchmark=loaded.benchmark.task,
-        problem=problem_identity(loaded, sample),
+        problem=sample["identity"],
         sample=place,
         question=question,
         reference=reference,
@@ -131,7 +146,7 @@ def _answer(
 
 def _marks(loaded: LoadedTask, sample: Sample) -> list[Mark]:
     if loaded.asks_as_in_training:
-        return loaded.marks[sample["doc"]["id"]]
+        return loaded.marks[marks_key(sample["doc"], sample["filtered_resps"])]
     found = sample["filtered_resps"][0]
     answer = found if isinstance(found, str) else found[0]
     return [Mark(None if answer == _NOTHING_FOUND else answer, None)]

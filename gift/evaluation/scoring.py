@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from gift.config import AnswerFormat
+from gift.config import AnswerFormat, digest_of
 from gift.judge.answers import final_answer, number_after_mark, states_number
 from gift.judge.judge import Judge
 
@@ -41,11 +41,19 @@ def marks_of(judge: Judge, answers: AnswerFormat, completions: list[str], refere
     return [Mark(answer, right) for answer, right in zip(found, verdicts, strict=True)]
 
 
+def marks_key(problem: dict[str, Any], results: Completions) -> str:
+    """Under which the marks of these completions are kept: what decides them, as ids need not be unique."""
+    return digest_of(problem["final_answer"], results[0])
+
+
 def share_of_right_answers(marked: Marking, marks: dict[str, list[Mark]]) -> Score:
-    """A score: the share of the completions that are marked as right; `marks` keeps them, by problem."""
+    """A score: the share of the completions that are marked as right; `marks` keeps them, by `marks_key`."""
 
     def score(problem: dict[str, Any], results: Completions) -> dict[str, float]:
-        found = marks[problem["id"]] = marked(results[0], problem["final_answer"])
+        key = marks_key(problem, results)
+        if key not in marks:
+            marks[key] = marked(results[0], problem["final_answer"])
+        found = marks[key]
         return {
             "exact_match": fmean(float(mark.right is True) for mark in found),
             "unjudged": fmean(float(mark.right is None) for mark in found),

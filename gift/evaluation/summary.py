@@ -15,7 +15,7 @@ from typing import Any
 from gift.config import AnswerFormat, EvaluationConfig, PromptFormat
 from gift.evaluation.answers import Answer, by_problem
 from gift.evaluation.lm_eval_tasks import LoadedTask
-from gift.evaluation.marking import Sample, answers_of, problem_identity, sample_score
+from gift.evaluation.marking import Sample, answers_of, sample_score
 from gift.evaluation.results import AnsweredProblem, BenchmarkResult, EvaluationSettings
 from gift.evaluation.sampled import sampled_metrics
 from gift.evaluation.statistics import mean_and_stderr
@@ -45,6 +45,7 @@ def summarize(
     samples: list[Sample] = [one | {"part": part} for part in parts for one in output["samples"][part]]
     primary = [sample for sample in samples if sample["filter"] == loaded.filter]
     answers = answers_of(loaded, primary, completed)
+    problems = by_problem(answers)[benchmark.task]
     correct = [sample_score(loaded, sample) for sample in primary]
     accuracy, stderr = mean_and_stderr(correct)
     secondary = (
@@ -57,11 +58,11 @@ def summarize(
         accuracy=accuracy,
         stderr=stderr,
         n=len(correct),
-        ids=tuple(problem_identity(loaded, sample) for sample in primary),
+        ids=tuple(problems),
         correct=tuple(correct),
         secondary=secondary
         | {"mean_completion_characters": fmean(len(answer.completion) for answer in answers)}
-        | sampled_metrics(by_problem(answers)[benchmark.task]),
+        | sampled_metrics(problems),
         settings=EvaluationSettings(
             lm_eval_version=importlib.metadata.version("lm_eval"),
             task_version=", ".join(dict.fromkeys(str(output["versions"][part]) for part in parts)),

@@ -10,7 +10,8 @@ LM_EVALS = ("toksuite_chinese_partial", "math_word_problems", "fresh_news_sample
 
 def _named(task: str) -> RunConfig:
     data = f"{{repository: x/y, revision: {'a' * 40}}}"
-    benchmarks = f"[{{task: heldout_partial}}, {{task: heldout}}, {{lm_eval: {task}, metric: acc, data: {data}}}]"
+    ours = ", ".join(f"{{task: {name}, max_new_tokens: 8}}" for name in ("heldout_partial", "heldout"))
+    benchmarks = f"[{ours}, {{lm_eval: {task}, metric: acc, data: {data}}}]"
     gate = f"gate.benchmarks=[{{benchmark: {task}, at_least: 0.0}}]"
     return load_profile("local", (f"evaluation.benchmarks={benchmarks}", gate))
 
@@ -43,6 +44,7 @@ def test_a_task_of_this_project_has_its_problems_in_its_name() -> None:
     ],
 )
 def test_aime_is_sampled_thirty_two_times_where_nothing_else_is_said(benchmark: str, samples: int) -> None:
-    config = load_profile("local", (f"evaluation.benchmarks=[{{task: heldout}}, {benchmark}]",))
+    benchmarks = f"evaluation.benchmarks=[{{task: heldout}}, {benchmark}]"
+    config = load_profile("local", (benchmarks, "model.context_length=512"))
     assert config.evaluation.benchmarks[1].samples == samples
     assert parse_config(config.model_dump_json()) == config

@@ -23,7 +23,10 @@ def test_every_profile_is_valid() -> None:
         ("rl.learning_rate=1e-3", "rl.learning_rate is not a known key"),
         ("rl.steps=many", "rl.steps: input should be a valid integer"),
         ("gate.confidence=1.5", "gate.confidence: input should be less than 1"),
-        ("evaluation.benchmarks.0.limit=0", "evaluation.benchmarks.0.task.limit: input should be greater than 0"),
+        (
+            "evaluation.benchmarks.0.limit=0",
+            "evaluation.benchmarks.0.task.limit: input should be greater than or equal to 2",
+        ),
         ("evaluation.benchmarks.0.samples=4", "samples is only for tasks that end in _sampled"),
         ("gate.benchmarks.0.benchmark=gsm8k", "gate.benchmarks: gsm8k must be one of evaluation.benchmarks"),
         ("gate.benchmarks=[]", "gate.benchmarks: tuple should have at least 1 item"),
@@ -41,6 +44,21 @@ def test_every_profile_is_valid() -> None:
             f"evaluation.benchmarks.0={{lm_eval: gsm8k, metric: acc, data: {{repository: x/y, revision: {'a' * 40}}}}}",
             "gsm8k is a task of this project; write task: gsm8k, without data",
         ),
+        (
+            "evaluation.benchmarks.0.limit=1",
+            "evaluation.benchmarks.0.task.limit: input should be greater than or equal",
+        ),
+        ("data.heldout=1", "data.arithmetic.heldout: input should be greater than or equal to 2"),
+        ("data={source: gsm8k, heldout: 1}", "data.gsm8k.heldout: input should be greater than or equal to 2"),
+        (
+            "evaluation.benchmarks.1.max_new_tokens=256",
+            "evaluation.benchmarks: heldout_sampled has max_new_tokens 256, which must be less than "
+            "model.context_length (256)",
+        ),
+        ("rewards=[{kind: gsm8k, weight: 0}]", "rewards: the weight of every reward is 0, so that nothing is rewarded"),
+        (f"model.vocabulary_size={10**20}", "model.scratch.vocabulary_size: input should be less than or equal to"),
+        (f"rollout.group_size={10**20}", "rollout.group_size: input should be less than or equal to 131072"),
+        (f"rl.prompts_per_step={10**20}", "rl.prompts_per_step: input should be less than or equal to 131072"),
         ("sft.batch_size=7", "must be a multiple of compute.ranks"),
         ("rl.prompts_per_step=3", "must be a multiple of rl.mini_batches x compute.ranks"),
         ("rollout.max_new_tokens=100000", "must not exceed model.context_length"),
@@ -320,6 +338,17 @@ def test_overrides_reach_into_lists_and_are_read_as_yaml() -> None:
     config = load_profile("local", ("evaluation.benchmarks.0.limit=7", "rl.optimizer.learning_rate=1.5e-4"))
     assert config.evaluation.benchmarks[0].limit == 7
     assert config.rl.optimizer.learning_rate == 1.5e-4
+
+
+def test_one_reward_may_weigh_nothing_beside_others_or_less() -> None:
+    rewards = "rewards=[{kind: gsm8k, weight: 0}, {kind: function, function: 'a:b', weight: -0.1}]"
+    assert [reward.weight for reward in load_profile("local", (rewards,)).rewards] == [0, -0.1]
+
+
+def test_a_task_of_lm_eval_that_may_write_nothing_is_not_measured_by_the_context() -> None:
+    named = f"{{lm_eval: piqa, metric: acc, data: {{repository: baber/piqa, revision: {'a' * 40}}}}}"
+    config = load_profile("local", (f"evaluation.benchmarks.1={named}",))
+    assert config.evaluation.benchmarks[1].max_new_tokens == config.model.context_length
 
 
 def test_a_profile_can_be_a_file(tmp_path: Path) -> None:

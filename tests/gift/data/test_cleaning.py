@@ -17,9 +17,13 @@ def _problem(question: str, final_answer: str = "1") -> Problem:
         ("Find $x + 1$.", r"Find \(x+1\)", False),
         ("Find 3 + 4.", "Find 3 - 4.", False),
         ("Find x.", "Find y.", False),
+        ("Find 3 pears.", "Find ３ pears.", True),
+        ("What is 5²?", "What is 52?", False),
+        ("Caf\u00e9?", "Cafe\u0301?", True),
+        ("Find\u200b the num\u00adber.", "Find the number.", True),
     ],
 )
-def test_a_question_is_the_same_whatever_its_white_space_and_case(left: str, right: str, same: bool) -> None:
+def test_a_question_is_the_same_whatever_its_white_space_case_and_form(left: str, right: str, same: bool) -> None:
     assert (normalised(left) == normalised(right)) is same
 
 

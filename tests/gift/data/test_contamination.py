@@ -14,6 +14,7 @@ IN_OTHER_LATEX = (
     r"let \(f(x)=x^{2}+3x-4\) and \(g(x)=2x+1\). Find the sum of all real numbers \(x\) for which "
     r"\[f(g(x))=g(f(x))\] and \(x>0\)"
 )
+CHINESE = "小明有3个苹果，又买了5个苹果，请问一共有几个苹果？"
 
 
 def _problem(question: str, answer: str = "") -> Problem:
@@ -32,6 +33,21 @@ def _matches(row: Problem | ScoredProblem, *questions: str) -> list[bool]:
         ("Find 3 + 4.", "Find 3 - 4.", [False]),  # the same words
         ("Find 3 + 4 for Tom.", "Find 3 + 4.", []),  # a short one may stand in a longer one by chance
         ("求 $n$ 的值", "求$n$的值。", [True]),
+        ("Ｆｉｎｄ ３ + ４．", "Find 3 + 4.", [True]),
+        ("Find $5^2$.", "Find 5².", [True]),
+        ("Find 52.", "Find 5².", []),
+        ("Wie gro\u00df ist ein Gem\u00fcsebeet?", "Wie gro\u00df ist ein Gemu\u0308sebeet?", [True]),
+        ("Fi\u200bnd the num\u00adber.", "Find the number.", [True]),
+        (CHINESE.replace("3", " 3 ").replace("5", " 5 "), CHINESE, [True]),
+        (f"{CHINESE}请逐步思考。", CHINESE, [True]),
+        (CHINESE.replace("3", "4"), CHINESE, [False]),
+        ("小明有几个苹果？", "小红有几个苹果？", []),
+        ("แดงมีแอปเปิ้ล 3 ผลซื้ออีก 5 ผลรวมกี่ผล", "แดงมีแอปเปิ้ล3ผล ซื้ออีก5ผล รวมกี่ผล", [True]),
+        (
+            "사과가 3개 있고 5개를 더 샀습니다. 모두 몇 개입니까? 답하세요.",
+            "사과가 3개 있고 5개를 더 샀습니다. 모두 몇개입니까?",
+            [True],
+        ),
         ("Find x.", "Find y.", []),
         (LONG, IN_OTHER_LATEX, [True]),
         (f"Solve this, please: {LONG} Give an integer.", IN_OTHER_LATEX, [True]),

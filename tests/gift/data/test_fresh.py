@@ -14,7 +14,9 @@ from gift.data.sources import data_settings, write_data
 from gift.errors import GiftError
 
 SMALL = ("data.sft=8", "data.train=4", "data.heldout=4")
-ASKED = "evaluation.benchmarks=[{task: heldout}, {task: fresh_sampled, samples: 2}]"
+ASKED = (
+    "evaluation.benchmarks=[{task: heldout, max_new_tokens: 8}, {task: fresh_sampled, samples: 2, max_new_tokens: 8}]"
+)
 
 
 def test_every_answer_is_right() -> None:

@@ -31,7 +31,7 @@ def _config(data: dict[str, Any], **changes: Any) -> RunConfig:
 
 BOXED = {
     "rewards": [{"kind": "math"}],
-    "evaluation": {"benchmarks": [{"task": "heldout"}], "heldout_answers": "boxed"},
+    "evaluation": {"benchmarks": [{"task": "heldout", "max_new_tokens": 8}], "heldout_answers": "boxed"},
     "gate": {"benchmarks": [{"benchmark": "heldout", "at_least": 0.0}]},
 }
 
@@ -43,7 +43,7 @@ def _counts(counts: dict[str, int]) -> dict[str, int]:
 
 def _benchmarks(*tasks: str) -> dict[str, Any]:
     return {
-        "evaluation": {"benchmarks": [{"task": task} for task in tasks]},
+        "evaluation": {"benchmarks": [{"task": task, "max_new_tokens": 8} for task in tasks]},
         "gate": {"benchmarks": [{"benchmark": tasks[0], "at_least": 0.0}]},
     }
 
@@ -81,7 +81,10 @@ def math_folder(folder: Path) -> Path:
         ],
     )
     _rows(folder / "math_test.jsonl", [_math("Held out question $1 + 1$"), _math("Only in the test set.")])
-    _rows(folder / "math500.jsonl", [_math("Held out question $1 + 1$", name="test/1.json")])
+    _rows(
+        folder / "math500.jsonl",
+        [_math("Held out question $1 + 1$", name="test/1.json"), _math("Count to two.", "2", name="test/2.json")],
+    )
     return folder
 
 
@@ -113,10 +116,11 @@ def test_an_easy_part_of_gsm8k_by_the_steps_of_its_solutions(folder: Path, tmp_p
 
 
 def test_gsm8k_from_a_folder_and_the_whole_of_it_for_lm_eval(folder: Path, tmp_path: Path) -> None:
-    config = _config({"source": "gsm8k", "folder": str(folder), "sft": 2, "heldout": 1}, **_benchmarks("gsm8k"))
-    assert _counts(write_data(config, tmp_path / "out")) == {"rows.sft": 2, "rows.train": 3, "rows.heldout": 1}
+    config = _config({"source": "gsm8k", "folder": str(folder), "sft": 2, "heldout": 2}, **_benchmarks("gsm8k"))
+    _questions(folder / "gsm8k_test.jsonl", ["x?", "y?", "z?"])
+    assert _counts(write_data(config, tmp_path / "out")) == {"rows.sft": 2, "rows.train": 3, "rows.heldout": 2}
     assert len(read_problems(tmp_path / "out" / "gsm8k" / "train.jsonl")) == 3
-    assert [p.question for p in read_problems(tmp_path / "out" / "gsm8k" / "test.jsonl")] == ["x?", "y?"]
+    assert [p.question for p in read_problems(tmp_path / "out" / "gsm8k" / "test.jsonl")] == ["x?", "y?", "z?"]
 
 
 def test_any_source_takes_lm_evals_benchmarks_from_the_folder(
@@ -126,7 +130,7 @@ def test_any_source_takes_lm_evals_benchmarks_from_the_folder(
     _rows(math_folder / "aime24.jsonl", [{"id": "2024-I-1", "problem": "Walk.", "answer": "033"}])
     data = {"source": "arithmetic", "sft": 5, "train": 5, "heldout": 5}
     write_data(_config(data, **_benchmarks("gsm8k", "math500", "aime24")), tmp_path)
-    assert [p.id for p in read_problems(tmp_path / "math500" / "test.jsonl")] == ["test/1.json"]
+    assert [p.id for p in read_problems(tmp_path / "math500" / "test.jsonl")] == ["test/1.json", "test/2.json"]
     assert [p.final_answer for p in read_problems(tmp_path / "aime24" / "test.jsonl")] == ["33"]
 
 
@@ -154,11 +158,11 @@ def test_math_leaves_out_and_counts_what_must_not_be_trained_on(
     assert [problem.question for problem in train] == questions
     assert train[1].final_answer == r"\frac{1}{2}"
     assert read_problems(tmp_path / "out" / "sft.jsonl") == train
-    assert [p.id for p in read_problems(tmp_path / "out" / "heldout.jsonl")] == ["test/1.json"]
+    assert [p.id for p in read_problems(tmp_path / "out" / "heldout.jsonl")] == ["test/1.json", "test/2.json"]
     assert _counts(counts) == {
         "rows.sft": len(questions),
         "rows.train": len(questions),
-        "rows.heldout": 1,
+        "rows.heldout": 2,
         "dropped.train.no_answer": 2,
         "dropped.train.conflicting_answers": 2,
         "dropped.train.duplicates": 1,
@@ -177,7 +181,8 @@ def dapo_folder(math_folder: Path) -> Path:
             {"problem": "Held out question $1+1$", "answer": "2"},  # in MATH-500
         ],
     )
-    _rows(math_folder / "aime24.jsonl", [{"id": "2024-I-1", "problem": "Walk, fast!", "answer": "204"}])
+    walks = [("2024-I-1", "Walk, fast!", "204"), ("2024-I-2", "Walk, slowly!", "25")]
+    _rows(math_folder / "aime24.jsonl", [{"id": id, "problem": problem, "answer": last} for id, problem, last in walks])
     return math_folder
 
 
@@ -189,7 +194,7 @@ def test_dapo_trains_on_no_problem_of_any_benchmark_of_the_run(dapo_folder: Path
     assert [p.question for p in read_problems(tmp_path / "out" / "train.jsonl")] == ["Find $n$."]
     assert counts["dropped.train.contaminated"] == 2
     assert (tmp_path / "out" / "sft.jsonl").read_text() == ""
-    assert [p.final_answer for p in read_problems(tmp_path / "out" / "heldout.jsonl")] == ["204"]
+    assert [p.final_answer for p in read_problems(tmp_path / "out" / "heldout.jsonl")] == ["204", "25"]
 
 
 def test_dapo_borrows_demonstrations_from_math(dapo_folder: Path, tmp_path: Path) -> None:
@@ -233,12 +238,12 @@ def test_ultrafeedback_gives_prompts_demonstrations_and_pairs_that_fit(feedback_
 
 def test_own_files(tmp_path: Path) -> None:
     _questions(tmp_path / "train.jsonl", ["a?", "b?"])
-    _questions(tmp_path / "test.jsonl", ["x?"])
+    _questions(tmp_path / "test.jsonl", ["x?", "y?"])
     _rows(tmp_path / "scored.jsonl", [{"question": "c?", "chosen": "good", "rejected": "bad"}])
     files = {f"{name}_file": str(tmp_path / f"{name}.jsonl") for name in ("train", "scored")}
     data = {"source": "jsonl", "heldout_file": str(tmp_path / "test.jsonl"), "train": 1, **files}
     counts = write_data(_config(data), tmp_path / "out")
-    assert _counts(counts) == {"rows.sft": 2, "rows.train": 1, "rows.heldout": 1, "rows.scored": 1}
+    assert _counts(counts) == {"rows.sft": 2, "rows.train": 1, "rows.heldout": 2, "rows.scored": 1}
     assert read_scored(tmp_path / "out" / "scored.jsonl")[0].responses == ("good", "bad")
 
 
@@ -283,10 +288,42 @@ def test_a_benchmark_problem_among_your_own_is_refused_left_out_or_trained_on(
 
 def test_what_is_not_trained_on_does_not_count(tmp_path: Path) -> None:
     _questions(tmp_path / "train.jsonl", ["a?", "h?"])
-    _questions(tmp_path / "heldout.jsonl", ["h?"])
+    _questions(tmp_path / "heldout.jsonl", ["h?", "k?"])
     data = {"source": "jsonl"} | {f"{split}_file": str(tmp_path / f"{split}.jsonl") for split in ("train", "heldout")}
     counts = write_data(_config(data | {"train": 1, "sft": 1}), tmp_path / "out")
     assert counts["contamination.heldout.trained_on"] == 0
+
+
+def test_a_held_out_question_is_asked_once_however_often_it_is_there(tmp_path: Path) -> None:
+    data = _own(tmp_path, [1, 2], [3, 4, 5])
+    rows = [json.loads(line) for line in (tmp_path / "heldout.jsonl").read_text().splitlines()]
+    again = [row | {"id": "again", "question": row["question"].upper()} for row in rows[:2]]
+    conflicting = rows[2] | {"final_answer": 6}
+    _rows(tmp_path / "heldout.jsonl", [*rows, *rows[:1], *again, conflicting])
+    counts = write_data(_config(data), tmp_path / "out")
+    assert counts["rows.heldout"] == 2
+    assert (counts["dropped.heldout.duplicates"], counts["dropped.heldout.conflicting_answers"]) == (3, 2)
+    assert [p.id for p in read_problems(tmp_path / "out" / "heldout.jsonl")] == ["heldout-0", "heldout-1"]
+
+
+def test_so_is_one_of_public_data(folder: Path, tmp_path: Path) -> None:
+    _questions(folder / "gsm8k_test.jsonl", ["x?", "y?"])
+    (folder / "gsm8k_test.jsonl").write_text((folder / "gsm8k_test.jsonl").read_text() * 2)
+    counts = write_data(_config({"source": "gsm8k", "folder": str(folder)}), tmp_path / "out")
+    assert (counts["rows.heldout"], counts["dropped.heldout.duplicates"]) == (2, 2)
+
+
+@pytest.mark.parametrize(("heldout", "dropped"), [([3], ""), ([3, "yes"], "'heldout.unearnable': 1")])
+def test_one_held_out_problem_is_refused_where_a_benchmark_asks_it(
+    tmp_path: Path, folder: Path, heldout: list[Any], dropped: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIFT_DATA_DIR", str(folder))
+    data = _own(tmp_path, [1, 2], heldout, unearnable="drop")
+    with pytest.raises(GiftError) as refusal:
+        write_data(_config(data), tmp_path / "out")
+    assert str(refusal.value).startswith("data: the held-out split has 1 of the 2 or more problems that the run needs")
+    assert dropped in str(refusal.value)
+    assert write_data(_config(data, **_benchmarks("gsm8k")), tmp_path / "other")["rows.heldout"] == len(heldout)
 
 
 def test_leaving_out_all_of_it_is_refused(tmp_path: Path) -> None:
@@ -339,10 +376,10 @@ def test_answers_in_words_are_fine_where_texts_are_compared(tmp_path: Path) -> N
 
 
 def test_answers_that_can_not_be_earned_are_left_out_and_counted_where_the_profile_says_so(tmp_path: Path) -> None:
-    data = _own(tmp_path, [1, "72 apples", "", "1,200"], ["yes", 4], unearnable="drop")
+    data = _own(tmp_path, [1, "72 apples", "", "1,200"], ["yes", 4, 5], unearnable="drop")
     counts = write_data(_config(data), tmp_path / "out")
     dropped = {"dropped.train.unearnable": 2, "dropped.heldout.unearnable": 1}
-    assert _counts(counts) == {"rows.sft": 4, "rows.train": 2, "rows.heldout": 1} | dropped
+    assert _counts(counts) == {"rows.sft": 4, "rows.train": 2, "rows.heldout": 2} | dropped
     assert [p.final_answer for p in read_problems(tmp_path / "out" / "train.jsonl")] == ["1", "1,200"]
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
@@ -55,6 +56,32 @@ def test_every_score_follows_from_the_answers(model: Path, benchmarks: Path) -> 
     assert tosses["pass@1"] == pytest.approx(results["aime25_sampled"].accuracy)
     assert tosses["pass@1"] < tosses["pass@2"] < tosses["pass@8"]
     assert 0 < tosses["maj@8"] <= 1
+
+
+def test_problems_with_one_id_keep_marks_and_answers_of_their_own(model: Path, tmp_path: Path) -> None:
+    twins = [replace(KEYS[0], id="k"), replace(KEYS[1], id="k", final_answer="999"), KEYS[2], KEYS[2]]
+    write_problems(tmp_path / "heldout.jsonl", twins)
+    results, answers = evaluate_with_answers(model, tmp_path, evaluation(GREEDY), 0, no_progress)
+    assert [(answer.reference, answer.answer, answer.score) for answer in answers] == [
+        ("3", "3", 1.0),
+        ("999", "10", 0.0),
+        ("17", "17", 1.0),
+        ("17", "17", 1.0),
+    ]
+    assert results["heldout"].correct == (1.0, 0.0, 1.0, 1.0)
+    assert results["heldout"].ids == tuple(answer.problem for answer in answers)
+    assert len(set(results["heldout"].ids)) == 4
+
+
+def test_so_do_they_where_each_is_asked_several_times(model: Path, tmp_path: Path) -> None:
+    twins = [replace(COINS[0], id="c"), replace(COINS[1], id="c", final_answer="2"), COINS[2], COINS[2]]
+    write_problems(tmp_path / "aime25/test.jsonl", twins)
+    results, answers = evaluate_with_answers(model, tmp_path, evaluation(SAMPLED), 0, no_progress)
+    result, problems = results[SAMPLED["task"]], by_problem(answers)[SAMPLED["task"]]
+    assert [len(found) for found in problems.values()] == [8] * 4
+    assert [fmean(answer.score for answer in found) for found in problems.values()] == list(result.correct)
+    assert all((answer.score == 1) == (answer.answer == answer.reference) for answer in answers)
+    assert result.secondary["pass@1"] == pytest.approx(result.accuracy)
 
 
 def test_tokens_and_truncation_are_those_of_the_model(model: Path, benchmarks: Path) -> None:

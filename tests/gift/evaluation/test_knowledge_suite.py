@@ -41,13 +41,18 @@ def reader(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_one_line_of_a_profile_is_the_whole_suite() -> None:
-    config = load_profile("local", ("evaluation.benchmarks=[{task: heldout}, {suite: knowledge, limit: 7}]",))
+    config = load_profile(
+        "local", ("evaluation.benchmarks=[{task: heldout, max_new_tokens: 8}, {suite: knowledge, limit: 7}]",)
+    )
     ours, *named = config.evaluation.benchmarks
     assert ours.task == "heldout"
     assert [one.task for one in named] == list(KNOWLEDGE)
     assert {one.limit for one in named} == {7}
     assert ours.limit is None
-    assert load_profile("local", ("evaluation.benchmarks=[{task: heldout}, {suite: knowledge}]",)) != config
+    assert (
+        load_profile("local", ("evaluation.benchmarks=[{task: heldout, max_new_tokens: 8}, {suite: knowledge}]",))
+        != config
+    )
 
 
 @pytest.mark.parametrize("entry", ["{suite: wisdom}", "{suite: knowledge, samples: 4}"])

@@ -90,7 +90,7 @@ def test_a_model_completes_what_it_has_learnt_and_nothing_else(model: Path, tmp_
 
 def test_only_the_base_model_is_asked() -> None:
     plain = load_profile("local")
-    probing = load_profile("local", ("evaluation.benchmarks=[{task: heldout}, {task: gsm8k_partial}]",))
+    probing = load_profile("local", ("evaluation.benchmarks.1={task: gsm8k_partial, max_new_tokens: 8}",))
     tasks = [[one.task for one in probing.evaluation.of_model(base=base).benchmarks] for base in (True, False)]
     assert tasks == [["heldout", "gsm8k_partial"], ["heldout"]]
     assert plain.evaluation.of_model(base=False) == plain.evaluation

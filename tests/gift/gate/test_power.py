@@ -49,7 +49,8 @@ def test_two_problems_show_nothing() -> None:
 def test_each_benchmark_of_the_gate_says_what_it_can_show() -> None:
     benchmarks = "[{task: heldout}, {task: aime24_sampled, samples: 32}, {task: math500, limit: 2}]"
     asked = ", ".join(f"{{benchmark: {task}, at_least: 0.0}}" for task in ("heldout", "aime24_sampled", "math500"))
-    config = load_profile("local", (f"evaluation.benchmarks={benchmarks}", f"gate.benchmarks=[{asked}]"))
+    settings = (f"evaluation.benchmarks={benchmarks}", f"gate.benchmarks=[{asked}]", "model.context_length=512")
+    config = load_profile("local", settings)
     heldout, aime, math500, assumed = sensitivity_lines(config)
     alone = smallest_difference(500, 0.0, 0.05)
     of_three = smallest_difference(500, 0.0, 0.05 / 3)

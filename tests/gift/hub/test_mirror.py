@@ -95,7 +95,7 @@ def test_data_of_lm_evals_own_tasks_are_mirrored_with_all_splits(bucket_prefix, 
     for split, row in rows.items():
         (tmp_path / "originals" / "piqa" / f"{split}.jsonl").write_text(json.dumps(row) + "\n")
     piqa = f"{{lm_eval: piqa, metric: acc, data: {{repository: baber/piqa, revision: {REVISION}}}}}"
-    settings = (f"evaluation.benchmarks=[{{task: heldout}}, {piqa}]", f"storage.uri={bucket_prefix}")
+    settings = (f"evaluation.benchmarks.1={piqa}", f"storage.uri={bucket_prefix}")
     config = load_profile("local", settings)
     monkeypatch.setenv("GIFT_DATA_DIR", str(tmp_path / "originals"))
     assert list(push(config)) == [f"{bucket_prefix}/mirror/data/baber/piqa@{REVISION}/subsets/default"]

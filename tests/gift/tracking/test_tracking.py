@@ -39,7 +39,7 @@ def a_config(**changes: Any) -> RunConfig:
         "sft": {"steps": 3, "batch_size": 4, "optimizer": optimizer},
         "rollout": {"max_prompt_tokens": 64, "max_new_tokens": 32},
         "rl": {"steps": 5, "prompts_per_step": 2, "optimizer": optimizer},
-        "evaluation": {"benchmarks": [{"task": "heldout"}]},
+        "evaluation": {"benchmarks": [{"task": "heldout", "max_new_tokens": 32}]},
         "gate": {"benchmarks": [{"benchmark": "heldout", "at_least": 0.0}]},
     }
     return parse_config(values | changes)
