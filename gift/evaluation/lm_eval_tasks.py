@@ -131,7 +131,7 @@ class LoadedTask:
     asks_as_in_training: bool = False
     """Whether the task is one of ours, which asks what the run's prompt asks."""
     marks: dict[str, list[Mark]] = field(default_factory=dict)
-    """Of a task of ours, by problem; filled while lm-eval scores it."""
+    """Of a task of ours, by `gift.evaluation.scoring.marks_key`; filled while lm-eval scores it."""
 
     @property
     def is_named(self) -> bool:
