@@ -3,6 +3,9 @@
     answers ──> scores of each problem ──> accuracy, error, pass@k, … ──> differences ──> the gate's rule
        └──> judged again                    compared with results.json, and with the report
 
+What follows from no answer is held against the manifests of the outputs, and what follows from nothing else, such as
+times, curves and the registered version, against the report that the run itself stored (`gift.verification.outputs`).
+
 Left out: whether the answers are the model's (`gift.verification.again` asks it), and scores that lm-eval's own tasks
 gave, which are taken as they are.
 """
@@ -13,7 +16,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 
-from gift.config import RunConfig, asks_base_alone, parse_config, problem_set
+from gift.config import RunConfig, asks_base_alone, flatten, parse_config, problem_set
 from gift.errors import GiftError
 from gift.evaluation.answers import Answer
 from gift.evaluation.partial import completion_marks
@@ -21,15 +24,13 @@ from gift.evaluation.results import BenchmarkResult
 from gift.evaluation.sampled import sampled_metrics
 from gift.evaluation.scoring import Marking, marks_of
 from gift.evaluation.statistics import mean_and_stderr
-from gift.execution.output import content_digest
-from gift.execution.stage import downloaded
-from gift.gate.paired import paired_difference
-from gift.gate.verdict import VERDICT_FILE, NotComparable, Verdict, decide
 from gift.judge.judge import Judge, open_judge
 from gift.report.answer_changes import changed_answers
-from gift.report.files import load_document
-from gift.report.schema import AnsweredTwice, ModelName, Report, Score
+from gift.report.schema import AnsweredTwice, ModelName, Report, Sample, Score
+from gift.verification.decision import compared_again, decided_again
 from gift.verification.finding import ReportFinding, differs, holds, unknown
+from gift.verification.outputs import held_against_its_run, held_against_manifests
+from gift.verification.sections import some_of, unequal
 from gift.verification.stored import StoredEvaluation, stored_evaluation
 
 SAME = {"rel_tol": 1e-9, "abs_tol": 1e-12}
@@ -38,7 +39,9 @@ JUDGE_SECONDS = 5.0
 MODELS: tuple[ModelName, ...] = ("base", "sft", "candidate")
 OWN_ENDINGS = ("heldout", "_greedy", "_sampled", "_partial")
 """How the names of this project's tasks end that it judges itself."""
-SHOWN = 3
+
+Evaluations = Mapping[ModelName, StoredEvaluation]
+"""Of base, SFT model and candidate at least."""
 
 
 def verify_report(report: Report) -> Iterator[ReportFinding]:
@@ -48,10 +51,13 @@ def verify_report(report: Report) -> Iterator[ReportFinding]:
         GiftError: S3 failed, or the report's configuration is of another version.
     """
     config = parse_config(dict(report.config), where="the report's configuration")
-    yield from _data(report)
+    yield held_against_its_run(report, config)
+    yield from held_against_manifests(report, config)
     evaluations: dict[ModelName, StoredEvaluation] = {}
+    reigned = "champion" in report.models or "evaluate-champion" in report.artifacts
+    models: tuple[ModelName, ...] = (*MODELS, "champion") if reigned else MODELS
     with open_judge(config.evaluation.threads, JUDGE_SECONDS) as judge:
-        for model in (*MODELS, *(("champion",) if "champion" in report.models else ())):
+        for model in models:
             try:
                 evaluations[model] = stored_evaluation(report, model)
             except GiftError as fault:
@@ -59,27 +65,14 @@ def verify_report(report: Report) -> Iterator[ReportFinding]:
                 continue
             yield from _evaluation(report, config, model, evaluations[model], judge)
     if evaluations.keys() >= set(MODELS):
-        results: dict[str, Mapping[str, BenchmarkResult]] = {
-            model: evaluation.results for model, evaluation in evaluations.items()
-        }
+        results = {model: evaluation.results for model, evaluation in evaluations.items()}
         yield from _answer_changes(report, evaluations["sft"], evaluations["candidate"])
-        yield from _comparisons(report, results)
-        yield from _verdict(report, config, results)
+        if len(evaluations) == len(models):  # what is shown depends on all of them, and a lost one is named above
+            yield _samples(report, evaluations)
+        yield from compared_again(report, config, results)
+        yield decided_again(report, config, results)
     else:
         yield unknown("verdict: not computed again, as an evaluation is missing")
-
-
-def _data(report: Report) -> Iterator[ReportFinding]:
-    artifact = report.artifacts.get("prepare-data")
-    if artifact is None:
-        yield unknown("data: the report does not name them")
-        return
-    try:
-        same = content_digest(artifact.uri) == artifact.digest
-    except GiftError as fault:
-        yield differs(f"data: {fault}")
-        return
-    yield holds(f"data: {artifact.uri}") if same else differs(f"data: {artifact.uri} has another content by now")
 
 
 def _evaluation(
@@ -95,15 +88,19 @@ def _evaluation(
         result, problems = evaluation.results[task], evaluation.answers.get(task, {})
         faults = [*_missing(result, problems)]
         if not faults:
-            faults = [*_other_scores(result, problems), *_other_numbers(reported[task], result, problems)]
             own = problem_set(task) is not None and task.endswith(OWN_ENDINGS)
+            faults = [
+                *_other_scores(result, problems),
+                *_other_numbers(reported[task], result, problems, own=own),
+                *_other_settings(reported[task], result),
+            ]
             if own:
                 own_marks = functools.partial(marks_of, judge, config.evaluation.heldout_answers)
                 marking = completion_marks if asks_base_alone(task) else own_marks
                 faults += [*_other_questions(problems), *_other_verdicts(problems, marking)]
             judged = "judged again" if own else "as lm-eval scored them"
         if faults:
-            yield differs(f"{where}: {_some(faults)}")
+            yield differs(f"{where}: {some_of(faults)}")
         else:
             answers = sum(map(len, problems.values()))
             yield holds(f"{where}: {len(problems):,} problems, {answers:,} answers, {judged}")
@@ -127,15 +124,35 @@ def _other_scores(result: BenchmarkResult, problems: Mapping[str, Sequence[Answe
             yield f"problem {name} scores {score:g} in results.json, and its answers {found:g}"
 
 
-def _other_numbers(reported: Score, result: BenchmarkResult, problems: Mapping[str, Sequence[Answer]]) -> Iterator[str]:
+def _other_numbers(
+    reported: Score, result: BenchmarkResult, problems: Mapping[str, Sequence[Answer]], *, own: bool
+) -> Iterator[str]:
+    """Args: `own` is whether this project judges the task itself."""
     accuracy, stderr = mean_and_stderr([fmean(answer.score for answer in problems[name]) for name in result.ids])
-    expected = {"accuracy": accuracy, "stderr": stderr, "n": float(len(problems)), **sampled_metrics(problems)}
-    told = {"accuracy": reported.accuracy, "stderr": reported.stderr, "n": float(reported.n), **reported.metrics}
-    kept = {"accuracy": result.accuracy, "stderr": result.stderr, "n": float(result.n), **result.secondary}
-    for name, value in expected.items():
-        for place, numbers in (("the report", told), ("results.json", kept)):
-            if not math.isclose(numbers.get(name, math.nan), value, **SAME):
-                yield f"{name} is {numbers.get(name, math.nan):g} in {place}, and {value:g} by the answers"
+    everything = [answer for answers in problems.values() for answer in answers]
+    found = {
+        "accuracy": accuracy,
+        "stderr": stderr,
+        "n": len(problems),
+        "mean_completion_characters": fmean(len(answer.completion) for answer in everything),
+        **({"unjudged": fmean(not answer.judged for answer in everything)} if own else {}),
+        **sampled_metrics(problems),
+    }
+    kept = {"accuracy": result.accuracy, "stderr": result.stderr, "n": result.n, **result.secondary}
+    told = {"accuracy": reported.accuracy, "stderr": reported.stderr, "n": reported.n, **reported.metrics}
+    for place, numbers in (("the report", told), ("results.json", kept)):
+        again = {name: value for name, value in numbers.items() if name in found}
+        yield from unequal(again, found, place, "by the answers")
+    # What lm-eval made of its own tasks, and the judge said beside it.
+    told_beside, kept_beside = (
+        {name: value for name, value in numbers.items() if name not in found} for numbers in (told, kept)
+    )
+    yield from unequal(told_beside, kept_beside, "the report", "in results.json")
+
+
+def _other_settings(reported: Score, result: BenchmarkResult) -> list[str]:
+    told, kept = reported.settings, result.settings.model_dump(mode="json")
+    return unequal(flatten(told, "settings"), flatten(kept, "settings"), "the report", "in results.json")
 
 
 def _other_questions(problems: Mapping[str, Sequence[Answer]]) -> Iterator[str]:
@@ -160,105 +177,46 @@ def _other_verdicts(problems: Mapping[str, Sequence[Answer]], marked: Marking) -
 
 
 def _answer_changes(report: Report, sft: StoredEvaluation, candidate: StoredEvaluation) -> Iterator[ReportFinding]:
-    """Nothing of a report that is older than them."""
-    if report.answer_changes:
-        shown, counts = changed_answers(sft.answers, candidate.answers)
-        for benchmark in dict.fromkeys([*report.answer_changes, *counts]):
-            told, found = report.answer_changes.get(benchmark), counts.get(benchmark)
-            if told != found:
-                yield differs(f"changes on {benchmark}: {told} in the report, and {found} by the answers")
-            elif _of(benchmark, report.answered_twice) != _of(benchmark, shown):
-                yield differs(f"changes on {benchmark}: the report shows other answers than were given")
-            else:
-                yield holds(f"changes on {benchmark}: {found}")
+    shown, counts = changed_answers(sft.answers, candidate.answers)
+    twice = [pair.benchmark for pair in report.answered_twice]
+    for benchmark in dict.fromkeys([*report.answer_changes, *counts, *twice]):
+        told, found = report.answer_changes.get(benchmark), counts.get(benchmark)
+        if told != found:
+            yield differs(f"changes on {benchmark}: {told} in the report, and {found} by the answers")
+        elif _of(benchmark, report.answered_twice) != _of(benchmark, shown):
+            yield differs(f"changes on {benchmark}: the report shows other answers than were given")
+        else:
+            yield holds(f"changes on {benchmark}: {found}")
 
 
 def _of(benchmark: str, pairs: Sequence[AnsweredTwice]) -> list[AnsweredTwice]:
     return [pair for pair in pairs if pair.benchmark == benchmark]
 
 
-def _comparisons(report: Report, results: Mapping[str, Mapping[str, BenchmarkResult]]) -> Iterator[ReportFinding]:
-    for comparison in report.verdict.comparisons:
-        where, other = f"{comparison.name}, {comparison.benchmark}", comparison.name.removeprefix("candidate - ")
-        try:
-            others = _champion_results(report, results) if other == "champion" else results[other]
-            found = paired_difference(
-                _result(results["candidate"], comparison.benchmark), _result(others, comparison.benchmark)
+def _samples(report: Report, evaluations: Evaluations) -> ReportFinding:
+    told, found = (
+        flatten([sample.model_dump(mode="json") for sample in samples])
+        for samples in (report.samples, _shown_samples(evaluations))
+    )
+    faults = unequal(told, found, "the report", "by the answers")
+    return differs(f"samples: {some_of(faults)}") if faults else holds(f"samples: {len(report.samples)} problems")
+
+
+def _shown_samples(evaluations: Evaluations) -> Iterator[Sample]:
+    """The problems of the candidate's first benchmark that every model's results show."""
+    own = evaluations["candidate"].results
+    task = next(iter(own), "")
+    answers = {model: one.answers.get(task, {}) for model, one in evaluations.items()}
+    shown = [
+        {sample.id for sample in one.results[task].samples} & answers[model].keys() if task in one.results else set()
+        for model, one in evaluations.items()
+    ]
+    for sample in own[task].samples if own else ():
+        if all(sample.id in ids for ids in shown):
+            given = {model: problems[sample.id] for model, problems in answers.items()}
+            yield Sample(
+                question=given["candidate"][0].question,
+                final_answer=given["candidate"][0].reference,
+                completions={model: several[0].completion.strip() for model, several in given.items()},
+                correct={model: all(one.score == 1.0 for one in several) for model, several in given.items()},
             )
-        except GiftError as fault:
-            yield differs(f"{where}: {fault}")
-            continue
-        told = (comparison.difference, comparison.stderr, comparison.confidence_low, comparison.confidence_high)
-        again = (found.mean, found.stderr, found.low, found.high)
-        same = all(math.isclose(one, two, rel_tol=1e-6, abs_tol=1e-6) for one, two in zip(told, again, strict=True))
-        shown = f"{100 * found.mean:+.2f} points ({100 * found.low:+.2f} to {100 * found.high:+.2f})"
-        yield holds(f"{where}: {shown}") if same else differs(f"{where}: {shown} by the answers")
-
-
-def _result(results: Mapping[str, BenchmarkResult], benchmark: str) -> BenchmarkResult:
-    """Raises: GiftError: there is none."""
-    if benchmark not in results:
-        raise GiftError(f"there is no result of {benchmark}")
-    return results[benchmark]
-
-
-def _verdict(
-    report: Report, config: RunConfig, results: Mapping[str, Mapping[str, BenchmarkResult]]
-) -> Iterator[ReportFinding]:
-    try:
-        kept = _kept_verdict(report, config)
-        champion = _champion(report, kept, results)
-    except GiftError as fault:
-        yield unknown(f"verdict: not computed again: {fault}")
-        return
-    try:
-        base, sft, candidate = (results[model] for model in MODELS)
-        again = decide(config.gate, base=base, sft=sft, candidate=candidate, champion=champion, opponent=kept.champion)
-    except GiftError as fault:
-        yield differs(f"verdict: {fault}")
-        return
-    if again.decision != kept.decision:
-        yield differs(f"verdict: {again.decision} by the answers, and the gate said {kept.decision}")
-    elif report.verdict.decision != again.decision or (report.verdict.promoted and again.decision != "promote"):
-        said = "promoted" if report.verdict.promoted else report.verdict.decision
-        yield differs(f"verdict: the report says {said}, and the gate {again.decision}")
-    elif (again.sentence, *again.reasons) != report.verdict.reasons[: 1 + len(again.reasons)]:
-        yield differs("verdict: the same decision, for other reasons than the report gives")
-    else:
-        yield holds(f"verdict: {again.decision}")
-
-
-def _kept_verdict(report: Report, config: RunConfig) -> Verdict:
-    with downloaded(f"{config.storage.uri}/runs/{report.run_id}/verdict") as folder:
-        return load_document(Verdict, folder / VERDICT_FILE)
-
-
-def _champion(
-    report: Report, kept: Verdict, results: Mapping[str, Mapping[str, BenchmarkResult]]
-) -> Mapping[str, BenchmarkResult] | NotComparable | None:
-    """What the gate compared with.
-
-    Raises:
-        GiftError: the report does not name its evaluation, or the store does not have it any more.
-    """
-    if kept.champion is None:
-        return None
-    if kept.incomparable is not None:
-        return NotComparable(kept.incomparable)
-    return _champion_results(report, results)
-
-
-def _champion_results(
-    report: Report, results: Mapping[str, Mapping[str, BenchmarkResult]]
-) -> Mapping[str, BenchmarkResult]:
-    """A report may compare with a champion and leave its scores out.
-
-    Raises:
-        GiftError: the report does not name its evaluation, or the store does not have it any more.
-    """
-    return results["champion"] if "champion" in results else stored_evaluation(report, "champion").results
-
-
-def _some(faults: Sequence[str]) -> str:
-    more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
-    return "; ".join(faults[:SHOWN]) + more

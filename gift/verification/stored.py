@@ -1,4 +1,4 @@
-"""What a report's evaluations left in the store: the results, and the answers that they were computed from."""
+"""What a report's run left in the store: its evaluations, with the answers they come from, and its own report."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from gift.evaluation.answers import ANSWERS_FILE, Answer, by_problem, read_answe
 from gift.evaluation.results import RESULTS_FILE, BenchmarkResult, load_results
 from gift.execution.output import complete_manifest
 from gift.execution.stage import downloaded
-from gift.report.schema import Artifact, ModelName, Report
+from gift.report.schema import REPORT_FOLDER, Artifact, ModelName, Report, load_report
 
 MODEL_STAGES: Mapping[ModelName, str] = {
     "base": "prepare-model",
@@ -45,6 +45,16 @@ def stored_evaluation(report: Report, model: ModelName) -> StoredEvaluation:
         results = load_results(folder / RESULTS_FILE, origin=f"{artifact.uri}/{RESULTS_FILE}")
         answers = read_answers(folder / ANSWERS_FILE, origin=f"{artifact.uri}/{ANSWERS_FILE}")
     return StoredEvaluation(artifact.uri, results, by_problem(answers))
+
+
+def own_report(report: Report, storage: str) -> Report:
+    """The report that the run of that name stored itself.
+
+    Raises:
+        GiftError: it is not there, damaged, or of another version; or S3 failed.
+    """
+    with downloaded(f"{storage}/runs/{report.run_id}/{REPORT_FOLDER}", wanted=("report.json",)) as folder:
+        return load_report(folder / "report.json")
 
 
 @contextmanager
