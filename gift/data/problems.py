@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 
 from gift.errors import GiftError
 from gift.judge.answers import without_thousands_commas
+from gift.judge.brackets import split_at
 
 ANSWER_MARK = "#### "
 LONGEST_ROW = 2**24
@@ -27,6 +28,7 @@ MOST_UNPACKED, SMALL_FILE = 200, 2**26
 # Without form feeds and their like: one before `rac{1}{2}` is what JSON makes of `\frac{1}{2}`, and must be seen.
 _WHITE_SPACE = "\t\r\n" + "".join(sign for sign in map(chr, range(0xA0, 0x3001)) if sign.isspace()) + " "
 _NO_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # control characters and line separators
+_LINE_BREAK = re.compile(r"[\n\r\u2028\u2029]")
 _ESCAPED_SURROGATE = re.compile(r"(?i)\\ud[89a-f]")
 _WHAT_IS_READ = "a data file is JSON Lines in UTF-8: each line one JSON object, and no array, CSV or Parquet"
 
@@ -55,7 +57,8 @@ def problem_from_row(row: Any, where: str, default_id: str) -> Problem:
     """Check one row of a data set: `question`, and `answer` ending in `#### <final answer>` or a `final_answer` apart.
 
     Raises:
-        GiftError: `question` is missing or empty, a value is no text, or nothing says what the final answer is.
+        GiftError: `question` is missing or empty, a value is no text, nothing says what the final answer is, or that is
+            several lines.
     """
     question, answer = question_in(row, where), answer_in(row, "answer", where)
     if "final_answer" in row:
@@ -64,6 +67,7 @@ def problem_from_row(row: Any, where: str, default_id: str) -> Problem:
         final_answer = final_answer_after_mark(answer, where)
     else:
         raise GiftError(f"{where}: the row has no answer; every row needs an answer or a final_answer ({_keys(row)})")
+    _refuse_lines(final_answer, where)
     return Problem(id_in(row, "id", where, default_id), question, answer, final_answer)
 
 
@@ -142,6 +146,16 @@ def final_answer_after_mark(answer: str, where: str) -> str:
             f"{where}: the answer does not end in '#### <final answer>'; end it so, or state the final_answer apart"
         )
     return without_thousands_commas(final_answer.strip())
+
+
+def _refuse_lines(final_answer: str, where: str) -> None:
+    """A response states one line; only within brackets, where LaTeX reads a space, may another begin."""
+    first, *others = split_at(_LINE_BREAK, final_answer)[0]
+    if others:
+        raise GiftError(
+            f"{where}: the final answer is one line, and after {first!r:.40} another begins; end the answer with its "
+            "final answer, or state the final_answer apart, on one line"
+        )
 
 
 def read_problems(path: Path, limit: int | None = None) -> list[Problem]:

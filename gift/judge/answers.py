@@ -9,6 +9,7 @@ it was asked for has no answer.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -37,10 +38,14 @@ _MATH_MODE = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("```", 
 # It can't begin with a 0: `0,123` is a decimal fraction to some people, and a pair to others.
 _GROUPED_NUMBER = re.compile(r"[+−-]?\\?\$?[+−-]?[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]*)?(?:\\?%)?")
 # LaTeX's own comma or a space says by itself that it parts digits, so that the number may stand anywhere.
+# It begins with the first of its digits, as a search from each of them would take time quadratic in their number.
 _PARTED_DIGITS = re.compile(
-    r"(?<![\d.,}!])[1-9]\d{0,2}(?:(?:,\\! ?\d{3})+|(?: ?\{, ?\}\d{3})+|(?:\\, ?\d{3})+|(?: \d{3})+)"
+    r"(?<![\d.,}!])(?<!\d )(?<!\\[!,] )"
+    r"[1-9]\d{0,2}(?:(?:,\\! ?\d{3})++|(?: ?\{, ?\}\d{3})++|(?:\\, ?\d{3})++|(?: \d{3})++)"
     r"(?!\d| \d|,\\!|\{,\}\d|\\,\d)"
 )
+_OPERATORS = "\u2062\u2063\u2064"
+"""Times, comma and plus."""
 _SEARCHED = 10_000
 """Characters after `Answer:` in which an answer is looked for."""
 _SEARCHED_BOXES = 1000
@@ -48,6 +53,7 @@ _SEARCHED_BOXES = 1000
 
 def final_answer(text: str, formats: Sequence[AnswerFormat]) -> str | None:
     """The answer in the first of `formats` that holds one in `text`, cleaned; None when none does."""
+    text = _visible(text)
     for answer_format in formats:
         answer = clean_answer(_find(text, answer_format) or "")
         if answer:
@@ -56,7 +62,9 @@ def final_answer(text: str, formats: Sequence[AnswerFormat]) -> str | None:
 
 
 def clean_answer(text: str) -> str:
-    """The bare answer: one line without its box, math mode, emphasis, closing full stop and LaTeX thousands commas."""
+    """The bare answer: one line without its box, math mode, emphasis, closing full stop, LaTeX thousands commas and
+    invisible characters."""
+    text = _visible(text)
     text = _of_sentence(" ".join((last_boxed(text) or text).split()))
     text = _without_closing_point(text.strip("* "))
     for left, right in _MATH_MODE:
@@ -183,6 +191,13 @@ def _after_answer(text: str) -> str | None:
             stop = closed_at + len(closing)
             line = rest[:stop] + rest[stop:].partition("\n")[0]
     return line.strip(" *_")
+
+
+def _visible(text: str) -> str:
+    """Without marks of order, joiners and the like, which nobody sees; invisible operators are mathematics."""
+    if text.isascii():
+        return text
+    return "".join(sign for sign in text if sign in _OPERATORS or unicodedata.category(sign) != "Cf")
 
 
 def _of_sentence(line: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from gift.judge.brackets import inside_of, split_at
 from gift.judge.notation import FUNCTIONS
-from gift.judge.words import NUMERALS
+from gift.judge.words import names_nothing
 
 FLIPPED = {"<": ">", ">": "<", r"\le": r"\ge", r"\ge": r"\le"}
 _OPERATOR = re.compile(r"\\(?:le|ge|ne|in|approx)(?![a-zA-Z])|[<>=]")
@@ -27,6 +27,8 @@ _NAME = re.compile(
 )
 """And `(x, y)`, `|AB|`, `a : b`; `|x| = 5` says less than what x is."""
 _AND = re.compile(r"(?<![\w\\])and(?!\w)")
+_WORDS_OF_A_NAME = re.compile(r"(?<![\\a-zA-Z])(?![A-Z]{2}(?![a-zA-Z]))[a-zA-Z]{2,}")
+"""Without commands, variables, and segments such as `NO`."""
 _FUNCTION = re.compile(r"[a-zA-Z]\(x\)")
 _CONDITION = re.compile(r"\s*([a-zA-Z])\s*(?:\\in\s*\\mathbb\{R\}\s*)?[:|]\s*(.+)", re.DOTALL)
 
@@ -104,7 +106,7 @@ class Relation:
 
 def is_name(text: str) -> bool:
     """Whether `text` may stand for something that has a value."""
-    return _NAME.fullmatch(text) is not None and text.casefold() not in NUMERALS
+    return _NAME.fullmatch(text) is not None and not names_nothing(_WORDS_OF_A_NAME.findall(text))
 
 
 def same_name(one: str | None, other: str | None) -> bool:

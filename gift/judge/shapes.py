@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from gift.judge.brackets import bracketed, matrix_cells, split_at
 from gift.judge.expressions import same_value
-from gift.judge.words import NUMERALS, changes_a_value
+from gift.judge.words import changes_a_value
 
 Same = Callable[[str, str], bool]
 _UNION = re.compile(r"\\cup(?![a-zA-Z])")
@@ -22,6 +22,7 @@ _OPTION = re.compile(
 _OTHER_OPTION = re.compile(r"\([A-E]\)")
 _WORD = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{2,}")
 _WORDS = re.compile(r"[^\W\d_](?:[^\W\d_]|[ .,'’-])*")
+_DIFFERENCE = re.compile(r"[\s-]+")
 _LONGEST_PRODUCT = 3
 
 
@@ -105,7 +106,7 @@ def as_options(a: str, b: str, same: Same) -> bool | None:
 
 def _option(text: str) -> tuple[str, str] | None:
     found = _OPTION.fullmatch(text)
-    if found is None or _OTHER_OPTION.search(found[4]) or changes_a_value({*_WORD.findall(found[4])} - NUMERALS):
+    if found is None or _OTHER_OPTION.search(found[4]) or changes_a_value(_WORD.findall(found[4])):
         return None
     return found[1] or found[2] or found[3], found[4]
 
@@ -118,7 +119,10 @@ def as_words(a: str, b: str, _: Same) -> bool | None:
 
 
 def plain_words(text: str) -> str | None:
-    """`text` in one form if it is words; two letters may be a product, three are read in their order."""
+    """`text` in one form if it is words; two letters may be a product, three are read in their order.
+
+    What may be a difference of products is none: `ab-c`, and not `twenty-one`.
+    """
     text = re.sub(r"\\text\s*\{([^{}]*)\}", r"\1", text).strip().removesuffix(".")
     word = " ".join(text.casefold().split())
     if word in ("no", "yes", "dne"):
@@ -127,6 +131,8 @@ def plain_words(text: str) -> str | None:
         return None
     if text.islower() and all(len(piece) == 1 for piece in text.split()):
         return None  # `x y z`
+    if "-" in text and all(len(piece) <= _LONGEST_PRODUCT for piece in _DIFFERENCE.split(text)):
+        return None
     return text if len(word) == _LONGEST_PRODUCT and text.isupper() else word
 
 

@@ -2,7 +2,8 @@ r"""What a number counts: `10 weeks`, `9\text{ cm}`, `9 m/s`, `\$5`, `50\%`, `90
 
 A unit is what follows a value (or a currency's sign before it) and ends in the name of a unit or in a plural, as a
 number counts things: `5 red marbles`. What may stand behind it is listed, too (`5 hours in total`). Every other word
-may change the value or take it back (`5 even`, `5 or so`, `5 million`), and leaves the answer not understood.
+may change the value or take it back (`5 even`, `5 or so`, `5 sixteenths`, `5 false values`), and leaves the answer not
+understood; so does a second unit (`5 feet thirteen inches`).
 
 Left out: conversion. `1 m` and `100 cm` differ.
 """
@@ -10,7 +11,7 @@ Left out: conversion. `1 m` and `100 cm` differ.
 import re
 from collections.abc import Sequence
 
-from gift.judge.words import CANONICAL, TAILS, UNITS, changes_a_value
+from gift.judge.words import CANONICAL, GOES_ON, TAILS, UNITS, changes_a_value, is_numeral, takes_back
 
 _SYMBOLS = (
     *("cm", "deg", "ft", "hr", "hrs", "kg", "km", "kmh", "kWh", "lb", "lbs", "mg", "mi", "min", "mins", "ml", "mm"),
@@ -70,10 +71,23 @@ def _canonical(text: str) -> str:
 
 def _counts(rate: Sequence[str]) -> bool:
     """Whether it ends in the name of a unit or in a plural, before what it is `of`, and no word changes the value."""
-    if changes_a_value(word for part in rate for word in re.findall(r"[a-z]+", part)):
+    words = [word for part in rate for word in re.findall(r"[a-z]+", part)]
+    if changes_a_value(words) or any(map(is_numeral, words)):
         return False
-    head = next(part for part in rate if part).partition(" of ")[0].split(" ")[-1].partition("^")[0]
+    counted = next(part for part in rate if part).partition(" of ")[0]
+    *before, last = counted.split(" ")
+    head = last.partition("^")[0]
+    if takes_back(re.findall("[a-z]+", " ".join(before)), head):
+        return False
+    if _begins_another(counted.split(" ")) and _name(counted) not in UNITS:
+        return False
     return head in UNITS or _name(head) in UNITS or _is_plural(head)
+
+
+def _begins_another(words: Sequence[str]) -> bool:
+    """Whether a unit ends before the last word: `feet umpteen inches`, not `foot pounds` or `eggs each day`."""
+    ends = [word == "feet" or (_is_plural(word) and _name(word) in UNITS) for word in words]
+    return any(end and word not in GOES_ON for end, word in zip(ends, words[1:], strict=False))
 
 
 def _name(part: str) -> str:

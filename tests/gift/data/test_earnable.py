@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from gift.config import load_profile, parse_config
 from gift.data.earnable import Verifier, heldout_verifier, verifiers_by_split
+from gift.judge.answers import clean_answer, final_answer
 
 NUMBER, BOXED, LINE = heldout_verifier("gsm8k"), heldout_verifier("boxed"), heldout_verifier("answer")
 NO_NUMBERS = ["72 apples", "$72", "1/2", "−5", "50%", "+5", "yes", "(1,2)", "x", "72 .", "7 2", "5 (five)", "1e3"]
@@ -43,6 +44,14 @@ def test_an_answer_in_its_wrapping_can_be_earned(answer: str) -> None:
     assert LINE.can_be_earned(answer)
 
 
+@pytest.mark.parametrize("answer", ["\u200b72", "7\u00ad2", "72\ufeff", "\u200e72\u2061"])
+def test_what_nobody_sees_changes_nothing(answer: str) -> None:
+    bare = "72"
+    assert [rule.can_be_earned(answer) for rule in (BOXED, LINE)] == [True, True]
+    assert clean_answer(answer) == final_answer(rf"\boxed{{{bare}}}", ["boxed"]) == bare
+    assert not BOXED.can_be_earned("\u200b")
+
+
 @given(answer=st.text())
 def test_every_answer_has_a_verdict(answer: str) -> None:
     assert {rule.can_be_earned(answer) for rule in (NUMBER, BOXED, LINE)} <= {True, False}
@@ -67,7 +76,7 @@ def test_only_what_compares_with_final_answers_asks_for_them() -> None:
         "heldout": [heldout, "reward gsm8k"],
     }
     benchmark = {
-        "evaluation": {"benchmarks": [{"task": "gsm8k"}]},
+        "evaluation": {"benchmarks": [{"task": "gsm8k", "max_new_tokens": 64}]},
         "gate": {"benchmarks": [{"benchmark": "gsm8k", "at_least": 0.0}]},
     }
     assert _rules(**benchmark)["heldout"] == []

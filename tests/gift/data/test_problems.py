@@ -120,6 +120,9 @@ def test_a_bad_file_is_refused_with_its_line(tmp_path: Path, text: str, message:
             )
             for identifier in ("[1]", "{}", "true", "NaN", '""', '" "', r'"a\nb"', r'"\u001b[2J"', r'"\u2028"')
         ),
+        (r'{"question": "?", "answer": "so\n#### 72\nHope this helps!"}', "is one line, and after '72' another begins"),
+        (r'{"question": "?", "final_answer": "72\r\nor 73"}', "the final answer is one line, and after '72' another"),
+        (r'{"question": "?", "final_answer": "72\u20287}3"}', "the final answer is one line, and after '72' another"),
         ('[{"question": "?", "answer": "#### 1"}]', "must be a JSON object, not a list; a data file is JSON Lines"),
         ('[\n  {"question": "?"}\n]', "not JSON (Expecting value); a data file is JSON Lines"),
         ('{\n  "question": "?"\n}', "a data file is JSON Lines in UTF-8: each line one JSON object"),
@@ -248,6 +251,12 @@ def test_missing_and_binary_files_are_refused(tmp_path: Path) -> None:
     for name in ("not.jsonl.gz", "bytes.jsonl"):
         with pytest.raises(GiftError, match="can't be read"):
             read_problems(tmp_path / name)
+
+
+def test_a_final_answer_may_begin_a_line_within_brackets(tmp_path: Path) -> None:
+    problems = [Problem("a", "?", "\\boxed{9\\text{ square\nunits}}", "9\\text{ square\nunits}")]
+    write_problems(tmp_path / "p.jsonl", problems)
+    assert read_problems(tmp_path / "p.jsonl") == problems
 
 
 def test_what_a_table_writes_for_nothing_is_nothing(tmp_path: Path) -> None:

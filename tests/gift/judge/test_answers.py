@@ -94,6 +94,12 @@ def test_the_answer_line_format(text: str, answer: str | None) -> None:
     assert final_answer(text, ["answer"]) == answer
 
 
+def test_what_nobody_sees_hides_no_answer() -> None:
+    assert final_answer("\\boxed\u200b{4\u00ad2}", ["boxed"]) == "42"
+    assert final_answer("Answer\u200d:\n\ufeff\n42", ["answer"]) == "42"
+    assert final_answer("####\u200b 42", ["gsm8k"]) == "42"
+
+
 def test_the_next_format_is_tried_where_one_is_empty() -> None:
     assert final_answer("Answer: 1, that is \\boxed{}", ["boxed", "answer"]) == "1, that is \\boxed{}"
     assert final_answer("Answer: 1\nso \\boxed{}", ["boxed", "answer"]) == "1"
@@ -113,6 +119,10 @@ HOSTILE = {
     "dollars": "Answer: " + "$" * 1_000_000,
     "stars": "Answer: " + "*" * 1_000_000,
     "thousands": "\\boxed{" + "123,\\!" * 160_000 + "}",
+    "hundreds": "\\boxed{1" + " 100" * 250_000 + " 10}",
+    "hundreds with thin spaces": "\\boxed{1" + "\\, 100" * 160_000 + "\\, 10}",
+    "hundreds with commas": "\\boxed{1" + ",\\! 100" * 140_000 + ",\\! 10}",
+    "what nobody sees": "\u200b" * 1_000_000 + "é",
     "a sentence": "Answer: the " + "is " * 300_000,
 }
 
