@@ -72,10 +72,11 @@ def test_reward_models_are_in_a_folder_before_the_ranks_start(bucket_prefix, mod
 def test_mirrored_data_are_what_was_pushed_and_leave_no_trace(bucket_prefix, tmp_path, monkeypatch):
     originals = tmp_path / "originals"
     originals.mkdir()
-    for number, data in enumerate((GSM8K_TRAIN, GSM8K_TEST)):
-        row = {"question": f"{number} + 0?", "answer": f"It is {number}.\n#### {number}"}
+    for data, numbers in ((GSM8K_TRAIN, (0,)), (GSM8K_TEST, (1, 2))):
         with gzip.open(originals / f"{data.name}.jsonl.gz", "wt") as file:
-            file.write(json.dumps(row) + "\n")
+            for number in numbers:
+                row = {"question": f"{number} + 0?", "answer": f"It is {number}.\n#### {number}"}
+                file.write(json.dumps(row) + "\n")
     settings = ("data={source: gsm8k}", "model={source: scratch}", f"storage.uri={bucket_prefix}")
     config = load_profile("local", settings)
     monkeypatch.setenv("GIFT_DATA_DIR", str(originals))
