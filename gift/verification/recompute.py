@@ -26,7 +26,7 @@ from gift.evaluation.scoring import Marking, marks_of
 from gift.evaluation.statistics import mean_and_stderr
 from gift.judge.judge import Judge, open_judge
 from gift.report.answer_changes import changed_answers
-from gift.report.schema import AnsweredTwice, ModelName, Report, Sample, Score
+from gift.report.schema import AnsweredTwice, Change, ModelName, Report, Sample, Score
 from gift.verification.decision import compared_again, decided_again
 from gift.verification.finding import ReportFinding, differs, holds, unknown
 from gift.verification.outputs import held_against_its_run, held_against_manifests
@@ -182,11 +182,16 @@ def _answer_changes(report: Report, sft: StoredEvaluation, candidate: StoredEval
     for benchmark in dict.fromkeys([*report.answer_changes, *counts, *twice]):
         told, found = report.answer_changes.get(benchmark), counts.get(benchmark)
         if told != found:
-            yield differs(f"changes on {benchmark}: {told} in the report, and {found} by the answers")
+            said, is_so = _in_words(told), _in_words(found)
+            yield differs(f"changes on {benchmark}: {said} in the report, and {is_so} by the answers")
         elif _of(benchmark, report.answered_twice) != _of(benchmark, shown):
             yield differs(f"changes on {benchmark}: the report shows other answers than were given")
         else:
-            yield holds(f"changes on {benchmark}: {found}")
+            yield holds(f"changes on {benchmark}: {_in_words(found)}")
+
+
+def _in_words(counts: Mapping[Change, int] | None) -> str:
+    return "none" if counts is None else ", ".join(f"{count:,} {change}" for change, count in counts.items())
 
 
 def _of(benchmark: str, pairs: Sequence[AnsweredTwice]) -> list[AnsweredTwice]:
