@@ -79,23 +79,9 @@ _DENIALS = frozenset(
 _CHANGES = frozenset(
     (
         *("base", "binary", "choose", "cubed", "divided", "double", "doubled", "dozen", "e", "extra", "factorial"),
-        *(
-            "fewer",
-            "gross",
-            "grosse",
-            "halve",
-            "halved",
-            "hex",
-            "hexadecimal",
-            "i",
-            "inverse",
-            "k",
-            "last",
-            "least",
-            "less",
-        ),
-        *("maximum", "minimum", "minus", "missing", "mod", "modulo", "modulu", "more", "most", "negative", "next"),
-        *("octal", "other", "pi", "plus", "positive", "r", "reciprocal", "remainder", "root", "score", "short"),
+        *("fewer", "gross", "grosse", "halve", "halved", "hex", "hexadecimal", "i", "inverse", "k", "last", "least"),
+        *("less", "maximum", "minimum", "minus", "missing", "mod", "modulo", "modulu", "more", "most", "negative"),
+        *("next", "octal", "other", "pi", "plus", "positive", "r", "reciprocal", "remainder", "root", "score", "short"),
         *("squared", "times", "tripled", "twice", "x", "y", "z"),
     )
 )
