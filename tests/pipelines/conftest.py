@@ -45,6 +45,12 @@ def server() -> Iterator[KfpServer]:
 
 
 @pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests in which the server hangs: others wait as long as users do, as a busy machine answers late, too."""
+    monkeypatch.setattr(kfp_api, "READ_SECONDS", 0.3)
+
+
+@pytest.fixture
 def commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """The commit of a checkout that has what a pipeline is compiled from, and nothing else."""
     root = tmp_path / "checkout"
@@ -61,7 +67,6 @@ def gift(server: KfpServer, commit: str, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KF_PIPELINES_ENDPOINT", server.address)
     monkeypatch.setattr(kfp_api, "PAUSES", (0.01, 0.01))
-    monkeypatch.setattr(kfp_api, "READ_SECONDS", 0.3)
     monkeypatch.setattr("pipelines.kubeflow.compile.compile_pipeline", compiled_text)
     write("nightly", commit)
 
@@ -94,7 +99,6 @@ def cluster_gift(server: KfpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
     monkeypatch.setattr(cluster_run, "compile_pipeline", compiled_once)
     monkeypatch.setattr(kfp_api, "PAUSES", (0.01, 0.01))
-    monkeypatch.setattr(kfp_api, "READ_SECONDS", 0.3)
     monkeypatch.setattr(follow, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(follow, "FOLLOW_PAUSES", (0.01,) * 5)
 

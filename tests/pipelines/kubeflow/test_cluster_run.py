@@ -104,6 +104,7 @@ def test_a_server_that_stays_away_is_told_with_the_way_back(cluster_gift: Gift, 
     assert f"the run goes on, `gift cluster follow {run_id}` follows it again" in output
 
 
+@pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize("number", [0, 1])
 @pytest.mark.parametrize(
     "fault",

@@ -17,6 +17,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize("write_number", range(5))
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("start", ["empty", "older"])
@@ -75,6 +76,7 @@ def test_where_the_new_one_cannot_be_enabled_the_old_one_comes_back(gift: Gift, 
     check_settled(server, gift, "0 0 3 * * *")
 
 
+@pytest.mark.usefixtures("hasty")
 def test_a_schedule_that_is_made_twice_after_a_time_out_is_never_enabled_twice_and_is_tidied(
     gift: Gift, server: KfpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
