@@ -24,7 +24,9 @@ def main(name: str, inputs: Path, outputs: Path) -> None:
                 write_step_inputs(StepCase.model_validate_json(sys.stdin.readline()), inputs)
             case "gift":
                 from gift.bench.ours import take_our_turns
+                from gift.models.host_memory import use_large_pages
 
+                use_large_pages()  # as the parent of the ranks does
                 take_our_turns(inputs, _turns(inputs, replies, outputs))
             case "trl" | "trl-stock":
                 # TRL would load it to no purpose, and its memory would count as TRL's.

@@ -32,6 +32,7 @@ from gift.launch.one_node import REASON_FILE
 from gift.launch.rank_program import TELL_WHERE, leave_reason, run_rank
 from gift.lean_imports import lean_imports
 from gift.models.device import choose_device
+from gift.models.host_memory import use_large_pages
 from gift.progress import put_times_on_lines
 
 TRAINS_WITH = ("transformers.generation.utils", "deepspeed")
@@ -50,6 +51,7 @@ def main() -> None:
     module, job_file, folder = sys.argv[1], sys.argv[2], Path(sys.argv[3])
     os.dup2(sys.stdout.fileno(), sys.stderr.fileno())
     put_times_on_lines()
+    use_large_pages()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(1))
     import_once(module)

@@ -37,9 +37,11 @@ def evaluate(stage: Stage, data: str, model: str) -> str:
         with lean_imports():  # takes seconds, which a reused output need not wait
             from gift.evaluation.decoders import open_decoder  # noqa: F401 (lm-eval, below, may load what this need not)
             from gift.models.device import choose_device, slow_bf16
+            from gift.models.host_memory import use_large_pages
         from gift.evaluation.answers import ANSWERS_FILE, write_answers
         from gift.evaluation.harness import evaluate_model
 
+        use_large_pages()
         device = choose_device(setting)
         if slow := slow_bf16(device, config.precision, "evaluation.precision"):
             print(f"  {slow}", flush=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from large_pages import only_where_asked_for
 
 from gift.config import ComputeConfig
 from gift.errors import GiftError
@@ -88,6 +89,14 @@ def test_ranks_of_one_machine_meet_on_loopback_and_nothing_of_theirs_listens_els
     listening = json.loads((tmp_path / "sockets.json").read_text())
     assert len(listening) >= 3, "the store, and one for each rank's connections"
     assert {address for _, address in listening} == {"127.0.0.1"}, listening
+
+
+@only_where_asked_for
+def test_the_tensors_of_ranks_have_large_pages(tmp_path, capfd):
+    (tmp_path / "job.json").write_text("{}")
+    launch_ranks("make_a_large_tensor", tmp_path / "job.json", COMPUTE)
+    output = capfd.readouterr().out
+    assert int(output.partition("pages: ")[2].split()[0]) < 10_000, "of 65,536 small ones"
 
 
 @pytest.mark.parametrize("end_parent", [signal.SIGTERM, signal.SIGINT])

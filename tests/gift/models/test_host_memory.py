@@ -1,7 +1,9 @@
-"""Tensors that come and go have the same memory again, instead of new pages from the kernel."""
+"""Tensors that come and go have the same memory again, not new pages from the kernel; large ones have large pages."""
 
 import subprocess
 import sys
+
+from large_pages import only_where_asked_for
 
 FAULTS = """
 import resource, torch
@@ -51,3 +53,22 @@ print(int(megabytes() - before))
 def test_tensors_of_whole_models_leave_nothing_behind() -> None:
     done = subprocess.run([sys.executable, "-c", HELD], capture_output=True, text=True, check=True)
     assert int(done.stdout) < 50
+
+
+LARGE = """
+import resource, torch
+from gift.models.host_memory import use_large_pages
+{first}
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+torch.ones(2**26)  # 256 MB, or 65,536 pages of 4 kB
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@only_where_asked_for
+def test_large_tensors_come_in_large_pages_where_the_process_asks_for_them() -> None:
+    with_them, without = (
+        int(subprocess.run([sys.executable, "-c", LARGE.format(first=first)], capture_output=True, check=True).stdout)
+        for first in ("use_large_pages()", "")
+    )
+    assert with_them < 10_000 < 60_000 < without
