@@ -10,7 +10,7 @@ other code is never gone on from; nor what other ranks have made, unless the pro
 from pathlib import Path
 from typing import Any, Literal
 
-from gift.config import RunConfig, flatten
+from gift.config import RlConfig, RunConfig, SftConfig, flatten
 from gift.errors import GiftError
 from gift.execution.output import Output, output_digest
 from gift.execution.stage import Stage, scratch_folder
@@ -71,6 +71,17 @@ def _remove_leftovers(uri: str) -> None:
 def compute_settings(config: RunConfig) -> dict[str, Any]:
     """What of `compute` decides a training."""
     return config.compute.model_dump(mode="json", exclude=config.compute.undecided)
+
+
+def training_settings(config: RunConfig, section: SftConfig | RlConfig) -> dict[str, Any]:
+    """What of `sft` or `rl` decides a training: how often it leaves a checkpoint only where it may go back to one."""
+    rewinds = config.health.sick_update == "rewind"
+    return section.model_dump(mode="json", exclude=set() if rewinds else {"checkpoint_every"})
+
+
+def health_settings(config: RunConfig) -> dict[str, Any]:
+    """What of `health` decides which updates are taken; its other limits end a training, and nothing is stored."""
+    return config.health.model_dump(mode="json", include={"sick_update", "gradient_norm_factor"})
 
 
 def run_training(stage: Stage, module: str, data: str, model: str, checkpoint: Path, resume_uri: str) -> None:

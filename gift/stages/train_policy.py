@@ -4,7 +4,7 @@ from gift.config import RunConfig
 from gift.execution.output import Output
 from gift.execution.reward_facts import reward_facts, unused_judges
 from gift.execution.stage import Stage
-from gift.execution.train_once import CHECKPOINTS, compute_settings, train_once
+from gift.execution.train_once import CHECKPOINTS, compute_settings, health_settings, train_once, training_settings
 
 RANKS = "gift.training.rl"
 
@@ -18,12 +18,13 @@ def policy_output(config: RunConfig, run_id: str, data: str, model: str) -> Outp
         "run": run_id,
         "algorithm": config.algorithm,
         config.algorithm: getattr(config, config.algorithm),
-        "rl": config.rl.model_dump(mode="json", exclude={"checkpoint_every"}),
+        "rl": training_settings(config, config.rl),
         "rollout": config.rollout.model_dump(mode="json", exclude=unused_settings),
         "rewards": [reward.model_dump(mode="json") for reward in config.rewards],
         "prompt": config.prompt_format,
         "lora": config.lora,
         "compute": compute_settings(config),
+        "health": health_settings(config),
         "seed": config.seed,
     }
     return Output(

@@ -6,17 +6,18 @@ With `sft.steps: 0` the base model is the SFT model: it goes on as it is, and no
 from gift.config import RunConfig
 from gift.execution.output import Output
 from gift.execution.stage import Stage
-from gift.execution.train_once import CHECKPOINTS, compute_settings, train_once
+from gift.execution.train_once import CHECKPOINTS, compute_settings, health_settings, train_once, training_settings
 
 RANKS = "gift.training.sft"
 
 
 def sft_output(config: RunConfig, data: str, model: str) -> Output:
     settings = {
-        "sft": config.sft.model_dump(mode="json", exclude={"checkpoint_every"}),
+        "sft": training_settings(config, config.sft),
         "prompt": config.prompt_format,
         "lora": config.lora,
         "compute": compute_settings(config),
+        "health": health_settings(config),
         "seed": config.seed,
     }
     unused = () if config.lora else ("peft",)

@@ -4,10 +4,12 @@ import shutil
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from gift.config import RunConfig, load_profile
+from gift.config.objectives import Algorithm
 from gift.execution import output
 from gift.execution.output import Output
 from gift.fingerprint import library as library_source
@@ -133,17 +135,60 @@ def _policy(*overrides: str) -> dict[str, str]:
         "rollout.timeout_minutes=7",
         "compute.gpu={name: H100, memory_gib: 79}",
         "cluster.retries=9",
+        "health.patience=9",
     ],
 )
 def test_settings_that_decide_nothing_do_not_count(setting: str) -> None:
     assert _policy(setting) == _policy()
 
 
-@pytest.mark.parametrize("setting", ["rl.steps=7", "gift.std_floor=1.0", "rollout.temperature=0.9", "seed=1"])
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "rl.steps=7",
+        "gift.std_floor=1.0",
+        "rollout.temperature=0.9",
+        "seed=1",
+        "health.sick_update=stop",
+        "health.gradient_norm_factor=3.0",
+    ],
+)
 def test_settings_that_decide_count_by_name(setting: str) -> None:
     name, _, value = setting.partition("=")
     assert _policy(setting)[f"setting {name}"] == value
     assert _policy(setting) != _policy()
+
+
+@pytest.mark.parametrize("every", ["sft.checkpoint_every=7", "rl.checkpoint_every=7"])
+def test_where_a_training_may_go_back_to_a_checkpoint_how_often_it_leaves_one_decides(every: str) -> None:
+    section, (name, _, value) = every.partition(".")[0], every.partition("=")
+
+    def decisions(*overrides: str) -> dict[str, str]:
+        config = load_profile("local", overrides)
+        outputs = {"sft": train_sft.sft_output(config, "", ""), "rl": train_policy.policy_output(config, "run", "", "")}
+        return outputs[section].decisions_with({})
+
+    assert f"setting {name}" not in decisions(every)
+    assert decisions(every, "health.sick_update=rewind")[f"setting {name}"] == value
+
+
+ELSEWHERE = {
+    *("description", "experiment", "registered_model", "storage", "cluster"),  # where, how and under which name
+    *("model", "data", "conversion", "gate"),  # of outputs below, as facts, or decided anew by every run
+}
+"""What no output of a training, an evaluation or data names as a setting of its own."""
+
+
+def test_every_section_of_the_configuration_decides_an_output_or_is_known_not_to() -> None:
+    config = load_profile("local", ("sft.steps=1",))
+    outputs = [
+        train_sft.sft_output(config, "", ""),
+        train_policy.policy_output(config, "run", "", ""),
+        evaluate.evaluation_output(config, "", "", base=False),
+    ]
+    named = {name.partition(".")[0] for output in outputs for name in output.settings}
+    named |= {"system", *get_args(Algorithm)}  # part of the prompt; of the objectives the run's own counts
+    assert set(RunConfig.model_fields) - named == ELSEWHERE
 
 
 def test_own_reward_code_and_the_files_of_a_reward_model_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
