@@ -32,6 +32,8 @@ class PublicData:
     subset: str | None = None
     hub_columns: dict[str, str] = field(default_factory=dict)
     """Columns that the hub names differently: hub's name → local name."""
+    problems: int | None = None
+    """How many a split for benchmarks has."""
 
     @property
     def address(self) -> str:
@@ -160,13 +162,13 @@ _DAPO = ("open-r1/DAPO-Math-17k-Processed", "31dd309567e3da778038cc87d868b6097a3
 _ULTRAFEEDBACK = ("HuggingFaceH4/ultrafeedback_binarized", "3949bf5f8c17c394422ccfab0c31ea9c20bdeb85")
 
 GSM8K_TRAIN = PublicData("gsm8k_train", *_GSM8K, "train", problem_from_row, subset="main")
-GSM8K_TEST = PublicData("gsm8k_test", *_GSM8K, "test", problem_from_row, subset="main")
+GSM8K_TEST = PublicData("gsm8k_test", *_GSM8K, "test", problem_from_row, subset="main", problems=1_319)
 MATH_TRAIN = PublicData("math_train", *_MATH, "train", _math_problem)
-MATH_TEST = PublicData("math_test", *_MATH, "test", _math_problem)
-MATH500 = PublicData("math500", *_MATH500, "test", _math_problem)
-AIME24 = PublicData("aime24", *_AIME24, "train", _aime_problem)
-AIME25 = PublicData("aime25", *_AIME25, "test", _aime_problem)
-AMC23 = PublicData("amc23", *_AMC23, "test", _amc_problem)
+MATH_TEST = PublicData("math_test", *_MATH, "test", _math_problem, problems=5_000)
+MATH500 = PublicData("math500", *_MATH500, "test", _math_problem, problems=500)
+AIME24 = PublicData("aime24", *_AIME24, "train", _aime_problem, problems=30)
+AIME25 = PublicData("aime25", *_AIME25, "test", _aime_problem, problems=30)
+AMC23 = PublicData("amc23", *_AMC23, "test", _amc_problem, problems=40)
 DAPO = PublicData(
     "dapo_math_17k",
     *_DAPO,

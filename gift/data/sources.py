@@ -15,6 +15,7 @@ from typing import Any
 from gift.config import (
     AnyBenchmark,
     ArithmeticData,
+    DataConfig,
     JsonLinesData,
     RunConfig,
     data_folder,
@@ -42,8 +43,6 @@ BENCHMARK_DATA: dict[str, dict[str, PublicData]] = {
     "amc23": {"test": public.AMC23},
 }
 """Set of problems → split → where it is."""
-TEST_PROBLEMS = {"gsm8k": 1_319, "math": 5_000, "math500": 500, "aime24": 30, "aime25": 30, "amc23": 40}
-"""Set of problems → how many its test split has."""
 MADE = "fresh"
 """The set of problems that is made, and not read."""
 HELDOUT = "heldout"
@@ -73,20 +72,21 @@ def public_data(config: RunConfig) -> list[PublicData]:
 
 def problems_asked(config: RunConfig, benchmark: AnyBenchmark) -> int | None:
     """How many problems a benchmark asks of each model, as far as it is known before the data are read."""
-    data, asked = config.data, problem_set(benchmark.task)
-    if asked is None:
-        return None
+    asked = problem_set(benchmark.task)
     if asked == MADE:
-        problems = config.evaluation.fresh.problems
-    elif asked in TEST_PROBLEMS:
-        problems = TEST_PROBLEMS[asked]
-    elif isinstance(data, JsonLinesData):
-        if not data.heldout_file.is_file():
-            return None
-        problems = min(data.heldout, sum(1 for _ in read_rows(data.heldout_file)))
+        problems: int | None = config.evaluation.fresh.problems
+    elif asked == HELDOUT:
+        problems = _heldout_problems(config.data)
     else:
-        problems = data.heldout
-    return min(problems, benchmark.limit or problems)
+        problems = BENCHMARK_DATA[asked]["test"].problems if asked in BENCHMARK_DATA else None
+    return problems if problems is None else min(problems, benchmark.limit or problems)
+
+
+def _heldout_problems(data: DataConfig) -> int | None:
+    """At most; None where the file of one's own is not there."""
+    if not isinstance(data, JsonLinesData):
+        return data.heldout
+    return min(data.heldout, sum(1 for _ in read_rows(data.heldout_file))) if data.heldout_file.is_file() else None
 
 
 def data_settings(config: RunConfig) -> dict[str, Any]:
