@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self, TypeVar
 
-from gift.config import RunConfig
+from gift.config import ClusterConfig, RunConfig
 from gift.errors import ServiceAwayError
 
 T = TypeVar("T")
@@ -31,10 +31,11 @@ class ServicePatience:
     seconds: float
 
     @classmethod
-    def of(cls, config: RunConfig) -> Self:
-        """`cluster.service_wait_minutes` in a pod, seconds elsewhere."""
+    def of(cls, config: RunConfig | None) -> Self:
+        """`cluster.service_wait_minutes` in a pod (the default while no profile is read yet), seconds elsewhere."""
         if "KUBERNETES_SERVICE_HOST" in os.environ:
-            return cls(60 * config.cluster.service_wait_minutes)
+            cluster = config.cluster if config is not None else ClusterConfig()
+            return cls(60 * cluster.service_wait_minutes)
         return cls(SECONDS_ON_ONE_MACHINE)
 
     @classmethod

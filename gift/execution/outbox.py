@@ -9,22 +9,35 @@ Left out: what several nodes make. Each stores its own part.
 
 import fcntl
 import hashlib
-import json
 import os
 import shutil
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
+from gift.config import Section
 from gift.errors import GiftError
 from gift.full_disk import full_disk_named
 
 OUTBOX_VARIABLE = "GIFT_OUTBOX"
 METADATA_FILE = "metadata.json"
 """Written last."""
+GONE = ".gone-"
+"""How the names of folders begin that are being removed."""
 CLAIM_FILE = "claim"
 """Locked by the process that fills the folder, or stores it."""
+
+
+class Finished(Section):
+    """What `metadata.json` says."""
+
+    metadata: dict[str, str]
+    sizes: dict[str, int]
+    """Path → bytes of all files. A machine that lost its power may have kept this file, and not all of those."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +57,11 @@ def made_or_waiting(uri: str, make: Callable[[Path], dict[str, str]], scratch: P
     """
     with _claimed_folder(uri) as lasting:
         folder = lasting or scratch
-        if (folder / METADATA_FILE).exists():
+        metadata = _left_by_earlier_start(folder)
+        if metadata is not None:
             print(f"  made by an earlier start, and in {folder} since, for the store", flush=True)
         else:
-            _fill(folder, make)
-        metadata = json.loads((folder / METADATA_FILE).read_text(encoding="utf-8"))
+            metadata = _fill(folder, make, lasting)
         try:
             yield FinishedOutput(folder / "files", metadata)
         except GiftError as error:
@@ -58,10 +71,29 @@ def made_or_waiting(uri: str, make: Callable[[Path], dict[str, str]], scratch: P
                 f"{error}; what this stage has made waits in {lasting}: start the run again, with --run-id, and it is "
                 "stored instead of made anew"
             ) from error
-        _remove(folder)
+        _remove(lasting)
 
 
-def _fill(folder: Path, make: Callable[[Path], dict[str, str]]) -> None:
+def _left_by_earlier_start(folder: Path) -> dict[str, str] | None:
+    """The metadata of what is whole, or None."""
+    try:
+        finished: Finished | None = Finished.model_validate_json((folder / METADATA_FILE).read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValidationError:
+        finished = None
+    if finished is None or _sizes(folder / "files") != finished.sizes:
+        print(f"  made by an earlier start, in {folder}, and not whole any more: it is made anew", flush=True)
+        return None
+    return finished.metadata
+
+
+def _sizes(files: Path) -> dict[str, int]:
+    return {str(path.relative_to(files)): path.stat().st_size for path in files.rglob("*") if path.is_file()}
+
+
+def _fill(folder: Path, make: Callable[[Path], dict[str, str]], lasting: Path | None) -> dict[str, str]:
+    (folder / METADATA_FILE).unlink(missing_ok=True)
     files = folder / "files"
     shutil.rmtree(files, ignore_errors=True)  # of a start that was killed
     files.mkdir(parents=True)
@@ -69,18 +101,25 @@ def _fill(folder: Path, make: Callable[[Path], dict[str, str]]) -> None:
         with full_disk_named(files):  # while they still fill it
             metadata = make(files)
     except BaseException:
-        _remove(folder)
+        _remove(lasting)
         raise
     unfinished = folder / f"{METADATA_FILE}.new"
-    unfinished.write_text(json.dumps(metadata), encoding="utf-8")
+    unfinished.write_text(Finished(metadata=metadata, sizes=_sizes(files)).model_dump_json(), encoding="utf-8")
     unfinished.replace(folder / METADATA_FILE)
+    return metadata
 
 
-def _remove(folder: Path) -> None:
-    """At once for other processes, which may be about to claim it."""
-    gone = folder.with_name(f".{folder.name}-{os.getpid()}")
-    folder.rename(gone)
-    shutil.rmtree(gone)
+def _remove(lasting: Path | None) -> None:
+    """At once for other processes, which may be about to claim it. A scratch folder goes by itself."""
+    if lasting is not None:
+        lasting.rename(lasting.with_name(f"{GONE}{uuid.uuid4().hex}"))
+        _sweep(lasting.parent)
+
+
+def _sweep(outbox: Path) -> None:
+    """Also what a process was about to remove that was killed."""
+    for gone in outbox.glob(f"{GONE}*"):
+        shutil.rmtree(gone, ignore_errors=True)  # another process may be at it, too
 
 
 @contextmanager
@@ -90,6 +129,7 @@ def _claimed_folder(uri: str) -> Iterator[Path | None]:
     if not outbox:
         yield None
         return
+    _sweep(Path(outbox))
     folder = Path(outbox, hashlib.sha256(uri.encode()).hexdigest()[:16])
     while True:
         folder.mkdir(parents=True, exist_ok=True)

@@ -14,13 +14,13 @@ import os
 import sys
 from contextlib import closing
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NoReturn
 
 from pydantic import ValidationError
 
 from gift.config import RunConfig, Section
 from gift.errors import GiftError, printable
+from gift.full_disk import temporary_folder
 from gift.hub.mirror import with_reward_models
 from gift.launch.notice import TOLD_TO_STOP, on_notice
 from gift.launch.one_node import NodePlace, launch_ranks
@@ -65,8 +65,7 @@ def run_node(uri: str) -> None:
     Raises:
         GiftError: it failed here or on another node; the text names the node and the first cause.
     """
-    with TemporaryDirectory(prefix="gift-node-") as name:
-        folder = Path(name)
+    with temporary_folder("gift-node-") as folder:
         job = _fetch_job(uri, folder / "job")
         node, address, port = _trainer_environment(job.config.compute.nodes)
         seat = Seat(node, job.config.compute.nodes, address, port + 1, job=uri)
@@ -117,7 +116,7 @@ def _train(job: NodeJob, place: NodePlace, roll_call: RollCall, folder: Path) ->
 
 
 def _fetch_job(uri: str, folder: Path) -> NodeJob:
-    download_directory(uri, folder)
+    ServicePatience.of(None)(lambda: download_directory(uri, folder))
     try:
         return NodeJob.model_validate_json((folder / JOB_FILE).read_text(encoding="utf-8"))
     except (OSError, ValidationError) as error:

@@ -10,7 +10,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from pathlib import Path
 from gift.config import ComputeConfig
 from gift.end_with_parent import end_with_parent
 from gift.errors import GiftError
+from gift.full_disk import temporary_folder
 from gift.launch.notice import on_notice
 
 GRACE_SECONDS = 15
@@ -58,9 +58,9 @@ def launch_ranks(
         GiftError: a rank failed. The text is that of the first `GiftError` raised in a rank, or else it names the
             module, the rank, the exit code and the error.
     """
-    with tempfile.TemporaryDirectory(prefix="gift-ranks-") as folder:
+    with temporary_folder("gift-ranks-") as folder:
         parent = subprocess.Popen(  # noqa: S603 (no shell, and our own arguments)
-            [sys.executable, "-m", "gift.launch.rank_parent", module, str(job_file), folder],
+            [sys.executable, "-m", "gift.launch.rank_parent", module, str(job_file), str(folder)],
             env=_environment(compute, place),
             preexec_fn=end_with_parent(os.getpid()),
         )
@@ -70,7 +70,7 @@ def launch_ranks(
         finally:
             _end(parent)
         if exit_code != 0:
-            raise GiftError(_reason(module, exit_code, Path(folder, REASON_FILE)))
+            raise GiftError(_reason(module, exit_code, folder / REASON_FILE))
 
 
 def _environment(compute: ComputeConfig, place: NodePlace | None) -> dict[str, str]:

@@ -1,9 +1,11 @@
 """Prints the log of a pod as it grows, in a thread, and goes on where it was when the connection is cut.
 
 Kubernetes can be asked for the lines since so many seconds only, so some come twice; their times, which it puts before
-each in a form of fixed width, tell which. Left out: the lines of one nanosecond, of which a cut may lose the later one.
+each in a form of fixed width, tell which. What a kubelet says itself has no time. Left out: lines of one nanosecond, of
+which a cut may lose the later one.
 """
 
+import re
 import threading
 import time
 from datetime import datetime
@@ -15,6 +17,7 @@ from gift.launch.train_job_api import ApiAwayError, TrainJobApi
 
 PAUSE_SECONDS = 2.0
 OVERLAP_SECONDS = 5
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 
 class PodLog:
@@ -24,7 +27,11 @@ class PodLog:
         self._api = api
         self._pod = pod
         self._last = ""
-        """The time of the last line that was printed."""
+        """The time of the last line that was printed, by the clock of its node."""
+        self._heard = 0.0
+        """When it came, by ours."""
+        self._without_time = ""
+        """What the node's kubelet last said in the place of a line, e.g. that it can't read the log."""
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._follow, name=f"log of {pod}", daemon=True)
         self._thread.start()
@@ -51,12 +58,17 @@ class PodLog:
 
     def _print(self, line: str) -> None:
         written, _, text = line.partition(" ")
-        if written > self._last:
-            self._last = written
+        if not TIME.fullmatch(written):
+            if line != self._without_time:
+                print(line, flush=True)
+            self._without_time = line
+        elif written > self._last:
+            self._last, self._heard = written, time.monotonic()
             print(text, flush=True)
 
     def _seconds_back(self) -> int | None:
         if not self._last:
             return None
         written = datetime.fromisoformat(self._last)  # in the zone of its node
-        return max(1, round(time.time() - written.timestamp()) + OVERLAP_SECONDS)
+        since = max(time.time() - written.timestamp(), time.monotonic() - self._heard)  # if either clock is wrong
+        return round(since) + OVERLAP_SECONDS

@@ -21,7 +21,7 @@ from typing import Any, Self
 
 import psutil
 
-from gift.errors import GiftError
+from gift.errors import LONGEST_PRINTED, GiftError
 from gift.launch.node_link import NodeLink
 
 MEET_SECONDS = 20 * 60
@@ -107,7 +107,7 @@ class RollCall:
 
     def _tell(self, cause: str) -> None:
         for link in self._links:
-            link.send({"failed": cause})
+            link.send({"failed": cause[:LONGEST_PRINTED]})  # a longer line than a link takes would say nothing
 
     def _wait_for_others(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds

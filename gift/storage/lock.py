@@ -12,12 +12,13 @@ import contextlib
 import os
 import random
 import socket
+import sys
 import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
@@ -38,11 +39,11 @@ class Lease:
 
     uri: str
     until: float
-    """By `time.monotonic`; nobody else takes the lock before."""
+    """By `_now`; nobody else takes the lock before."""
 
     def require(self, seconds: float) -> None:
         """Raises: ServiceAwayError: the lock may be somebody else's in so many seconds."""
-        if time.monotonic() + seconds > self.until:
+        if _now() + seconds > self.until:
             raise ServiceAwayError(f"too little is left of the {LEASE_SECONDS:.0f} seconds of the lock {self.uri}")
 
 
@@ -59,7 +60,7 @@ def locked(uri: str) -> Iterator[Lease]:
     try:
         yield Lease(uri, until)
     finally:
-        if time.monotonic() < until:
+        if _now() < until:
             with contextlib.suppress(GiftError), storage_faults(client, place.bucket):  # it ends by itself
                 client.delete_object(Bucket=place.bucket, Key=place.prefix)
 
@@ -99,7 +100,7 @@ def _take(client: "S3Client", place: Location) -> float:
     # Unique, so that the ETag of one lease is never that of another.
     note = f"{socket.gethostname()} {os.getpid()} {uuid.uuid4().hex}".encode()
     while True:
-        until = time.monotonic() + LEASE_SECONDS
+        until = _now() + LEASE_SECONDS  # before S3's own begins
         if _write(client, place, note):
             return until
         time.sleep(random.uniform(0.5, 1.5) * PAUSE_SECONDS)
@@ -107,22 +108,27 @@ def _take(client: "S3Client", place: Location) -> float:
 
 def _write(client: "S3Client", place: Location, note: bytes) -> bool:
     """Whether the lock is ours now."""
-    try:
-        client.put_object(Bucket=place.bucket, Key=place.prefix, Body=note, IfNoneMatch="*")
-    except ClientError as error:
-        if not is_taken(error):
-            raise
-    else:
-        return True
-    try:
-        there = client.get_object(Bucket=place.bucket, Key=place.prefix)
-        if there["Body"].read() == note:  # the answer to our first request was lost
+    condition: Any = {"IfNoneMatch": "*"}
+    while True:
+        try:
+            client.put_object(Bucket=place.bucket, Key=place.prefix, Body=note, **condition)
             return True
-        if not _is_over(there):
+        except ClientError as error:
+            if not is_taken(error) and error_code(error) != "NoSuchKey":
+                raise
+        try:
+            there = client.get_object(Bucket=place.bucket, Key=place.prefix)
+        except ClientError as error:
+            if error_code(error) != "NoSuchKey":
+                raise
             return False
-        client.put_object(Bucket=place.bucket, Key=place.prefix, Body=note, IfMatch=there["ETag"])
-    except ClientError as error:
-        if not is_taken(error) and error_code(error) != "NoSuchKey":
-            raise
-        return False
-    return True
+        if there["Body"].read() == note:  # the answer to our request was lost
+            return True
+        if "IfMatch" in condition or not _is_over(there):
+            return False
+        condition = {"IfMatch": there["ETag"]}
+
+
+def _now() -> float:
+    """Seconds, with those that this machine was asleep, in which `time.monotonic` stands still on Linux."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform.startswith("linux") else time.monotonic()

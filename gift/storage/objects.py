@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 from boto3.s3.transfer import TransferConfig, create_transfer_manager
 from s3transfer.manager import TransferManager
 
-from gift.errors import GiftError
-from gift.storage.client import MAX_REQUESTS, Location
+from gift.errors import GiftError, ServiceAwayError
+from gift.storage.client import MAX_REQUESTS, Location, is_momentary
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -66,4 +66,5 @@ def delete_keys(client: "S3Client", bucket: str, keys: list[str]) -> None:
             Bucket=bucket, Delete={"Objects": [{"Key": key} for key in batch], "Quiet": True}
         )
         for fault in answer.get("Errors", []):
-            raise GiftError(f"cannot delete s3://{bucket}/{fault['Key']}, which is no longer needed: {fault['Code']}")
+            kind = ServiceAwayError if is_momentary(fault["Code"]) else GiftError
+            raise kind(f"cannot delete s3://{bucket}/{fault['Key']}, which is no longer needed: {fault['Code']}")

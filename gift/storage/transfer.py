@@ -8,6 +8,7 @@ Left out on purpose: resuming a broken transfer; it starts again.
 """
 
 import logging
+import re
 import shutil
 import tempfile
 import time
@@ -33,6 +34,9 @@ from gift.storage.objects import in_parallel, open_transfers
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+NO_NAME = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+"""What S3's own XML can't hold, so that it could not be deleted; half characters stand for what is no UTF-8."""
 
 logger = logging.getLogger(__name__)
 
@@ -185,6 +189,8 @@ def _files_below(source: Path) -> list[str]:
         check_inside(source, entry)
         if entry.is_symlink() and entry.is_dir():
             raise GiftError(f"{entry} is a link to a folder, which would be left out: replace it by the folder itself")
+        if NO_NAME.search(entry.name):
+            raise GiftError(f"{entry} cannot be uploaded: its name has control characters, or is no UTF-8; rename it")
         if entry.name == MANIFEST_NAME:
             raise GiftError(f"{entry} cannot be uploaded: the name {MANIFEST_NAME} marks a complete directory")
     files = [entry.relative_to(source).as_posix() for entry in entries if entry.is_file()]

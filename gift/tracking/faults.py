@@ -12,6 +12,7 @@ from gift.errors import GiftError, ServiceAwayError
 from gift.tracking.rest import NOT_TRUSTED, MlflowError, tracking_uri
 
 ACCESS_REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+NOT_NOW = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 
 
 @contextmanager
@@ -40,8 +41,8 @@ def allow_existing() -> Iterator[None]:
 
 
 def is_outage(error: MlflowError) -> bool:
-    """True when the same call may succeed later: no answer, a server fault, too many requests, or access refused."""
-    return error.status >= 500 or error.status in (HTTPStatus.TOO_MANY_REQUESTS, *ACCESS_REFUSED)
+    """True when the same call may succeed later: no answer, a server fault, too many or too slow, or access refused."""
+    return error.status >= 500 or error.status in (*NOT_NOW, *ACCESS_REFUSED)
 
 
 def describe(error: MlflowError, action: str) -> str:

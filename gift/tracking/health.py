@@ -17,7 +17,7 @@ def check_tracking() -> None:
         GiftError: MLFLOW_TRACKING_URI is missing or not http(s), or no MLflow server answers there within 5 seconds.
     """
     try:
-        response = requests.get(f"{tracking_uri()}/health", timeout=CHECK_SECONDS, verify=verification())
+        response = _ask("health")
     except (requests.RequestException, OSError) as error:  # OSError: a certificate file that is not there
         raise GiftError(
             f"MLflow at {server_address()} does not answer ({type(error).__name__}); "
@@ -37,8 +37,14 @@ def tracking_version() -> str:
         GiftError: as `check_tracking`.
     """
     try:
-        response = requests.get(f"{tracking_uri()}/version", timeout=CHECK_SECONDS, verify=verification())
+        response = _ask("version")
     except (requests.RequestException, OSError) as error:
         raise GiftError(f"MLflow at {server_address()} does not answer ({type(error).__name__})") from None
     known = response.status_code == requests.codes.ok and response.text[:1].isdigit()
     return response.text.strip() if known else ""
+
+
+def _ask(page: str) -> requests.Response:
+    """Not of another address, where this one sends us on to it: requests to MLflow are not sent on either."""
+    url = f"{tracking_uri()}/{page}"
+    return requests.get(url, timeout=CHECK_SECONDS, verify=verification(), allow_redirects=False)

@@ -111,7 +111,9 @@ class Rest:
 
     def _request(self, method: str, url: str, **content: Any) -> requests.Response:
         try:
-            response = self._session.request(method, url, timeout=self._timeout, verify=self._verify, **content)
+            response = self._session.request(
+                method, url, timeout=self._timeout, verify=self._verify, allow_redirects=False, **content
+            )
         except (requests.RequestException, OSError) as error:  # OSError: a certificate file that is not there
             distrusted = "certificate verify failed" in str(error)  # OpenSSL's words; the same class tells of outages
             kind = NOT_TRUSTED if distrusted else type(error).__name__
@@ -122,6 +124,9 @@ class Rest:
 
 
 def _refusal(response: requests.Response) -> MlflowError:
+    if response.is_redirect:  # followed, a POST would become a GET, and the page that asks to sign in an answer
+        message = "it sends us on to another address; set MLFLOW_TRACKING_URI to that of MLflow itself"
+        return MlflowError(response.status_code, f"HTTP {response.status_code}", message)
     answer = _json_object(response) or {}
     message = " ".join(str(answer.get("message") or response.reason or "no reason given").split())
     error_code = str(answer.get("error_code") or f"HTTP {response.status_code}")
@@ -144,6 +149,7 @@ def _retries(*, repeatable: bool = True) -> Retry:
         status_forcelist=TEMPORARY,
         allowed_methods=None if repeatable else ("GET",),  # connections that fail are tried again in any case
         raise_on_status=False,
+        respect_retry_after_header=False,  # it may ask for hours; how long to wait is for `ServicePatience` to say
     )
 
 

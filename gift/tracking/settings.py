@@ -16,9 +16,12 @@ ADDRESS = "MLFLOW_TRACKING_URI"
 
 
 def setting(name: str) -> str:
-    """MLflow's variable `name`, for example `MLFLOW_TRACKING_URI`; empty where it is not set."""
+    """MLflow's variable `name`, for example `MLFLOW_TRACKING_URI`; empty where it is not set.
+
+    Without what is around it: a Secret that was made from a file ends with the file's last line end.
+    """
     has_own = bool(os.environ.get(OWN_PREFIX + ADDRESS)) and not platform_names_a_run()
-    return os.environ.get(OWN_PREFIX + name if has_own else name, "")
+    return os.environ.get(OWN_PREFIX + name if has_own else name, "").strip()
 
 
 def platform_names_a_run() -> bool:

@@ -45,7 +45,7 @@ class MetricSpool:
                 with self._path.open("ab") as file:
                     file.write(b"".join(lines))
             except OSError as error:
-                with suppress(FileNotFoundError):
+                with suppress(OSError):  # the file is gone, or can't be written to at all
                     os.truncate(self._path, whole)  # half a line would be in the way of all that follow
                 raise GiftError(f"cannot write metrics to {self._path}: {error.strerror}; make room there") from error
 

@@ -13,9 +13,11 @@ from typing import Literal
 
 from loopback import served
 
-Fault = Literal["away", "500", "503", "403", "slow", "truncated", "lost answer", "claims success"] | None
+Fault = (
+    Literal["away", "500", "503", "403", "slow", "truncated", "lost answer", "claims success"] | tuple[int, str] | None
+)
 """`away` closes the connection; `truncated` sends half of the body; `lost answer` does what is asked and closes it;
-`claims success` does nothing."""
+`claims success` does nothing, and nor does an answer of the test's own: status, and code (an error) or XML."""
 SLOW_SECONDS = 1.5
 XML = b'<?xml version="1.0"?><Error><Code>%s</Code><Message>a fault of the test</Message></Error>'
 S3_CODES = {500: b"InternalError", 503: b"ServiceUnavailable", 403: b"AccessDenied"}
@@ -54,8 +56,10 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault == "claims success":
             self._answer(200, [], b"", 0)
         elif fault in ("500", "503", "403"):
-            content = XML % S3_CODES[int(fault)]
-            self._answer(int(fault), [("Content-Type", "application/xml")], content, len(content))
+            self._answer_xml(int(fault), XML % S3_CODES[int(fault)])
+        elif isinstance(fault, tuple):
+            status, text = fault
+            self._answer_xml(status, text.encode() if text.startswith("<") else XML % text.encode())
         else:
             if fault == "slow":
                 time.sleep(SLOW_SECONDS)
@@ -85,6 +89,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._hang_up()
         else:
             self._answer(response.status, kept, content, length)
+
+    def _answer_xml(self, status: int, content: bytes) -> None:
+        self._answer(status, [("Content-Type", "application/xml")], content, len(content))
 
     def _answer(self, status: int, headers: list[tuple[str, str]], content: bytes, length: int) -> None:
         self.send_response_only(status)

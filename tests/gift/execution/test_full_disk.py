@@ -1,8 +1,9 @@
 """A disk that is full is what a stage's line names, whatever the libraries make of it."""
 
+import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,15 @@ def _fill_and_say(folder: Path, text: str) -> None:
         _fill(folder)
     except OSError:
         raise ValueError(text) from None
+
+
+def _fill_after(folder: Path, fault: Callable[[], None]) -> None:
+    fault()
+    _fill(folder)
+
+
+def _make_read_only(disk: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
 
 
 def test_a_write_that_has_no_room_names_the_disk(small_disk: Path) -> None:
@@ -71,3 +81,30 @@ def test_the_disk_of_what_waits_for_the_store_is_named_and_left_empty(
     ):
         pytest.fail("nothing was made")
     assert list(small_disk.iterdir()) == []
+
+
+def test_a_disk_that_is_made_read_only_under_a_stage_is_named(small_disk: Path) -> None:
+    named = rf"^the disk of {small_disk}/gift-\w+ can't be written to any more"
+    with pytest.raises(GiftError, match=named), scratch_folder() as folder:
+        _fill_after(folder, lambda: _make_read_only(small_disk))
+
+
+def test_a_folder_that_is_gone_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    named = rf"^no folder for temporary files can be made \({tmp_path}/gone/"
+    with pytest.raises(GiftError, match=named), scratch_folder():
+        pytest.fail("there is none")
+
+
+def test_a_folder_that_goes_under_a_stage_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    named = rf"^somebody has removed {tmp_path}/gift-\w+ while it was in use"
+    with pytest.raises(GiftError, match=named), scratch_folder() as folder:
+        _fill_after(folder, lambda: shutil.rmtree(folder))
+
+
+def test_what_cannot_be_removed_does_not_fail_what_is_done(small_disk: Path) -> None:
+    with scratch_folder() as folder:
+        (folder / "file").write_text("")
+        _make_read_only(small_disk)
+    assert folder.exists()

@@ -14,11 +14,14 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
+from faulty_proxy import FaultyProxy, FirstRequests
 from mlflow import MlflowClient
 from safetensors.torch import load_file
 from tiny_jobs import Job, own_reward
 from tiny_nodes import ROOT, Inputs, composed_weights, start_nodes, submit_job, upload_inputs
 
+from gift import patience
+from gift.errors import GiftError
 from gift.launch import node_program
 from gift.progress import without_time
 from gift.storage import read_manifest
@@ -151,3 +154,14 @@ def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.1)
+
+
+def test_a_store_that_is_away_when_a_node_starts_is_waited_for(
+    inputs: Inputs, tmp_path: Path, faulty_store: FaultyProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri, _ = submit_job(inputs, tmp_path / "job", "gift.training.sft")
+    faulty_store.fault_of = FirstRequests("away", 3)  # all tries of one request
+    monkeypatch.setattr(patience, "PAUSE_SECONDS", 0.1)
+    with pytest.raises(GiftError, match=r"^PET_NODE_RANK.* not set"):  # what it looks at next
+        node_program.run_node(uri)
+    assert len(faulty_store.faults) == 3

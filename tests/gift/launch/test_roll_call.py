@@ -171,3 +171,9 @@ def test_strangers_and_pods_of_an_earlier_attempt_are_no_nodes(seats: list[Seat]
         for call in (first, *others):
             stack.enter_context(closing(call.result()))
         first.result().check()
+
+
+def test_a_cause_of_whatever_length_reaches_the_others(calls: list[RollCall]) -> None:
+    cause = GiftError(f"RuntimeError: Missing key(s) in state_dict: {'a.weight, ' * 10_000}")
+    _, heard = at_once(lambda: calls[1].first_cause(cause), lambda: soon(calls[0]))
+    assert heard.startswith("node 1 of 3: RuntimeError: Missing key(s) in state_dict: a.weight, a.weight, ")

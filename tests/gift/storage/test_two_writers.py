@@ -8,10 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from faulty_proxy import FaultyProxy
 from stored_objects import read_object, write_object
 
 from gift.errors import GiftError
-from gift.storage import download_directory, list_paths, lock, locked, upload_directory
+from gift.storage import download_directory, list_objects, list_paths, lock, locked, upload_directory
 
 WRITERS = 6
 WRITE = """
@@ -125,3 +126,29 @@ def test_a_holder_that_takes_too_long_is_told_and_lets_the_next_one_be(
             assert list_paths(bucket_prefix) == ["lock"]
     with locked(uri):
         pass
+
+
+def test_a_lease_whose_first_answer_was_lost_ends_when_s3_says(
+    faulty_store: FaultyProxy, bucket_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_object(f"{bucket_prefix}/lock", b"a process that was killed")
+    monkeypatch.setattr(lock, "LEASE_SECONDS", 2.0)
+    time.sleep(3.1)  # it can be taken over at once
+    puts = iter(range(99))
+    faulty_store.fault_of = lambda method, _path: "lost answer" if method == "PUT" and next(puts) == 1 else None
+    monkeypatch.setattr(lock, "PAUSE_SECONDS", 4.0)
+    with locked(f"{bucket_prefix}/lock") as lease:
+        there = list_objects(bucket_prefix)
+        since = (there.now - there.objects[0].modified).total_seconds()
+        with pytest.raises(GiftError, match="too little is left"):
+            lease.require(2.0 - since + 1.0)  # S3's clock has whole seconds
+    assert len(faulty_store.faults) == 1
+
+
+def test_a_holder_whose_machine_was_asleep_is_told(bucket_prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    uri, clock = f"{bucket_prefix}/lock", time.clock_gettime
+    with locked(uri) as lease:
+        monkeypatch.setattr(time, "clock_gettime", lambda which: clock(which) + 300)
+        with pytest.raises(GiftError, match=f"too little is left of the 120 seconds of the lock {uri}"):
+            lease.require(0)
+    assert list_paths(bucket_prefix) == ["lock"], "it may be another's by now"

@@ -5,6 +5,7 @@ The server is a stand-in that writes down what it is asked; the real one is in t
 
 import base64
 import json
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -18,6 +19,7 @@ from gift.tracking.artifacts import log_artifact
 from gift.tracking.client import MlflowClient
 from gift.tracking.entities import Run
 from gift.tracking.faults import explain_errors, is_outage
+from gift.tracking.health import check_tracking
 from gift.tracking.rest import MlflowError
 
 
@@ -26,6 +28,8 @@ class StandIn:
 
     def __init__(self) -> None:
         self.answers: list[tuple[int, str]] = [(200, "{}")]
+        self.headers: dict[str, str] = {}
+        """Of each answer."""
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         """(method, path, headers)"""
         outer = self
@@ -36,7 +40,8 @@ class StandIn:
                 outer.requests.append((self.command, self.path, dict(self.headers)))
                 status, body = outer.answers.pop(0) if len(outer.answers) > 1 else outer.answers[0]
                 self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
+                for name, value in {**outer.headers, "Content-Length": str(len(body))}.items():
+                    self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(body.encode())
 
@@ -69,6 +74,7 @@ def basic(login: str) -> str:
     [
         ({}, None),
         ({"MLFLOW_TRACKING_TOKEN": "t"}, "Bearer t"),
+        ({"MLFLOW_TRACKING_TOKEN": "t\n", "MLFLOW_TRACKING_URI": "http://{address}\n"}, "Bearer t"),
         ({"MLFLOW_TRACKING_USERNAME": "ü", "MLFLOW_TRACKING_PASSWORD": "p"}, basic("ü:p")),
         (
             {"MLFLOW_TRACKING_USERNAME": "u", "MLFLOW_TRACKING_PASSWORD": "p", "MLFLOW_TRACKING_TOKEN": "t"},
@@ -189,6 +195,7 @@ def test_what_may_be_repeated_is_tried_again_and_a_new_run_is_not(stand_in: Stan
         ((403, '{"error_code": "PERMISSION_DENIED", "message": "no"}'), True, r"refuses access \(PERMISSION_DENIED\)"),
         ((500, "<html>"), True, "does not answer, or answers with a server error"),
         ((429, ""), True, "does not answer, or answers with a server error"),
+        ((408, ""), True, "does not answer, or answers with a server error"),
         ((200, "<html>"), True, r"server error \(no JSON\)"),
         ((404, "<html>"), False, r"refuses setting tags: .*\(HTTP 404\)"),
         (
@@ -250,3 +257,23 @@ def test_artifacts_of_a_server_without_a_proxy_go_to_s3(
     log_artifact(MlflowClient(), a_run(f"{bucket_prefix}/0/r/artifacts"), "report.json", b'{"a": 1}')
     location = parse_uri(f"{bucket_prefix}/0/r/artifacts/report.json")
     assert connect().get_object(Bucket=location.bucket, Key=location.prefix)["Body"].read() == b'{"a": 1}'
+
+
+def test_how_long_to_wait_is_not_for_the_server_to_say(stand_in: StandIn) -> None:
+    stand_in.headers, stand_in.answers = {"Retry-After": "8"}, [(503, ""), (200, "{}")]
+    started = time.monotonic()
+    MlflowClient().set_tags("r", {"a": "b"})
+    assert time.monotonic() - started < 4
+    assert len(stand_in.requests) == 2
+
+
+def test_the_page_that_asks_to_sign_in_is_no_answer(stand_in: StandIn) -> None:
+    """Followed, a request to write becomes one to read that page, which is there: nothing is written."""
+    stand_in.headers, stand_in.answers = {"Location": "/sign-in"}, [(302, ""), (200, "{}")]
+    with pytest.raises(MlflowError, match="it sends us on to another address; set MLFLOW_TRACKING_URI") as refused:
+        MlflowClient().rest.put_file(f"http://{stand_in.address}/file", b"content")
+    assert not is_outage(refused.value)
+    assert [path for _, path, _ in stand_in.requests] == ["/file"]
+    stand_in.answers = [(302, ""), (200, "OK")]
+    with pytest.raises(GiftError, match=r"is not a healthy MLflow server \(HTTP 302 from /health\)"):
+        check_tracking()

@@ -38,3 +38,12 @@ def test_a_full_disk_loses_metrics_of_its_moment_and_tears_no_line(tmp_path: Pat
     log(2)
     assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [0, 2]
     assert spool.pending() == 2
+
+
+def test_a_file_that_cannot_be_written_at_all_is_a_line_and_no_more(tmp_path: Path) -> None:
+    path = tmp_path / "spool.jsonl"
+    spool, queue = MetricSpool(path), SimpleQueue[list[Metric]]()
+    path.mkdir()  # as good as a disk that can't be written to any more
+    queue.put([Metric("loss", 1.0, 0, 0)])
+    with pytest.raises(GiftError, match=f"cannot write metrics to {path}"):
+        spool.take_from(queue)
