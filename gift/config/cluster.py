@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from gift.config.section import Count, PositiveFloat, PositiveInt, Section
+from gift.config.section import HOURS_OF_A_YEAR, Gib, Hours, Section
 
 IMAGE_BY_DIGEST = r"^[a-z0-9][\w./:-]*@sha256:[0-9a-f]{64}$"
 """What a cluster is told to run: a tag may name another image tomorrow."""
@@ -25,6 +25,8 @@ QueueName = Annotated[str, Field(pattern=f"^{_SUBDOMAIN}$", max_length=63)]
 LabelKey = Annotated[str, Field(pattern=f"^({_SUBDOMAIN}/)?{_WORD}$", max_length=200)]
 """Kubernetes takes 317 characters; MLflow 250 of a parameter's name, in which a node selector's key is a part."""
 LabelValue = Annotated[str, Field(pattern=f"^({_WORD})?$")]
+PodGib = Annotated[Gib, Field(ge=2**-10)]
+"""Kubernetes is told whole MiB."""
 ResourceName = Annotated[str, Field(pattern=f"^{_SUBDOMAIN}/{_WORD}$", max_length=253)]
 """An extended resource always names its vendor's domain."""
 
@@ -32,9 +34,9 @@ ResourceName = Annotated[str, Field(pattern=f"^{_SUBDOMAIN}/{_WORD}$", max_lengt
 class Resources(Section):
     """What one container asks for and may not exceed."""
 
-    cpu: PositiveFloat
-    memory_gib: PositiveFloat
-    work_gib: PositiveFloat | None = None
+    cpu: Annotated[float, Field(ge=0.001, le=100_000)]
+    memory_gib: PodGib
+    work_gib: PodGib | None = None
     """Disk of `/work`, for inputs and outputs on their way; None takes the dry run's estimate."""
 
 
@@ -64,7 +66,7 @@ class ClusterConfig(Section):
     """A training stage; with several nodes, each of them."""
     gpu_resource: ResourceName = "nvidia.com/gpu"
     """The extended resource that counts GPUs; how many follows from `compute` (a profile with `compute.gpu`)."""
-    shared_memory_gib: PositiveFloat = 8
+    shared_memory_gib: PodGib = 8
     """`/dev/shm` of stages with ranks or vLLM; it counts as memory of the container."""
     work_storage_class: KubernetesName | None = None
     """StorageClass of a volume of its own for each pod's `/work`; None for the node's disk, which KFP can't reserve."""
@@ -87,18 +89,18 @@ class ClusterConfig(Section):
     """PersistentVolumeClaim (ReadWriteMany) that training and that server have at the same path, for its weights."""
     service_account: KubernetesName | None = None
     """Account of the pods of `gift run --runner cluster`; None leaves it to KFP. A schedule names its own."""
-    training_timeout_hours: PositiveFloat = 48
-    stage_timeout_hours: PositiveFloat = 6
+    training_timeout_hours: Hours = 48
+    stage_timeout_hours: Hours = 6
     """Every stage but training."""
     evaluate_beside_training: bool | None = None
     """Whether base and SFT model are evaluated beside the trainings, so that a run holds two pods at once. None: only
     without `compute.gpu`, as an evaluation that got one of the training's GPUs would hold it up."""
-    retries: Count = 2
+    retries: Annotated[int, Field(ge=0, le=100)] = 2
     """How often a failed stage starts again; a training goes on from its newest checkpoint."""
-    service_wait_minutes: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 10
+    service_wait_minutes: Annotated[float, Field(ge=0, le=60 * HOURS_OF_A_YEAR)] = 10
     """How long a stage waits for MLflow and S3 that don't answer, at its start and at its end; 0 for not at all. On one
     machine it waits as long with what it has made, and else for seconds."""
-    time_to_live_hours: PositiveInt | None = 168
+    time_to_live_hours: Annotated[int, Field(gt=0, le=HOURS_OF_A_YEAR)] | None = 168
     """When the pods of a finished run are removed; None leaves it to the platform, and KFP says an hour. Above a day,
     KFP's persistence agent must be told, too (docs/operations.md)."""
     hub: bool = False

@@ -8,7 +8,7 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from gift.config.models import HubName
 from gift.config.rewards import AnswerFormat
-from gift.config.section import Commit, Count, Name, PositiveFloat, PositiveInt, Section, SeveralProblems, Share
+from gift.config.section import Commit, Count, Gib, Name, PositiveInt, Section, SeveralProblems, Share, SomeShare
 from gift.config.yaml_text import read_yaml
 
 BenchmarkTask = Literal[
@@ -170,9 +170,9 @@ class EvaluationVllm(Section):
 
     tensor_parallel: PositiveInt = 1
     """GPUs over which a model is spread; an evaluation gets as many."""
-    gpu_memory_share: Share = 0.75
+    gpu_memory_share: SomeShare = 0.75
     """Of a GPU's memory, for weights and key-value cache."""
-    cpu_cache_gib: PositiveFloat = 1.0
+    cpu_cache_gib: Gib = 1.0
     """Key-value cache on CPU, in GiB."""
 
 
@@ -235,7 +235,7 @@ def _written_out(entry: Any) -> Iterator[Any]:
         yield entry
         return
     suites, name, limit = read_yaml(SUITES), entry["suite"], {key: entry[key] for key in entry if key == "limit"}
-    if name not in suites or len(entry) > 1 + len(limit):
+    if name not in list(suites) or len(entry) > 1 + len(limit):  # a list has no hash, but can be compared
         raise ValueError(f"a suite is one of {', '.join(suites)}, with nothing but a limit beside it")
     yield from (benchmark | limit for benchmark in suites[name])
 

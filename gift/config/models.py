@@ -46,6 +46,11 @@ class ScratchModel(Section):
     def heads_divide_hidden_size(self) -> Self:
         if self.hidden_size % self.attention_heads:
             raise ValueError(f"attention_heads must divide hidden_size ({self.hidden_size})")
+        if self.hidden_size // self.attention_heads % 2:
+            raise ValueError(
+                f"hidden_size / attention_heads ({self.hidden_size} / {self.attention_heads}) must be even, as "
+                "positions turn pairs of numbers"
+            )
         return self
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gift.config.models import FolderModel, HubModel
-from gift.config.section import ImportPath, Name, PositiveFloat, PositiveInt, Section
+from gift.config.section import ImportPath, Name, PositiveInt, Seconds, Section
 
 AnswerFormat = Literal["gsm8k", "boxed", "answer"]
 """Where a response states its answer: after the first `####`, in the last `\\boxed{}`, or after the last `Answer:`."""
@@ -27,7 +27,7 @@ class MathReward(Section):
     name: Name = "math"
     weight: Weight = 1.0
     formats: Annotated[tuple[AnswerFormat, ...], Field(min_length=1)] = ("boxed",)
-    time_limit: PositiveFloat = 5.0
+    time_limit: Seconds = 5.0
     """Seconds of processor time per comparison."""
     workers: PositiveInt = 1
     """Processes per rank."""
@@ -53,7 +53,7 @@ class FunctionReward(Section):
     name: Name = "function"
     weight: Weight = 1.0
     function: ImportPath
-    time_limit: PositiveFloat = 5.0
+    time_limit: Seconds = 5.0
     workers: PositiveInt = 1
 
 

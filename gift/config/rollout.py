@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from gift.config.section import MOST_TOGETHER, Count, PositiveFloat, PositiveInt, Section, Share
+from gift.config.section import MOST_TOGETHER, Count, Gib, Minutes, PositiveFloat, PositiveInt, Section, SomeShare
 
 
 class VllmConfig(Section):
@@ -13,9 +13,9 @@ class VllmConfig(Section):
     placement: Literal["beside-rank", "server"] = "beside-rank"
     tensor_parallel: PositiveInt = 1
     """Neighbouring ranks that share one engine, which is spread over their GPUs."""
-    gpu_memory_share: Share = 0.4
+    gpu_memory_share: SomeShare = 0.4
     """Of a GPU's memory, for vLLM's weights and key-value cache while it is awake."""
-    cpu_cache_gib: PositiveFloat = 0.5
+    cpu_cache_gib: Gib = 0.5
     """Key-value cache per engine on CPU, in GiB."""
     threads: PositiveInt = 1
     """CPU threads per engine."""
@@ -44,7 +44,7 @@ class RolloutConfig(Section):
     lag: Count = 0
     """How many steps a batch waits: step s learns from responses of the policy as it was before step s − lag (the first
     ones of the policy that training begins with). 0 is on-policy."""
-    timeout_minutes: PositiveFloat = 30.0
+    timeout_minutes: Minutes = 30.0
     """For one call of the engine, with all responses of a rank, or one sync of weights; a rank that takes longer is
     ended, and named."""
     vllm: VllmConfig = VllmConfig()

@@ -252,6 +252,33 @@ class RunConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def scored_responses_are_used(self) -> Self:
+        scored_file = self.data.scored_file if isinstance(self.data, JsonLinesData) else None
+        if scored_file is not None and self.group_source != "dataset":
+            raise ValueError(
+                f"data.scored_file ({scored_file}) is for rl.groups: dataset, and {self.algorithm} would take its "
+                f"groups {self.group_source}; set rl.groups, or leave the file out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def sick_trainings_have_checkpoints(self) -> Self:
+        trained = {"sft": self.sft.checkpoint_every or not self.sft.steps, "rl": self.rl.checkpoint_every}
+        without = [f"{section}.checkpoint_every" for section, leaves_some in trained.items() if not leaves_some]
+        if self.health.sick_update == "rewind" and without:
+            raise ValueError(f"health.sick_update: rewind goes back to checkpoints, and {without[0]} is 0; set it")
+        return self
+
+    @model_validator(mode="after")
+    def queue_is_used(self) -> Self:
+        if self.cluster.queue is not None and self.compute.nodes == 1:
+            raise ValueError(
+                f"cluster.queue ({self.cluster.queue}) is for a training on several nodes, and compute.nodes is 1; "
+                "leave it out"
+            )
+        return self
+
+    @model_validator(mode="after")
     def server_is_used(self) -> Self:
         named = [key for key in ("vllm_secret", "vllm_weights_claim") if getattr(self.cluster, key)]
         if named and not self.samples_on_server:

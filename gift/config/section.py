@@ -25,6 +25,14 @@ MOST_TOGETHER = 2**17
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
+SomeShare = Annotated[float, Field(gt=0, le=1)]
+HOURS_OF_A_YEAR = 8760
+"""No run lasts longer. Timers, Kubernetes and KFP each refuse other large numbers, and only when they meet them."""
+Hours = Annotated[float, Field(gt=0, le=HOURS_OF_A_YEAR)]
+Minutes = Annotated[float, Field(gt=0, le=60 * HOURS_OF_A_YEAR)]
+Seconds = Annotated[float, Field(gt=0, le=3600 * HOURS_OF_A_YEAR)]
+Gib = Annotated[float, Field(gt=0, le=100_000)]
+"""Of memory or disk that something is given."""
 
 
 class Section(BaseModel):

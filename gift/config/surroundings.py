@@ -9,6 +9,7 @@ folders, threads).
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from gift.config.run import RunConfig
 from gift.errors import GiftError
@@ -118,5 +119,18 @@ def check_cluster_services(config: RunConfig) -> None:
 
 def check_server_address(config: RunConfig, environment: Mapping[str, str]) -> None:
     """Raises: GiftError: the stages inherit `environment`, and it does not say where the vLLM server is."""
-    if config.samples_on_server and not environment.get(VLLM_SERVER):
+    if not config.samples_on_server:
+        return
+    address = environment.get(VLLM_SERVER)
+    if not address:
         raise GiftError(f"rollout.vllm.placement is server, but {VLLM_SERVER} does not say where it is")
+    if not _is_address(address):
+        raise GiftError(f"{VLLM_SERVER} is no address; set it to one like http://vllm:8000")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is none, or half an IPv6 address
+        return False

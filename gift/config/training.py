@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from gift.config.section import (
     MOST_TOGETHER,
     Count,
+    Minutes,
     NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
@@ -72,7 +73,7 @@ class ComputeConfig(Spread):
     spread counts as nothing that decides its output, which is reused whatever ranks have made it."""
     gpu: GpuConfig | None = None
     """The GPUs that the profile asks for; a dry run compares its estimate of memory with them."""
-    timeout_minutes: PositiveFloat = 30.0
+    timeout_minutes: Minutes = 30.0
     """For one update, in which ranks wait for each other; a rank that lets them wait longer is named, and all end."""
 
     @property

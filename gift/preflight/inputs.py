@@ -4,11 +4,13 @@ Imports no torch, so that the command line can ask in milliseconds. Left out: th
 `check_tracking`), which know best themselves, and anything that needs the model or the rows of the data.
 """
 
+import ast
 import importlib.util
 import os
 import shutil
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 from gift.config import FolderModel, FunctionReward, ModelReward, RewardConfig, RunConfig
@@ -65,14 +67,17 @@ def check_inputs(config: RunConfig) -> None:
 
 
 def check_reward(config: RewardConfig) -> None:
-    """Raises: GiftError: the module of a function can't be found, or the folder of a reward model is not whole."""
+    """Raises: GiftError: a function's module can't be found or has none of its name, or a reward model is not whole."""
     match config:
         case FunctionReward(function=function):
-            module = function.partition(":")[0]
-            if not _module_exists(module):
+            module, _, name = function.partition(":")
+            found = _find_module(module)
+            if found is None:
                 raise GiftError(
                     f"reward {function!r}: there is no module {module}; it must be importable from where gift runs"
                 )
+            if not _has_name(found, name):
+                raise GiftError(f"reward {function!r}: {found.origin} has no function {name}; correct one of them")
         case ModelReward(model=FolderModel(path=path)):
             try:
                 check_model_folder(path)
@@ -100,13 +105,13 @@ def disk_needs(
     return dict(needs)
 
 
-def check_folder(folder: Path) -> None:
-    """Raises: GiftError: `folder` can't be made, or nothing can be written to it."""
+def check_folder(folder: Path, options: str = "--runs or --state-dir") -> None:
+    """Raises: GiftError: `folder`, which `options` choose, can't be made, or nothing can be written to it."""
     existing = _existing(folder)
     if not existing.is_dir():
-        raise GiftError(f"{folder} can't be a folder: {existing} is a file; choose another with --runs or --state-dir")
+        raise GiftError(f"{folder} can't be a folder: {existing} is a file; choose another with {options}")
     if not os.access(existing, os.W_OK | os.X_OK):
-        raise GiftError(f"{existing} may not be written to; choose another folder with --runs or --state-dir")
+        raise GiftError(f"{existing} may not be written to; choose another folder with {options}")
 
 
 def check_disks(needs: Mapping[Path, float]) -> None:
@@ -135,12 +140,27 @@ def _existing(folder: Path) -> Path:
     return next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
 
 
-def _module_exists(name: str) -> bool:
+def _find_module(name: str) -> ModuleSpec | None:
     try:
-        return importlib.util.find_spec(name) is not None
+        return importlib.util.find_spec(name)
     except ModuleNotFoundError:  # a parent package is missing
-        return False
+        return None
     except Exception as error:  # it imports the packages above: a user's code, which may raise anything
         raise GiftError(
             f"the module {name} can't be looked up ({type(error).__name__}: {error}); correct it"
         ) from error
+
+
+def _has_name(module: ModuleSpec, name: str) -> bool:
+    """Whether the source binds the name somewhere; it is not run, as it may want what only a stage has."""
+    origin = module.origin or ""
+    if not origin.endswith(".py"):
+        return True
+    try:
+        nodes = list(ast.walk(ast.parse(Path(origin).read_bytes())))
+    except (SyntaxError, ValueError) as error:  # ValueError: a zero in it
+        raise GiftError(f"{origin} is not Python ({error}); correct it") from None
+    bound = {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
+    bound |= {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    bound |= {node.asname or node.name for node in nodes if isinstance(node, ast.alias)}
+    return bool(bound & {name, "*", "__getattr__"})

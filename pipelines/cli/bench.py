@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from gift.preflight.inputs import check_folder
 from pipelines.cli.session import console, echo_lines, escape, one_line_errors
 
 app = typer.Typer(help="Measure an update step beside TRL's.", no_args_is_help=True)
@@ -35,8 +36,9 @@ def step(
         cases = tuple(one.measured_on(device, precision) for one in find_cases(case))
         cases = tuple(one.with_sampling() if whole else one for one in cases)
         require_trl()
+        check_folder(output.parent, "--output")  # refused before it costs minutes, as what is no file of results
         if output.exists():
-            load_measurements(output)  # refused before it costs minutes
+            load_measurements(output)
         for one in cases:
             found = measure_step(
                 one, repeats, stock=stock, tell=lambda line: console.print(escape(line), soft_wrap=True)

@@ -33,7 +33,7 @@ from pipelines.experiments.rollout_ablation import Budget, rollout_ablation
 from pipelines.experiments.staleness import staleness
 from pipelines.experiments.wrong_rewards import wrong_rewards
 
-Seeds = Annotated[int, typer.Option(min=1, help="How many seeds, counted up from the profile's.")]
+Seeds = Annotated[int, typer.Option(min=1, max=100, help="How many seeds, counted up from the profile's.")]
 Tune = Annotated[bool, typer.Option(help="Choose each variant's learning rate from a grid, with the first seed.")]
 
 app = typer.Typer(

@@ -27,6 +27,8 @@ from pipelines.local.services import shared_services
 
 console = Console()
 
+MLFLOW_EXAMPLE = "https://mlflow.example.org"
+
 Profile = Annotated[str, typer.Option(help="A name from `gift profiles`, or the path of a YAML file.")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key, e.g. --set rl.steps=10.")
@@ -46,6 +48,9 @@ def known_run(run_id: str, runs: Path) -> str:
     """Raises: GiftError: there is no such run to go on with."""
     if not runs.is_dir() or run_id not in {path.name for path in runs.iterdir() if (path / "config.json").is_file()}:
         raise GiftError(f"there is no run {run_id} in {runs}; name one of its folders, or leave out --run-id")
+    name = (runs / run_id).resolve().name
+    if name != run_id:  # `latest`, which would then link to itself
+        raise GiftError(f"{runs / run_id} is a link to the run {name}; say --run-id {name}")
     return run_id
 
 
@@ -68,8 +73,7 @@ def session_services(state_dir: Path, s3_port: int, mlflow_port: int, host: str 
     if named := os.environ.get("MLFLOW_TRACKING_URI"):
         # Not among what a command prints for people or programs to read.
         Console(stderr=True).print("using the MLflow and S3 servers that the environment names")
-        address = urlsplit(named)
-        yield address._replace(netloc=address.netloc.rpartition("@")[2]).geturl()  # without a password
+        yield _without_password(named)
         return
     with shared_services(state_dir, host=host, s3_port=s3_port, mlflow_port=mlflow_port) as services:
         os.environ.update(services.environment)
@@ -79,6 +83,14 @@ def session_services(state_dir: Path, s3_port: int, mlflow_port: int, host: str 
             os.environ.pop(cloud_identity, None)
         # `gift up` gives it this address, whatever it was for containers.
         yield f"http://{HOST}:{services.mlflow_port} (`gift up` starts the local one again)"
+
+
+def _without_password(address: str) -> str:
+    try:
+        parts = urlsplit(address)
+    except ValueError as error:
+        raise GiftError(f"MLFLOW_TRACKING_URI is no URL: {error}; set it to one such as {MLFLOW_EXAMPLE}") from None
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 @contextmanager

@@ -25,11 +25,15 @@ def check_address(host: str) -> str:
     Raises:
         GiftError: it is not a URL, or a token would travel unencrypted.
     """
+    host = host.strip()
     try:
         parts = urlsplit(host)
-    except ValueError as error:
-        raise GiftError(f"the address of KFP is no URL: {error}") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+        has_port = parts.port != 0
+    except ValueError:  # whose text may be a part of a password
+        has_port = False
+    if not has_port:
+        raise GiftError("the address of KFP is no URL, or its port no number from 1 to 65535; correct it")
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or parts.fragment:
         raise GiftError(
             f"the address of KFP must be like https://kubeflow.example.org/pipeline, or http://127.0.0.1:8888 for a "
             f"`kubectl port-forward`; got {parts.scheme}://{parts.hostname or ''}"
@@ -60,9 +64,17 @@ def set_token(configuration: Any) -> None:
 
 def _token() -> str | None:
     path = os.environ.get(TOKEN_FILE)
-    if path is None:
-        return os.environ.get(TOKEN) or None
+    token = _mounted(path) if path else os.environ.get(TOKEN, "").strip()
+    if token and not (token.isascii() and token.isprintable() and " " not in token):
+        raise GiftError(f"the KFP token in {path or TOKEN} is none: it must be one word of ASCII; put the token there")
+    return token or None
+
+
+def _mounted(path: str) -> str:
     try:
-        return Path(path).read_text(encoding="utf-8").strip()
+        token = Path(path).read_bytes().decode(errors="replace").strip()
     except OSError as error:
         raise GiftError(f"cannot read the KFP token in {path} ({TOKEN_FILE}): {error.strerror}") from None
+    if not token:
+        raise GiftError(f"there is no KFP token in {path} ({TOKEN_FILE}): it is empty; put the token there")
+    return token

@@ -12,8 +12,10 @@ import shutil
 from pathlib import Path
 
 import psutil
+from pydantic import BaseModel, ValidationError
 
-from gift.config import parse_config
+from gift.config.section import Name
+from gift.errors import GiftError
 from gift.small_file import read_small_text
 from gift.tracking import close_killed_run
 from pipelines.local.live_run import dead_run
@@ -41,9 +43,21 @@ def clean_dead_run(folder: Path) -> bool:
             _remove_containers(run.run_id, folder)
         else:
             _end_stages(run.temporary)
-        config = parse_config(read_small_text(folder / "config.json"), where=str(folder / "config.json"))
-        close_killed_run(config.experiment, run.run_id, WHY)
+        close_killed_run(_experiment(folder / "config.json"), run.run_id, WHY)
         return True
+
+
+class _OldConfig(BaseModel):
+    """All that is asked of the configuration of a killed run, which another version may have written."""
+
+    experiment: Name
+
+
+def _experiment(config: Path) -> str:
+    try:
+        return _OldConfig.model_validate_json(read_small_text(config)).experiment
+    except ValidationError:
+        raise GiftError(f"{config} names no experiment: it is damaged; remove {config.parent}") from None
 
 
 def _end_stages(temporary: Path) -> None:

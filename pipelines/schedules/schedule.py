@@ -54,6 +54,15 @@ class Schedule(Section):
     end_time: AwareDatetime | None = None
     """Nothing starts after."""
 
+    @field_validator("profile")
+    @classmethod
+    def profile_is_of_the_commit(cls, profile: str) -> str:
+        if profile.endswith((".yaml", ".yml")):
+            raise ValueError(
+                f"must be a name from `gift profiles`, and no file, which git_sha does not pin: {profile!r}"
+            )
+        return profile
+
     @field_validator("cron")
     @classmethod
     def cron_is_what_kfp_takes(cls, cron: str) -> str:

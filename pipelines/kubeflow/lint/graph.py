@@ -6,6 +6,7 @@ from typing import Any
 
 from pipelines.kubeflow.lint.findings import Finding, LintSettings
 from pipelines.kubeflow.lint.ir import CompiledPipeline, Dag, Task, Yaml
+from pipelines.kubeflow.lint.ir_types import check_source
 
 _INPUT = re.compile(r"\{\{\$\.inputs\.parameters\['([^']+)'\]")
 _CONDITION_INPUT = re.compile(r"inputs\.parameter_values\['([^']+)'\]")
@@ -55,6 +56,7 @@ def _nested_sources(value: Any) -> Iterator[Yaml]:
     """The references within Kubernetes settings (names of Secrets, tolerations …)."""
     if isinstance(value, dict):
         if "componentInputParameter" in value or "taskOutputParameter" in value:
+            check_source(value)
             yield value
         for child in value.values():
             yield from _nested_sources(child)

@@ -121,14 +121,23 @@ class _PlatformSpec(TypedDict, total=False):
     platforms: _Platforms
 
 
-_SPEC, _PLATFORM = TypeAdapter(_Spec), TypeAdapter(_PlatformSpec)
+_SPEC, _PLATFORM, _SOURCE = TypeAdapter(_Spec), TypeAdapter(_PlatformSpec), TypeAdapter(_Source)
 
 
 def check_ir(spec: Mapping, platform: Mapping) -> None:
     """Raises: GiftError: something that a rule looks at is of another type than kfp writes."""
+    _check(_SPEC, spec)
+    _check(_PLATFORM, platform)
+
+
+def check_source(value: Mapping) -> None:
+    """The same for a reference among Kubernetes settings, which may be anything else; raises as `check_ir`."""
+    _check(_SOURCE, value)
+
+
+def _check(types: TypeAdapter[Any], value: Mapping) -> None:
     try:
-        _SPEC.validate_python(spec, strict=True)
-        _PLATFORM.validate_python(platform, strict=True)
+        types.validate_python(value, strict=True)
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(str(part) for part in fault["loc"])

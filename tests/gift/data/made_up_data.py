@@ -19,8 +19,10 @@ def write_questions(path: Path, questions: list[str]) -> None:
 
 
 def data_config(data: dict[str, Any], **changes: Any) -> RunConfig:
-    values = load_profile("local").model_dump(mode="json") | {"data": data} | changes
-    return parse_config(values)
+    values = load_profile("local").model_dump(mode="json") | {"data": data}
+    if "scored_file" in data:
+        values["rl"]["groups"] = "dataset"
+    return parse_config(values | changes)
 
 
 BOXED = {

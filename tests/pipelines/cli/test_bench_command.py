@@ -31,6 +31,18 @@ def test_an_unknown_case_is_one_line(tmp_path: Path) -> None:
     assert line.startswith("error: there is no case 13m*; name one of 12m-p128-n8-equal,")
 
 
+def test_results_that_have_no_place_are_refused_before_anything_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gift.bench.measure.require_trl", lambda: None)
+    monkeypatch.setattr("gift.bench.measure.measure_step", lambda *_, **__: pytest.fail("it was measured"))
+    (tmp_path / "file").touch()
+    status, (line,) = _gift("step", "--case", "tiny", "--output", tmp_path / "file" / "step.json")
+    assert status == 1
+    assert line.startswith(f"error: {tmp_path}/file can't be a folder: ")
+    assert line.endswith("is a file; choose another with --output")
+
+
 @pytest.mark.parametrize(
     ("after", "options", "expected"), [(0.5, (), 0), (0.6, (), 1), (0.6, ("--tolerance", 0.25), 0)]
 )

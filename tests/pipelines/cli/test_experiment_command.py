@@ -43,6 +43,13 @@ def test_a_mistake_is_one_line_and_starts_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_more_seeds_than_anybody_trains_are_refused_at_once(gift, tmp_path: Path) -> None:
+    status, output = gift("baselines", "--profile", "local", "--seeds", "1000000000")
+    assert status == 2
+    assert "Invalid value for '--seeds': Input should be less than or equal to 100" in " ".join(output.split())
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_mistake_of_one_variant_is_found_before_the_first_stage(gift, tmp_path: Path) -> None:
     status, output = gift(
         *("rollout-ablation", "--profile", "local", "--budget", "responses"),

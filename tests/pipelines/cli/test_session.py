@@ -10,7 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipelines.cli.session import session_services
+from gift.errors import GiftError
+from pipelines.cli.session import known_run, session_services
 from pipelines.local.runner import SUBPROCESSES, stages_end_with_us
 
 
@@ -21,6 +22,24 @@ def test_the_address_of_named_servers_is_shown_without_a_password(
     with session_services(tmp_path / "state", 8333, 5500) as page:
         assert page == "https://mlflow.example:5502/base"
     assert not (tmp_path / "state").exists(), "nothing of our own is started"
+
+
+def test_an_address_of_mlflow_that_is_none_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://[::1")
+    with pytest.raises(GiftError, match="MLFLOW_TRACKING_URI is no URL: Invalid IPv6 URL; set it to one such as"):
+        session_services(tmp_path / "state", 8333, 5500).__enter__()
+
+
+def test_the_link_to_the_latest_run_is_no_run_to_go_on_with(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "config.json").touch()
+    (tmp_path / "latest").symlink_to("one")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "one").rename(tmp_path / "elsewhere" / "one")
+    (tmp_path / "one").symlink_to("elsewhere/one")
+    assert known_run("one", tmp_path) == "one"
+    with pytest.raises(GiftError, match=r"latest is a link to the run one; say --run-id one"):
+        known_run("latest", tmp_path)
 
 
 @pytest.mark.parametrize("name", ["no_proxy", "NO_PROXY"])

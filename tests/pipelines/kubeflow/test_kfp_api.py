@@ -38,6 +38,9 @@ def test_the_token_is_sent_and_never_shown(
         (None, "no address of Kubeflow Pipelines; set KF_PIPELINES_ENDPOINT"),
         ("http://127.0.0.1:9", "KFP at http://127.0.0.1:9 does not answer (no connection)"),
         ("kubeflow", "the address of KFP must be like https://"),
+        ("http://127.0.0.1:8888/#/pipelines", "the address of KFP must be like https://"),
+        ("http://127.0.0.1:99999", "is no URL, or its port no number from 1 to 65535"),
+        ("https://alice:abc@kubeflow:8888x", "is no URL, or its port no number from 1 to 65535"),
     ],
 )
 def test_an_address_that_is_missing_wrong_or_dead_is_one_line(
@@ -49,6 +52,36 @@ def test_an_address_that_is_missing_wrong_or_dead_is_one_line(
     assert output.startswith("error: ")
     assert message in output
     assert output.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\xff\xfe\x00", "is none: it must be one word of ASCII"),
+        (b"one\ntwo", "is none: it must be one word of ASCII"),
+        (b"\n", "it is empty"),
+    ],
+)
+def test_a_file_that_holds_no_token_is_one_line(
+    gift: Gift, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, message: str
+) -> None:
+    (tmp_path / "token").write_bytes(content)
+    monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(tmp_path / "token"))
+    status, output = gift("plan")
+    assert (status, output.count("\n")) == (1, 1)
+    assert message in output
+
+
+@pytest.mark.parametrize("token", ["one\ntwo", "größe€", "one two"])
+def test_a_token_that_no_header_takes_is_one_line_without_it(
+    gift: Gift, monkeypatch: pytest.MonkeyPatch, token: str
+) -> None:
+    monkeypatch.setenv("KFP_TOKEN", token)
+    status, output = gift("plan")
+    assert (status, output.count("\n")) == (1, 1)
+    assert "the KFP token in KFP_TOKEN is none: it must be one word of ASCII; put the token there" in output
+    monkeypatch.setenv("KFP_TOKEN", "token\r\n")
+    assert gift("plan")[0] == 2
 
 
 @pytest.mark.parametrize(

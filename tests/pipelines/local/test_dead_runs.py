@@ -119,6 +119,15 @@ def test_the_next_run_puts_away_what_was_killed_with_its_watcher_and_nothing_tha
     assert clean_dead_runs(tmp_path / "runs") == []
 
 
+def test_a_killed_run_of_another_version_is_put_away(start: Callable[..., KilledRun], tmp_path: Path) -> None:
+    run = start(watched=False)
+    run.kill()
+    (run.folder / "config.json").write_text('{"experiment": "test-killed", "colour": "red"}')
+    assert clean_dead_runs(tmp_path / "runs") == [run.run_id]
+    assert run.is_put_away()
+    assert MlflowClient().get_run(run.mlflow_run).status == "KILLED"
+
+
 def test_a_file_that_names_another_folder_removes_nothing(tmp_path: Path) -> None:
     (tmp_path / "precious").mkdir()
     (tmp_path / "runs" / "run").mkdir(parents=True)

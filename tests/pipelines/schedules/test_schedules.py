@@ -44,6 +44,7 @@ def test_a_schedule_is_named_by_its_file(tmp_path: Path) -> None:
         ({"colour": "red"}, "colour is not a known key"),
         ({"profile": None}, "profile is missing"),
         ({"profile": "../other"}, "profile: String should match"),
+        ({"profile": "local.yaml"}, "profile: must be a name from `gift profiles`, and no file"),
         ({"git_sha": "1" * 40}, "git_sha must be a text; put it in quotes"),
         ({"git_sha": f"{'1' * 20}e{'1' * 19}"}, "git_sha must be a text; put it in quotes"),
         ({"git_sha": "main"}, "git_sha must be a whole commit, 40 hex digits (got 'main')"),

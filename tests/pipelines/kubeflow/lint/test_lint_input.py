@@ -5,6 +5,19 @@ import pytest
 from gift.errors import GiftError
 from pipelines.kubeflow.lint import LintSettings, lint
 
+REFERENCE = """\
+root: {dag: {tasks: {a: {componentRef: {name: comp-a}}}}}
+components: {comp-a: {executorLabel: exec-a}}
+---
+platforms: {kubernetes: {deploymentSpec: {executors: {exec-a: {secretAsEnv: [{secretNameParameter: {SOURCE}}]}}}}}
+"""
+"""A task whose Secret is named by something."""
+REFERENCES = (
+    "componentInputParameter: [1]",
+    "taskOutputParameter: text",
+    "taskOutputParameter: {producerTask: [1]}",
+)
+
 
 @pytest.mark.parametrize(
     "text",
@@ -14,6 +27,7 @@ from pipelines.kubeflow.lint import LintSettings, lint
         "root: {dag: {tasks: {a: {retryPolicy: {maxRetryCount: many}}}}}",
         "root: {dag: {}}\ncomponents: {comp-a: 3}",
         "root: {dag: {}}\n---\nplatforms: {kubernetes: {deploymentSpec: {executors: {a: {emptyDirMounts: [{}]}}}}}",
+        *(REFERENCE.replace("SOURCE", source) for source in REFERENCES),
     ],
 )
 def test_what_is_no_pipeline_is_refused(text: str) -> None:
