@@ -91,8 +91,10 @@ def response_texts(
 
 
 def response_text(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int], ends: Sequence[int]) -> str:
-    """The same of one response's real tokens."""
-    return str(tokenizer.decode([token for token in ids if token not in ends], skip_special_tokens=True))
+    """The same of one response's real tokens, with the spaces that they have: transformers would take away those before
+    punctuation, where a tokenizer's settings say so."""
+    said = [token for token in ids if token not in ends]
+    return str(tokenizer.decode(said, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
 
 def pad_right(sequences: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:

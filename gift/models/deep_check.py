@@ -75,10 +75,16 @@ def check_model_answers(folder: Path, prompt: PromptFormat) -> None:
 
 
 def check_model_positions(folder: Path, context_length: int) -> None:
-    """Raises: GiftError: in so many tokens the model's rotary embedding, as transformers computes it, comes to depend
-    on the longest sequence of a batch, so that a response's score would depend on its neighbours."""
+    """Raises: GiftError: the model has no positions for so many tokens, or its rotary embedding, in transformers, comes
+    to depend on the longest sequence of a batch, so that a response's score would depend on its neighbours."""
     config = read_config(folder).get_text_config()
     ropes = getattr(config, "rope_parameters", None) or {}
+    positions = getattr(config, "max_position_embeddings", None)
+    if not ropes and positions and context_length > positions:
+        raise GiftError(
+            f"the model in {folder} has {positions:,} positions and no rotary embedding that goes on beyond them; set "
+            f"model.context_length ({context_length:,}) to at most {positions:,}"
+        )
     for rope in [ropes, *(part for part in ropes.values() if isinstance(part, dict))]:  # by kinds of layers, or one
         match rope.get("rope_type"):
             case "longrope":

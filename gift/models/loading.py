@@ -13,7 +13,7 @@ from transformers.utils import logging as transformers_logging
 from gift.errors import GiftError
 from gift.models.attention import fitting_attention
 from gift.models.host_memory import keep_freed_memory
-from gift.models.reading import read_config, read_language_model, read_tokenizer
+from gift.models.reading import count_language_model, read_config, read_language_model, read_tokenizer
 
 # Bars of a second or less would drown the stage's own lines.
 transformers_logging.disable_progress_bar()
@@ -40,9 +40,20 @@ def load_model(folder: Path, weights: torch.dtype, computes_in: torch.dtype, dev
     if device.type == "cpu":
         keep_freed_memory()
     grouped = device.type == "cpu" and computes_in is torch.bfloat16  # where it is the fastest
-    return read_language_model(
+    model = read_language_model(
         folder, dtype=weights, attn_implementation=fitting_attention(read_config(folder), grouped=grouped)
     )
+    if computes_in is not weights:
+        _convert_buffers(model, count_language_model(folder, computes_in))
+    return model
+
+
+def _convert_buffers(model: PreTrainedModel, like: PreTrainedModel) -> None:
+    """Buffers in the number formats of another model's: DeepSpeed changes those of parameters alone, and what selects
+    experts for the policy must be what selects them for its reference."""
+    formats = {name: buffer.dtype for name, buffer in like.named_buffers()}
+    for name, buffer in model.named_buffers():
+        buffer.data = buffer.data.to(formats[name])
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:

@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from transformers import (
@@ -50,8 +50,11 @@ def read_language_model(folder: Path, **options: Any) -> PreTrainedModel:
     )
 
 
-def count_language_model(folder: Path) -> PreTrainedModel:
+def count_language_model(folder: Path, dtype: torch.dtype | Literal["auto"] = "auto") -> PreTrainedModel:
     """The model of `read_language_model` on the device `meta`: transformers is told names and shapes only.
+
+    Args:
+        dtype: number format that it would be read in; `auto` is that of the files.
 
     Raises: as `read_language_model`.
     """
@@ -64,7 +67,7 @@ def count_language_model(folder: Path) -> PreTrainedModel:
             for name, tensor in stored_tensors(folder).items()
         }
     # Of a model that also sees, its language model's own configuration.
-    options = {"config": empty.config, "state_dict": weights, "dtype": "auto", "device_map": "meta"}
+    options = {"config": empty.config, "state_dict": weights, "dtype": dtype, "device_map": "meta"}
     model = _whole_model(type(empty), None, folder, **options)
     model.tie_weights()  # without their values transformers leaves both of two equal heads
     return model

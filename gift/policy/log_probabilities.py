@@ -78,6 +78,8 @@ def reference_model(folder: Path, compute: ComputeConfig, device: torch.device) 
     """
     precision = torch_dtype(compute.precision)
     model = load_model(folder, precision, precision, device)
+    for parameter in model.parameters():  # some families keep a few in float32, which DeepSpeed does not
+        parameter.data = parameter.data.to(precision)
     return read_packed(model.to(device).eval().requires_grad_(False), fp32_head=compute.fp32_head)
 
 

@@ -2,11 +2,13 @@
 
 import pytest
 import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 
 from gift.config import PromptFormat
 from gift.data.problems import Problem, completion_text, prompt_text
 from gift.data.tokenizer import train_tokenizer
-from gift.data.tokens import pad_left, pad_right, tokenize_demonstrations, tokenize_prompts
+from gift.data.tokens import pad_left, pad_right, response_text, tokenize_demonstrations, tokenize_prompts
 from gift.errors import GiftError
 
 TEMPLATE = "Question: {question}\nAnswer:"
@@ -52,6 +54,16 @@ def test_nothing_to_tokenize_is_nothing() -> None:
     for ids, mask in (pad_left([], pad=9), pad_right([], pad=9)):
         assert (ids.shape, ids.dtype) == ((0, 0), torch.int64)
         assert (mask.shape, mask.dtype) == ((0, 0), torch.bool)
+
+
+def test_a_response_is_read_with_the_spaces_that_it_has_whatever_the_tokenizer_would_clean_up() -> None:
+    words = {"</s>": 0, "▁x": 1, "▁!": 2, "=": 3, "▁'": 4, "▁y": 5, "▁.": 6}
+    words_for_spaces = Tokenizer(models.WordLevel(words, unk_token="</s>"))
+    words_for_spaces.pre_tokenizer, words_for_spaces.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=words_for_spaces, eos_token="</s>", clean_up_tokenization_spaces=True
+    )
+    assert response_text(tokenizer, [1, 2, 3, 4, 5, 4, 6, 0], ends=[0]) == "x != ' y ' ."
 
 
 def test_padding_on_either_side() -> None:

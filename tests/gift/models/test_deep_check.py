@@ -87,6 +87,14 @@ def test_positions_that_a_batch_decides_are_refused_beyond_those_that_it_does_no
         check_model_positions(tmp_path, first + 1)
 
 
+def test_positions_that_a_model_has_none_of_are_refused(tmp_path: Path) -> None:
+    """A sequence that is longer than a table of positions would end the ranks in the middle of a training."""
+    save(gpt2(), tmp_path)
+    check_model_positions(tmp_path, 1024)
+    with pytest.raises(GiftError, match=r"has 1,024 positions .* model\.context_length \(1,025\) to at most 1,024$"):
+        check_model_positions(tmp_path, 1025)
+
+
 @pytest.mark.parametrize("kind", ["default", "linear", "yarn", "llama3"])
 def test_positions_that_are_the_same_in_every_batch_are_taken(tmp_path: Path, kind: str) -> None:
     rope = {"rope_type": kind, "rope_theta": 10000.0, "factor": 4.0, "original_max_position_embeddings": 16}

@@ -145,6 +145,36 @@ def test_the_reference_without_the_adapter_is_the_model_that_training_began_with
     assert not list(reference.parameters())
 
 
+EXPERTS = {"num_local_experts": 8, "num_experts": 8, "moe_num_experts": 8, "num_experts_per_tok": 2, "moe_k": 2}
+
+
+@pytest.mark.parametrize(
+    ("family", "settings"),
+    [
+        ("ernie4_5_moe", {"moe_intermediate_size": 16}),  # a router that transformers keeps in float32
+        ("minimax_m2", {}),  # a buffer that chooses experts
+        ("minimax", {}),  # buffers that are multiplied with the states
+    ],
+)
+def test_in_bf16_policy_and_reference_are_one_model_at_first_whatever_a_family_keeps_otherwise(
+    family: str, settings: dict[str, object], tmp_path: Path
+) -> None:
+    model = _model(family, "eager", num_key_value_heads=4, **EXPERTS | settings)
+    for name, buffer in model.named_buffers():
+        if name.endswith("bias"):
+            buffer.copy_(torch.linspace(0, 0.01, len(buffer)))  # nearly the same, so that rounding decides
+    model.save_pretrained(tmp_path)
+    compute, cpu = ComputeConfig(precision="bf16"), torch.device("cpu")
+    policy, reference = trainable_model(tmp_path, compute, cpu), reference_model(tmp_path, compute, cpu)
+    for parameter in policy.parameters():
+        parameter.data = parameter.data.bfloat16()  # as DeepSpeed makes it
+    with torch.no_grad():
+        found, expected = (score_responses(one, _rollouts(), SIZES, 0.7) for one in (policy, reference))
+    assert torch.equal(found.log_probabilities, expected.log_probabilities)
+    tensors = ((*one.parameters(), *one.buffers()) for one in (policy, reference))
+    assert [tensor.dtype for tensor in next(tensors)] == [tensor.dtype for tensor in next(tensors)]
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_adapters_get_the_gradients_of_a_padded_forward_pass(family: str) -> None:
     model = with_exact_norms(_model(family).double())
