@@ -47,7 +47,7 @@ class Learner:
 
 
 @dataclass(frozen=True)
-class Part:
+class MiniBatch:
     """What one update learns from, and how it goes through the models."""
 
     batch: GroupBatch
@@ -80,13 +80,13 @@ def update(learner: Learner, batch: GroupBatch) -> dict[str, float]:
         were taken, those left out that the learner's health refuses; and `spread/…`, of all ranks, on each of them.
     """
     measured = Measured()
-    for part in _parts(learner, batch):
-        take = _update_by_groups if part.whole_groups else _update_by_tokens
-        with torch.set_grad_enabled(part.total > 0):
-            take(learner, part, measured)
-        if not part.total:
+    for mini_batch in _mini_batches(learner, batch):
+        take = _update_by_groups if mini_batch.whole_groups else _update_by_tokens
+        with torch.set_grad_enabled(mini_batch.total > 0):
+            take(learner, mini_batch, measured)
+        if not mini_batch.total:
             skip_update(learner.engine)
-        taken = part.total > 0 and learner.health.note_update(end_update(learner.engine))
+        taken = mini_batch.total > 0 and learner.health.note_update(end_update(learner.engine))
         measured.sums["updates"] += float(taken)
     spreads = {name: _spread(torch.cat(values)) for name, values in measured.spreads.items()}
     return dict(measured.sums) | {f"spread/{name}/{what}": x for name in spreads for what, x in spreads[name].items()}
@@ -112,7 +112,7 @@ def counted(rewards: Tensor, config: RunConfig) -> Tensor:
     return active_groups(rewards)
 
 
-def _parts(learner: Learner, batch: GroupBatch) -> list[Part]:
+def _mini_batches(learner: Learner, batch: GroupBatch) -> list[MiniBatch]:
     """One for each update. What the policy says before the first one changes it is asked here."""
     config = learner.config
     groups = len(batch.names) // config.rl.mini_batches
@@ -124,7 +124,7 @@ def _parts(learner: Learner, batch: GroupBatch) -> list[Part]:
         total = sum_over_ranks({"counted": float(counts.sum())}, learner.device)["counted"]
         several = config.rl.mini_batches > 1
         before = _without_gradient(learner, learner.engine, mine, plan).log_probabilities if several else None
-        parts.append(Part(mine, plan, whole_groups, before, counts, total))
+        parts.append(MiniBatch(mine, plan, whole_groups, before, counts, total))
     return parts
 
 
@@ -133,54 +133,64 @@ def _micro_batches(learner: Learner, batch: GroupBatch) -> tuple[list[MicroBatch
     return agreed_micro_batches(lengths, learner.config.compute.tokens_per_micro_batch)
 
 
-def _update_by_groups(learner: Learner, part: Part, measured: Measured) -> None:
+def _update_by_groups(learner: Learner, mini_batch: MiniBatch, measured: Measured) -> None:
     """Each micro-batch has its groups whole: the objective's own gradient flows through the model.
 
     Where no group counts, the losses are only computed.
     """
-    size = part.batch.group_size
+    size = mini_batch.batch.group_size
 
     def loss_of(rows: MicroBatch) -> Tensor:
         groups = slice(rows.start // size, rows.stop // size)
-        mine = part.batch.groups(groups.start, groups.stop)
-        policy = _scores(learner, learner.engine, part.batch, rows)
+        mine = mini_batch.batch.groups(groups.start, groups.stop)
+        policy = _scores(learner, learner.engine, mini_batch.batch, rows)
         reference = None
         if learner.reference is not None:
             with torch.no_grad():
-                reference = _scores(learner, learner.reference, part.batch, rows).log_probabilities
-        before = None if part.before is None else part.before[rows.start : rows.stop]
-        return _loss(learner, mine, policy, reference, before, part.counts[groups], measured) * _scale(learner, part)
+                reference = _scores(learner, learner.reference, mini_batch.batch, rows).log_probabilities
+        before = None if mini_batch.before is None else mini_batch.before[rows.start : rows.stop]
+        return _loss(learner, mine, policy, reference, before, mini_batch.counts[groups], measured) * _scale(
+            learner, mini_batch
+        )
 
-    if part.total:
-        back_propagate(learner.engine, part.micro_batches, loss_of)
+    if mini_batch.total:
+        back_propagate(learner.engine, mini_batch.micro_batches, loss_of)
     else:
-        for rows in part.micro_batches:
+        for rows in mini_batch.micro_batches:
             loss_of(rows)
 
 
-def _update_by_tokens(learner: Learner, part: Part, measured: Measured) -> None:
+def _update_by_tokens(learner: Learner, mini_batch: MiniBatch, measured: Measured) -> None:
     """The objective's gradient first, with respect to the log-probabilities of whole groups, then the model's."""
-    policy = _without_gradient(learner, learner.engine, part.batch, part.micro_batches)
+    policy = _without_gradient(learner, learner.engine, mini_batch.batch, mini_batch.micro_batches)
     reference = None
     if learner.reference is not None:
-        reference = _without_gradient(learner, learner.reference, part.batch, part.micro_batches).log_probabilities
-    leaf = policy.log_probabilities.requires_grad_(part.total > 0)
+        reference = _without_gradient(
+            learner, learner.reference, mini_batch.batch, mini_batch.micro_batches
+        ).log_probabilities
+    leaf = policy.log_probabilities.requires_grad_(mini_batch.total > 0)
     loss = _loss(
-        learner, part.batch, replace(policy, log_probabilities=leaf), reference, part.before, part.counts, measured
+        learner,
+        mini_batch.batch,
+        replace(policy, log_probabilities=leaf),
+        reference,
+        mini_batch.before,
+        mini_batch.counts,
+        measured,
     )
-    if part.total:
-        (weights,) = torch.autograd.grad(loss * _scale(learner, part), leaf)  # (B, R)
+    if mini_batch.total:
+        (weights,) = torch.autograd.grad(loss * _scale(learner, mini_batch), leaf)  # (B, R)
 
         def loss_of(rows: MicroBatch) -> Tensor:
-            scores = _scores(learner, learner.engine, part.batch, rows)
+            scores = _scores(learner, learner.engine, mini_batch.batch, rows)
             return (scores.log_probabilities * weights[rows.start : rows.stop]).sum()
 
-        back_propagate(learner.engine, part.micro_batches, loss_of)
+        back_propagate(learner.engine, mini_batch.micro_batches, loss_of)
 
 
-def _scale(learner: Learner, part: Part) -> float:
+def _scale(learner: Learner, mini_batch: MiniBatch) -> float:
     """DeepSpeed averages over ranks; the loss is a mean over the groups that count on all of them."""
-    return learner.config.compute.ranks / max(part.total, 1.0)
+    return learner.config.compute.ranks / max(mini_batch.total, 1.0)
 
 
 def _loss(
@@ -193,48 +203,64 @@ def _loss(
     measured: Measured,
 ) -> Tensor:
     """The loss summed over the groups that count, a scalar, and everything worth measuring added to `measured`."""
-    rows, size, sums = batch.rollouts, batch.group_size, measured.sums
     fixed = policy.log_probabilities.detach()  # (B, R)
     before = fixed if before is None else before
     rollout = before if batch.log_probabilities is None else batch.log_probabilities
-    engine = rows.engine_log_probabilities
-
-    def grouped(values: Tensor) -> Tensor:
-        return values.view(-1, size, values.shape[1])
-
-    outcome = learner.objective(
-        ScoredGroups(
-            policy=grouped(policy.log_probabilities),
-            reference=grouped(before if reference is None else reference),
-            rollout=grouped(rollout),
-            mask=grouped(rows.response_mask),
-            rewards=batch.rewards,
-            names=batch.names,
-            truncated=batch.truncated,
-            before=grouped(before),
-            sampler=None if engine is None else grouped(engine),
-        )
-    )
+    outcome = learner.objective(_scored_groups(batch, policy.log_probabilities, reference, before, rollout))
     # Multiplied rather than selected: every rank needs a graph, whatever its groups.
     loss: Tensor = (outcome.losses * counts).sum()
-    sums["loss"] += loss.item()
-    sums["counted"] += float(counts.sum())
+    measured.sums["loss"] += loss.item()
+    measured.sums["entropy"] += float(policy.entropies.sum())
+    _measure_groups(outcome, counts, measured)
+    _measure_ratios(batch, fixed, reference, rollout, measured.sums)
+    return loss
+
+
+def _scored_groups(
+    batch: GroupBatch, policy: Tensor, reference: Tensor | None, before: Tensor, rollout: Tensor
+) -> ScoredGroups:
+    """What the objective sees, of (B, R) log-probabilities each; without a reference, the policy before is its own."""
+
+    def grouped(values: Tensor) -> Tensor:
+        return values.view(-1, batch.group_size, values.shape[1])
+
+    engine = batch.rollouts.engine_log_probabilities
+    return ScoredGroups(
+        policy=grouped(policy),
+        reference=grouped(before if reference is None else reference),
+        rollout=grouped(rollout),
+        mask=grouped(batch.rollouts.response_mask),
+        rewards=batch.rewards,
+        names=batch.names,
+        truncated=batch.truncated,
+        before=grouped(before),
+        sampler=None if engine is None else grouped(engine),
+    )
+
+
+def _measure_groups(outcome: GroupLosses, counts: Tensor, measured: Measured) -> None:
+    """What the objective says of each group, (G,), where it counts."""
+    measured.sums["counted"] += float(counts.sum())
     for name, values in outcome.metrics.items():
-        sums[f"objective/{name}"] += float((values * counts).sum())
+        measured.sums[f"objective/{name}"] += float((values * counts).sum())
     for name, values in outcome.spreads.items():
         measured.spreads[name].append(torch.where(counts, values, torch.nan).float())
-    sums["entropy"] += float(policy.entropies.sum())
+
+
+def _measure_ratios(
+    batch: GroupBatch, policy: Tensor, reference: Tensor | None, rollout: Tensor, sums: defaultdict[str, float]
+) -> None:
+    """How far the policy is from the reference, from the one that sampled and from the engine's own; (B, R) each."""
     if reference is not None:
-        log_ratio = reference - fixed
+        log_ratio = reference - policy
         sums["kl"] += float((log_ratio.exp() - log_ratio - 1).sum())  # the k3 estimator, 0 where masked
     if batch.log_probabilities is not None:
-        log_ratio = fixed - rollout
+        log_ratio = policy - rollout
         sums["lag_kl"] += float((log_ratio.exp() - log_ratio - 1).sum())  # k3 at tokens of the policy that sampled
-    if engine is not None:
-        gap = torch.where(rows.response_mask, rollout - engine, 0.0)
+    if batch.rollouts.engine_log_probabilities is not None:
+        gap = torch.where(batch.rollouts.response_mask, rollout - batch.rollouts.engine_log_probabilities, 0.0)
         sums["engine_gap"] += float(gap.abs().sum())
-        sums["engine_ratio"] += float(torch.where(rows.response_mask, gap.exp(), 0.0).sum())
-    return loss
+        sums["engine_ratio"] += float(torch.where(batch.rollouts.response_mask, gap.exp(), 0.0).sum())
 
 
 def _spread(values: Tensor) -> dict[str, float]:
