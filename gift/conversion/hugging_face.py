@@ -18,7 +18,7 @@ import torch
 from huggingface_hub import split_torch_state_dict_into_shards
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
-from transformers.core_model_loading import revert_weight_conversion
+from transformers.core_model_loading import build_glob_alternation, revert_weight_conversion
 
 from gift.config import LoraConfig
 from gift.conversion.merging import merged_weights
@@ -94,21 +94,32 @@ def _empty_model(template: Path, dtype: torch.dtype) -> PreTrainedModel:
     with torch.device("meta"):
         model: PreTrainedModel = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     model.config.architectures = [type(model).__name__]
-    return model.to(dtype)
+    return _in_format(model, dtype)
+
+
+def _in_format(model: PreTrainedModel, dtype: torch.dtype) -> PreTrainedModel:
+    """As `from_pretrained` would have it: a family may keep some tensors in float32, e.g. what selects experts."""
+    model.to(dtype)
+    kept = model._get_dtype_plan(dtype)
+    if kept:
+        names, *_ = build_glob_alternation(list(kept))
+        for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+            if names.search(name):
+                tensor.data = tensor.data.float()
+    return model
 
 
 def _streams(
     checkpoint: Path, template: Path, weights: Mapping[str, Tensor], lora: LoraConfig | None, renamed: Path
 ) -> dict[str, StreamedTensor]:
     """The output's weights by name, as they will be written; `renamed` is a folder for the template's, if need be."""
-    dtype, trained = next(iter(weights.values())).dtype, read_trained_weights(checkpoint)
+    trained = read_trained_weights(checkpoint)
     if lora is None:
-        streams = {name: _converted(parameter, dtype) for name, parameter in trained.items()}
-        _check_fit(f"checkpoint {checkpoint}", template, streams, weights)
-        return streams
-    streams = merged_weights(checkpoint, trained, _base(template, weights, renamed), lora, dtype)
-    _check_fit(f"the weights in {template}", template, streams, weights)
-    return streams
+        _check_fit(f"checkpoint {checkpoint}", template, trained, weights)
+        return {name: _converted(parameter, weights[name].dtype) for name, parameter in trained.items()}
+    base = _base(template, weights, renamed)
+    _check_fit(f"the weights in {template}", template, base, weights)
+    return merged_weights(checkpoint, trained, base, lora, {name: weight.dtype for name, weight in weights.items()})
 
 
 def _base(template: Path, weights: Mapping[str, Tensor], renamed: Path) -> dict[str, StoredTensor]:
@@ -139,14 +150,14 @@ def _as_published(
 
 
 def _check_fit(
-    source: str, template: Path, streams: Mapping[str, StreamedTensor], weights: Mapping[str, Tensor]
+    source: str, template: Path, found: Mapping[str, TrainedParameter | StoredTensor], weights: Mapping[str, Tensor]
 ) -> None:
-    faults = [f"{name} is missing" for name in weights.keys() - streams.keys()]
-    faults += [f"{name} is unknown" for name in streams.keys() - weights.keys()]
+    faults = [f"{name} is missing" for name in weights.keys() - found.keys()]
+    faults += [f"{name} is unknown" for name in found.keys() - weights.keys()]
     faults += [
-        f"{name} is {tuple(streams[name].shape)} instead of {tuple(weights[name].shape)}"
-        for name in weights.keys() & streams.keys()
-        if streams[name].shape != weights[name].shape
+        f"{name} is {tuple(found[name].shape)} instead of {tuple(weights[name].shape)}"
+        for name in weights.keys() & found.keys()
+        if tuple(found[name].shape) != tuple(weights[name].shape)
     ]
     if faults:
         shown = "; ".join(sorted(faults)[:3]) + (f"; and {len(faults) - 3} more" if len(faults) > 3 else "")
@@ -165,8 +176,7 @@ def _write_shards(
 ) -> None:
     split = split_torch_state_dict_into_shards(weights, max_shard_size=max_shard_bytes)
     for file_name, names in split.filename_to_tensors.items():
-        shard = {name: streams[name] for name in names}
-        write_weights(folder / file_name, weights[names[0]].dtype, shard, metadata={"format": "pt"})
+        write_weights(folder / file_name, {name: streams[name] for name in names}, metadata={"format": "pt"})
     if split.is_sharded:
         index = {"metadata": split.metadata, "weight_map": split.tensor_to_filename}
         text = json.dumps(index, indent=2, sort_keys=True) + "\n"
@@ -174,8 +184,8 @@ def _write_shards(
 
 
 def _converted(parameter: TrainedParameter, dtype: torch.dtype) -> StreamedTensor:
-    return StreamedTensor(parameter.shape, lambda: (piece.to(dtype) for piece in parameter.pieces()))
+    return StreamedTensor(parameter.shape, dtype, lambda: (piece.to(dtype) for piece in parameter.pieces()))
 
 
 def _held(tensor: Tensor) -> StreamedTensor:
-    return StreamedTensor(tuple(tensor.shape), lambda: torch.split(tensor.flatten(), PIECE))
+    return StreamedTensor(tuple(tensor.shape), tensor.dtype, lambda: torch.split(tensor.flatten(), PIECE))

@@ -24,9 +24,9 @@ def merged_weights(
     adapters: Mapping[str, TrainedParameter],
     base: Mapping[str, StoredTensor],
     lora: LoraConfig,
-    dtype: torch.dtype,
+    formats: Mapping[str, torch.dtype],
 ) -> dict[str, StreamedTensor]:
-    """The tensors of `base`, in `dtype`, with the adapters from `checkpoint` merged into those that they adapt.
+    """The tensors of `base`, in their `formats`, with the adapters from `checkpoint` merged into those that they adapt.
 
     Raises:
         GiftError: an adapter is not whole, or does not fit `base`.
@@ -45,12 +45,12 @@ def merged_weights(
             )
 
     def stream(name: str) -> StreamedTensor:
-        layer = name.removesuffix(WEIGHT)
+        layer, tensor, dtype = name.removesuffix(WEIGHT), base[name], formats[name]
         if layer in layers:
             down, up = adapters[layer + DOWN + WEIGHT], adapters[layer + UP + WEIGHT]
             scale = lora.alpha / lora.rank
-            return StreamedTensor(base[name].shape, lambda: _merged(base[name], down, up, scale, dtype))
-        return StreamedTensor(base[name].shape, lambda: (piece.to(dtype) for piece in read_pieces(base[name], PIECE)))
+            return StreamedTensor(tensor.shape, dtype, lambda: _merged(tensor, down, up, scale, dtype))
+        return StreamedTensor(tensor.shape, dtype, lambda: (piece.to(dtype) for piece in read_pieces(tensor, PIECE)))
 
     return {name: stream(name) for name in base}
 

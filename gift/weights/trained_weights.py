@@ -106,9 +106,11 @@ _places = TypeAdapter(dict[str, _Place])
 def write_share(folder: Path, rank: int, ranks: int, fragments: Mapping[str, Fragment]) -> None:
     """Write what one of `ranks` ranks holds into a folder that is there."""
     places = {name: _Place(shape=fragment.shape, start=fragment.start) for name, fragment in fragments.items()}
-    tensors = {name: StreamedTensor((part.length,), partial(_on_cpu, part)) for name, part in fragments.items()}
+    tensors = {
+        name: StreamedTensor((part.length,), torch.float32, partial(_on_cpu, part)) for name, part in fragments.items()
+    }
     metadata = {_PLACES: _places.dump_json(places).decode()}
-    write_weights(_file_of(folder, rank, ranks), torch.float32, tensors, metadata)
+    write_weights(_file_of(folder, rank, ranks), tensors, metadata)
 
 
 def read_trained_weights(folder: Path) -> dict[str, TrainedParameter]:

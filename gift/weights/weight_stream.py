@@ -28,28 +28,27 @@ class StreamedTensor:
     """A tensor that is made while it is written."""
 
     shape: tuple[int, ...]
+    dtype: torch.dtype
     pieces: Callable[[], Iterable[Tensor]]
     """Its numbers row by row: contiguous tensors of one dimension, on the CPU."""
 
 
-def write_weights(
-    file: Path, dtype: torch.dtype, tensors: Mapping[str, StreamedTensor], metadata: Mapping[str, str]
-) -> None:
-    """Write tensors of one number format, sorted by name, as one file.
+def write_weights(file: Path, tensors: Mapping[str, StreamedTensor], metadata: Mapping[str, str]) -> None:
+    """Write tensors as one file, those of wider number formats first, then by name.
 
     Raises:
         ValueError: the pieces of a tensor are not as many numbers as its shape says, or of another format.
         OSError: the disk failed.
     """
-    names = sorted(tensors)
-    header = _header(dtype, {name: tensors[name].shape for name in names}, metadata)
+    names = sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))
+    header = _header({name: tensors[name] for name in names}, metadata)
     with file.open("wb") as stream:
         stream.write(len(header).to_bytes(8, "little") + header)
         for name in names:
             written = 0
             for piece in tensors[name].pieces():
-                if piece.dtype != dtype:
-                    raise ValueError(f"{name} comes in {piece.dtype}, {file} is of {dtype}")
+                if piece.dtype != tensors[name].dtype:
+                    raise ValueError(f"{name} comes in {piece.dtype} instead of {tensors[name].dtype} for {file}")
                 stream.write(piece.view(torch.uint8).numpy().data)
                 written += len(piece)
             if written != math.prod(tensors[name].shape):
@@ -74,11 +73,12 @@ def read_pieces(stored: StoredTensor, numbers: int) -> Iterator[Tensor]:
             yield piece
 
 
-def _header(dtype: torch.dtype, shapes: Mapping[str, tuple[int, ...]], metadata: Mapping[str, str]) -> bytes:
+def _header(tensors: Mapping[str, StreamedTensor], metadata: Mapping[str, str]) -> bytes:
     entries: dict[str, object] = {"__metadata__": dict(metadata)}
-    end, code = 0, _CODES[dtype]
-    for name, shape in shapes.items():
-        start, end = end, end + math.prod(shape) * BITS[code] // 8
-        entries[name] = {"dtype": code, "shape": shape, "data_offsets": (start, end)}
+    end = 0
+    for name, tensor in tensors.items():
+        code = _CODES[tensor.dtype]
+        start, end = end, end + math.prod(tensor.shape) * BITS[code] // 8
+        entries[name] = {"dtype": code, "shape": tensor.shape, "data_offsets": (start, end)}
     text = json.dumps(entries, separators=(",", ":"), ensure_ascii=False).encode()
     return text + b" " * (-len(text) % 8)  # the tensors begin at a multiple of 8

@@ -28,6 +28,10 @@ SHAPE = {
     "pad_token_id": 0,
 }
 EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16}
+ROUTED = {
+    **{"n_routed_experts": 4, "num_experts_per_tok": 2, "n_group": 1, "topk_group": 1, "moe_intermediate_size": 16},
+    "first_k_dense_replace": 1,
+}
 LATENT = {
     "q_lora_rank": 16,
     "kv_lora_rank": 16,
@@ -41,9 +45,8 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "gpt_neox": {},  # published with another name for its head
     "qwen3_moe": EXPERTS,  # published expert by expert
     "apertus": {},  # stores buffers
-    "deepseek_v3": LATENT
-    | {"n_routed_experts": 4, "num_experts_per_tok": 2, "n_group": 1, "topk_group": 1, "moe_intermediate_size": 16}
-    | {"first_k_dense_replace": 1},
+    "glm4_moe": ROUTED,
+    "deepseek_v3": LATENT | ROUTED,
 }
 
 
@@ -97,6 +100,17 @@ def test_the_folder_has_the_names_and_numbers_that_transformers_would_save(tmp_p
     assert found.keys() == saved.keys()
     assert all(torch.equal(found[name], saved[name]) for name in saved)
     torch.testing.assert_close(_logits(read_language_model(output)), _logits(trained))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_in_bf16_a_family_keeps_in_float32_what_it_reads_so(tmp_path: Path, family: str) -> None:
+    template = _template(tmp_path / "template", _model(family))
+    weights = _leave(tmp_path / "weights", stored_state(_model(family)))
+    convert_checkpoint(weights, template, tmp_path / "model", precision="bf16", max_shard_bytes=2**30)
+    read_language_model(template, dtype=torch.bfloat16).save_pretrained(tmp_path / "saved")
+    saved, found = (load_file(tmp_path / name / "model.safetensors") for name in ("saved", "model"))
+    assert {name: tensor.dtype for name, tensor in found.items()} == {n: tensor.dtype for n, tensor in saved.items()}
+    assert all(torch.equal(found[name], saved[name]) for name in saved)
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt_neox", "qwen3_moe"])
