@@ -60,8 +60,8 @@ def _config(arguments: argparse.Namespace) -> RunConfig:
 
 
 def _prepare(config: RunConfig, folder: Path) -> None:
+    from gift.data.prepare import write_data
     from gift.data.problems import read_problems
-    from gift.data.sources import write_data
     from gift.models.base_model import write_base_model
 
     write_data(config, folder / "data")

@@ -28,8 +28,8 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from gift.config import RunConfig, load_profile
+from gift.data.prepare import write_data
 from gift.data.problems import read_problems
-from gift.data.sources import write_data
 from gift.data.tokens import tokenize_prompts
 from gift.models.base_model import write_base_model
 from gift.models.generation import Generation, generate

@@ -36,8 +36,8 @@ from gift.stages.train_sft import train_sft
 from gift.storage import read_manifest
 from gift.tracking import start_parent_run
 from gift.tracking.records import stage_records
-from pipelines.local import servers
-from pipelines.local.servers import HOST
+from pipelines.local import server_commands
+from pipelines.local.server_commands import HOST
 from pipelines.machine.processes import free_ports
 
 START_SECONDS = 300.0
@@ -57,7 +57,7 @@ class Server:
     def start(self) -> None:
         """Returns when it answers."""
         self.folder.mkdir(exist_ok=True)
-        environment = servers.server_environment(HOST, self.settings)
+        environment = server_commands.server_environment(HOST, self.settings)
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(  # noqa: S603 - the command is our own
                 self.command(), cwd=self.folder, env=environment, stdout=log, stderr=log, start_new_session=True
@@ -107,7 +107,7 @@ def main() -> None:
         try:
             for server in both.values():
                 server.start()
-            servers.s3_client(dict(os.environ)).create_bucket(Bucket=BUCKET)
+            server_commands.s3_client(dict(os.environ)).create_bucket(Bucket=BUCKET)
             if arguments.pod:
                 os.environ["KUBERNETES_SERVICE_HOST"] = HOST
             kept = _train(both[arguments.service], arguments.how, arguments.minutes, arguments.wait)
@@ -127,17 +127,17 @@ def _servers(folder: Path) -> dict[str, Server]:
     }
     tracker = f"http://{HOST}:{mlflow_port}"
     os.environ.update(settings | {"MLFLOW_TRACKING_URI": tracker})
-    client = servers.s3_client(settings)
+    client = server_commands.s3_client(settings)
     return {
         "s3": Server(
-            lambda: servers.seaweedfs_command(HOST, s3_port),
-            lambda: servers.s3_answers(client),
+            lambda: server_commands.seaweedfs_command(HOST, s3_port),
+            lambda: server_commands.s3_answers(client),
             folder / "s3",
             settings,
         ),
         "mlflow": Server(
-            lambda: servers.mlflow_command(HOST, mlflow_port, f"s3://{BUCKET}/mlflow"),
-            lambda: servers.mlflow_answers(tracker),
+            lambda: server_commands.mlflow_command(HOST, mlflow_port, f"s3://{BUCKET}/mlflow"),
+            lambda: server_commands.mlflow_answers(tracker),
             folder / "mlflow",
             settings,
         ),

@@ -29,7 +29,7 @@ from tiny_jobs import Job, own_reward, write_inputs
 
 from gift.storage import list_objects
 from pipelines.cli.session import session_services
-from pipelines.local.servers import HOST
+from pipelines.local.server_commands import HOST
 from pipelines.machine.processes import free_ports
 
 MIB = 2**20

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.local.servers import HOST
+from pipelines.local.server_commands import HOST
 from pipelines.machine.processes import free_ports
 
 TINY = (

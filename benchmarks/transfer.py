@@ -27,7 +27,7 @@ from botocore.config import Config
 
 from gift.storage import delete_directory, download_directory, upload_directory
 from pipelines.cli.session import session_services
-from pipelines.local.servers import HOST
+from pipelines.local.server_commands import HOST
 from pipelines.machine.processes import free_ports
 
 BUCKET, OURS = "gift", "gift.storage"

@@ -27,7 +27,7 @@ from xdist.scheduler import LoadFileScheduling
 
 from gift.errors import GiftError
 from pipelines.images.describe import Image, built_image
-from pipelines.local.servers import HOST
+from pipelines.local.server_commands import HOST
 from pipelines.local.services import Services, start_services, stop_services
 from pipelines.machine.docker_engine import docker_engine
 from pipelines.machine.processes import free_ports

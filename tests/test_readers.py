@@ -27,7 +27,7 @@ from gift.data.scored import read_scored
 from gift.data.survey import survey_file
 from gift.errors import GiftError, printable
 from gift.evaluation.results import load_results
-from gift.inside_folder import check_inside
+from gift.host.inside_folder import check_inside
 from gift.models.architecture import read_shape
 from gift.models.folder_check import check_chat_template, check_model_folder
 from gift.preflight.inputs import check_reward

@@ -21,8 +21,8 @@ from typing import Any, Literal
 
 from gift.config import RunConfig, load_profile
 from gift.conversion.hugging_face import convert_checkpoint
+from gift.data.prepare import write_data
 from gift.data.problems import read_problems
-from gift.data.sources import write_data
 from gift.launch.one_node import launch_ranks
 from gift.launch.rank_job import ResumeSettings, TrainingJob
 from gift.models.base_model import write_base_model

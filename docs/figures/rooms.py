@@ -58,17 +58,11 @@ ROOMS = (
     "gift.tracking",
     "gift.storage",
     "gift.patience",
-    "gift.health",
     "gift.config",
     "gift.fingerprint",
-    "gift.provenance",
     "gift.webhook",
     "gift.progress",
-    "gift.end_with_parent",
-    "gift.lean_imports",
-    "gift.small_file",
-    "gift.inside_folder",
-    "gift.full_disk",
+    "gift.host",
     "gift.errors",
 )
 """Upper rooms may use lower ones, never the other way round."""

@@ -4,6 +4,6 @@
 this trainer, `theirs` TRL's GRPOTrainer, and `matrix` what this machine multiplies in a second. `floor` counts what a
 step can't do without, `meter` looks at the memory, `results` keeps what was found, `compare` says what became slower.
 
-Nothing in a run imports it, and TRL is imported in its own process alone. May import `training`, `report`, `policy`,
-`rollout`, `algorithms`, `health`, `models`, `config`, `provenance`, `end_with_parent` and `errors`.
+Nothing in a run imports it, and TRL is imported in its own process alone. May import `training`, `policy`, `report`,
+`rollout`, `models`, `algorithms`, `config`, `fingerprint`, `host` and `errors`.
 """

@@ -24,7 +24,7 @@ from gift.bench.objective import GRADIENT, LARGEST_DIFFERENCE
 from gift.bench.results import SideName, StepMeasurement, Turn, seconds_of, unit_of
 from gift.bench.sides import Side, open_side, write_inputs_apart
 from gift.errors import GiftError
-from gift.provenance import provenance
+from gift.fingerprint.provenance import provenance
 
 
 def require_trl() -> None:

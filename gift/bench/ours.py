@@ -15,11 +15,11 @@ from gift.bench.inputs import END, POLICY, REFERENCE, read_step_batch
 from gift.bench.objective import ADAM_BETA1, ADAM_BETA2, CLIPPING, KL_COEFFICIENT, LEARNING_RATE
 from gift.bench.turns import Turns
 from gift.config import RunConfig, load_profile
-from gift.health import Health, HealthState
 from gift.policy.log_probabilities import reference_model, trainable_model
 from gift.rollout.transformers import TransformersEngine
 from gift.training.engine import build_engine, guard_updates, initialize_ranks
 from gift.training.groups import GroupBatch
+from gift.training.health import Health, HealthState
 from gift.training.update import Learner, update
 
 STEPS = 1000

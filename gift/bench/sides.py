@@ -14,8 +14,8 @@ from typing import IO, Literal, cast
 
 from gift.bench.cases import StepCase
 from gift.bench.results import SideName, Turn
-from gift.end_with_parent import end_with_parent
 from gift.errors import GiftError
+from gift.host.end_with_parent import end_with_parent
 
 GRACE_SECONDS = 30
 """Until a side that has nothing more to do has ended."""

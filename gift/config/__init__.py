@@ -2,7 +2,7 @@
 
 Everything a run does is decided here, before anything starts. Unknown keys, wrong types and values out of range are
 refused with one line that names the key and what is allowed. This package loads neither torch nor kfp, because the
-command line, the pipelines and every container read it. May import `small_file` and `errors`.
+command line, the pipelines and every container read it. May import `host` and `errors`.
 
 Left out on purpose: credentials and service addresses. They come from the environment (`gift.config.surroundings` lists
 the variables), so that a configuration can be logged, hashed and published as it is.

@@ -8,7 +8,7 @@ from gift.config.section import NonNegativeFloat, PositiveFloat, PositiveInt, Se
 
 
 class HealthConfig(Section):
-    """Limits of a healthy training; see `gift.health`. null switches a limit off."""
+    """Limits of a healthy training; see `gift.training.health`. null switches a limit off."""
 
     sick_update: Literal["skip", "rewind", "stop"] = "skip"
     """An update whose gradient is not finite, or too large, is left out. Then training goes on with the next batch

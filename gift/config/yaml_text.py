@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from gift.errors import GiftError
-from gift.small_file import read_small_text
+from gift.host.small_file import read_small_text
 
 DEEPEST = 50
 LONGEST = 200_000

@@ -12,7 +12,7 @@ from typing import Any
 
 from gift.data.problems import Problem, answer_in, id_in, problem_from_row, read_rows, shown, text_in
 from gift.errors import GiftError
-from gift.inside_folder import check_inside
+from gift.host.inside_folder import check_inside
 from gift.judge.answers import last_boxed
 
 RowReader = Callable[[Any, str, str], Problem]

@@ -13,7 +13,7 @@ from typing import Any
 from gift.config import DataSnapshot, LmEvalBenchmark, RunConfig
 from gift.data.problems import read_rows, write_rows
 from gift.errors import GiftError
-from gift.inside_folder import check_inside
+from gift.host.inside_folder import check_inside
 
 LM_EVAL_FOLDER = "lm_eval"
 """Of the prepared data: `lm_eval/<task>/<split>.jsonl`."""

@@ -35,7 +35,7 @@ from gift.evaluation.answers import Answer
 from gift.evaluation.decoders import open_decoder
 from gift.evaluation.language_model import LanguageModel
 from gift.evaluation.lm_eval_tasks import LoadedTask, load_task
-from gift.evaluation.marking import problem_name
+from gift.evaluation.logged_answers import problem_name
 from gift.evaluation.named_tasks import load_named_task, told_of_rows
 from gift.evaluation.partial import BARE_PROMPT, completion_marks
 from gift.evaluation.quiet import quiet_libraries
@@ -65,7 +65,7 @@ def evaluate_model(
     """Evaluate the Hugging Face folder `model` on each of `config.benchmarks`: the results by task, and all answers.
 
     Args:
-        benchmarks: a folder that `gift.data.sources.write_data` has filled.
+        benchmarks: a folder that `gift.data.prepare.write_data` has filled.
         prompt: the run's, for this project's tasks. lm-eval's own tasks have their own, which a chat asks in the
             model's chat template.
         seed: draws the samples; each benchmark starts from it, whatever was run before.

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from gift.errors import GiftError
-from gift.small_file import read_small_file
+from gift.host.small_file import read_small_file
 
 RESULTS_FILE = "results.json"
 

@@ -3,7 +3,7 @@
     samples of the task's own filter ──> answers, scores, their mean and its standard error
     the others                       ──> secondary scores, the judge's beside lm-eval's, sampled metrics
 
-`gift.evaluation.marking` reads single samples. Left out: running lm-eval (`gift.evaluation.harness`).
+`gift.evaluation.logged_answers` reads single samples. Left out: running lm-eval (`gift.evaluation.harness`).
 """
 
 import importlib.metadata
@@ -15,7 +15,7 @@ from typing import Any
 from gift.config import AnswerFormat, EvaluationConfig, PromptFormat
 from gift.evaluation.answers import Answer, by_problem
 from gift.evaluation.lm_eval_tasks import LoadedTask
-from gift.evaluation.marking import Sample, answers_of, sample_score
+from gift.evaluation.logged_answers import Sample, answers_of, sample_score
 from gift.evaluation.results import AnsweredProblem, BenchmarkResult, EvaluationSettings
 from gift.evaluation.sampled import sampled_metrics
 from gift.evaluation.statistics import mean_and_stderr

@@ -4,5 +4,5 @@
 keeps it until it is stored, `train_once` trains on this machine or, with `train_on_nodes`, on several.
 
 May import `launch`, `system_metrics`, `hub`, `tracking`, `storage`, `patience`, `config`, `fingerprint`, `progress`,
-`full_disk` and `errors`.
+`host` and `errors`.
 """

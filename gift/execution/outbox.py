@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from gift.config import Section
 from gift.errors import GiftError
-from gift.full_disk import full_disk_named
+from gift.host.full_disk import full_disk_named
 
 OUTBOX_VARIABLE = "GIFT_OUTBOX"
 METADATA_FILE = "metadata.json"

@@ -20,7 +20,7 @@ from gift.config import RunConfig, parse_config
 from gift.errors import GiftError, printable
 from gift.execution.outbox import made_or_waiting
 from gift.execution.output import REMOVAL_LOCK, Output, address, content_digest
-from gift.full_disk import DISK_FULL, temporary_folder
+from gift.host.full_disk import DISK_FULL, temporary_folder
 from gift.patience import ServicePatience
 from gift.progress import start_log
 from gift.storage import compose_directory, download_directory, upload_directory, wait_for_lock, whole_manifest

@@ -4,5 +4,5 @@
 is a process (`attempt`) that launches ranks, which run the training as `killed_rank` and kill when a `Kill` says so.
 
 Nothing in a run imports it. May import `training`, `conversion`, `launch`, `models`, `weights`, `data`, `tracking`,
-`storage`, `config`, `end_with_parent` and `errors`.
+`storage`, `config`, `host` and `errors`.
 """

@@ -21,7 +21,7 @@ from deepspeed import DeepSpeedEngine
 
 from gift.fault_injection.kill import Kill, Moment, read_attempt
 from gift.training import resume
-from gift.training.sources import Sampler
+from gift.training.sampling import Sampler
 
 FUNCTIONS: dict[Moment, tuple[Any, str]] = {
     "rollout": (Sampler, "batch"),

@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Literal
 
 from gift.config import RunConfig, load_profile
+from gift.data.prepare import write_data
 from gift.data.problems import read_problems
-from gift.data.sources import write_data
-from gift.end_with_parent import end_with_parent
 from gift.errors import GiftError
 from gift.fault_injection.kill import MOST_STEPS, Attempt, Kill
+from gift.host.end_with_parent import end_with_parent
 from gift.launch.rank_job import ResumeSettings, TrainingJob
 from gift.models.base_model import write_base_model
 from gift.storage import delete_directory

@@ -15,7 +15,7 @@ import math
 from collections.abc import Iterator
 
 from gift.config import RunConfig
-from gift.data.sources import problems_asked
+from gift.data.prepare import problems_asked
 from gift.gate.paired import p_value
 
 POWER = 0.8

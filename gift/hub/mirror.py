@@ -19,9 +19,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gift.config import DataSnapshot, FolderModel, HubModel, ModelReward, RewardConfig, RunConfig, data_folder
+from gift.data.prepare import public_data
 from gift.data.public import PublicData, public_rows
 from gift.data.snapshots import snapshots_of, write_snapshot
-from gift.data.sources import public_data
 from gift.hub.download import download_model
 from gift.patience import ServicePatience
 from gift.storage import download_directory, upload_directory, whole_manifest

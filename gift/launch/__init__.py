@@ -6,7 +6,6 @@
                     pod: node_program ── roll_call, node_link: who is here ──> one_node ──> …
                     train_job_api asks Kubernetes, pod_log prints what the pods say
 
-What the ranks then do is `gift.training`, which is named to them and not imported. May import
-`system_metrics`, `preflight`, `models`, `hub`, `tracking`, `storage`, `patience`, `config`, `progress`,
-`end_with_parent`, `lean_imports`, `full_disk` and `errors`.
+What the ranks then do is `gift.training`, which is named to them and not imported. May import `system_metrics`,
+`preflight`, `models`, `hub`, `tracking`, `storage`, `patience`, `config`, `progress`, `host` and `errors`.
 """

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from gift.config import RunConfig, Section
 from gift.errors import GiftError, printable
-from gift.full_disk import temporary_folder
+from gift.host.full_disk import temporary_folder
 from gift.hub.mirror import with_reward_models
 from gift.launch.notice import TOLD_TO_STOP, on_notice
 from gift.launch.one_node import NodePlace, launch_ranks

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gift.config import ComputeConfig
-from gift.end_with_parent import end_with_parent
 from gift.errors import GiftError
-from gift.full_disk import temporary_folder
+from gift.host.end_with_parent import end_with_parent
+from gift.host.full_disk import temporary_folder
 from gift.launch.notice import on_notice
 
 GRACE_SECONDS = 15

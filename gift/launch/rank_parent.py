@@ -25,12 +25,12 @@ from pathlib import Path
 import torch
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
-from gift.end_with_parent import end_with_parent
+from gift.host.end_with_parent import end_with_parent
+from gift.host.lean_imports import lean_imports
 from gift.launch.deadline import RECORD, make_records, overdue, passed, record_of
 from gift.launch.notice import TOLD_TO_STOP
 from gift.launch.one_node import REASON_FILE
 from gift.launch.rank_program import TELL_WHERE, leave_reason, run_rank
-from gift.lean_imports import lean_imports
 from gift.models.device import choose_device
 from gift.models.host_memory import use_large_pages
 from gift.progress import put_times_on_lines

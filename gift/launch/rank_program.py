@@ -14,7 +14,7 @@ import numpy as np
 import torch.distributed as dist
 
 from gift.errors import GiftError
-from gift.full_disk import disk_is_full
+from gift.host.full_disk import disk_is_full
 
 TELL_WHERE = signal.SIGUSR1
 """Makes a rank print what all of its threads are at, however it hangs."""

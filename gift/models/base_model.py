@@ -11,10 +11,10 @@ from pathlib import Path
 
 from gift.config import FolderModel, HubModel, PackageModel, RunConfig, ScratchModel
 from gift.data.problems import Problem
+from gift.host.lean_imports import lean_imports
 from gift.hub.mirror import fetch_model
-from gift.lean_imports import lean_imports
 from gift.models.architecture import check_architecture
-from gift.models.sources import check_model, model_files, package_file
+from gift.models.base_model_files import check_model, model_files, package_file
 
 
 def write_base_model(config: RunConfig, demonstrations: list[Problem], destination: Path) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from gift.errors import GiftError
+from gift.host.inside_folder import check_inside
 from gift.hub.download import MODEL_FILES
-from gift.inside_folder import check_inside
 from gift.weights.stored_weights import StoredTensor, read_json_object, same_values, stored_tensors
 
 EMBEDDINGS = (

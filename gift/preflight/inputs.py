@@ -15,10 +15,10 @@ from pathlib import Path
 
 from gift.config import FolderModel, FunctionReward, ModelReward, RewardConfig, RunConfig
 from gift.config.surroundings import check_server_address
-from gift.data.sources import check_data
+from gift.data.prepare import check_data
 from gift.errors import GiftError
+from gift.models.base_model_files import check_model
 from gift.models.folder_check import check_chat_template, check_model_folder
-from gift.models.sources import check_model
 from gift.preflight.disk import TRAINED_WEIGHTS, estimate_disk, known_shapes, store_bytes
 
 FREE_BYTES = 2 * 2**30

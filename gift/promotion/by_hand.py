@@ -13,7 +13,7 @@ from gift.errors import GiftError
 from gift.execution.stage import downloaded
 from gift.gate.verdict import VERDICT_FILE, Verdict
 from gift.promotion.announce import announce
-from gift.promotion.checkpoint import check_registered_weights
+from gift.promotion.registered_weights import check_registered_weights
 from gift.registry import Move
 from gift.tracking.entities import ModelVersion
 

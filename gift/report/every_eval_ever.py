@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from gift.config import asks_base_alone, problem_set
-from gift.data.sources import BENCHMARK_DATA
+from gift.data.prepare import BENCHMARK_DATA
 from gift.evaluation.answers import Answer
 from gift.evaluation.results import BenchmarkResult
 from gift.report.answer_changes import Answers

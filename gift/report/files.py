@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from gift.errors import GiftError
-from gift.small_file import read_small_text
+from gift.host.small_file import read_small_text
 
 Model = TypeVar("Model", bound=BaseModel)
 

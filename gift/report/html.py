@@ -18,7 +18,7 @@ from pydantic import JsonValue
 from gift.report import wording
 from gift.report.charts import accuracy_chart, at_k, curve_chart, samples_chart, seconds_chart
 from gift.report.pages import page_template
-from gift.report.reproduction import reproduction_command
+from gift.report.rerun_command import reproduction_command
 from gift.report.schema import AccuracyDifference, ModelName, PathStep, Report, Score, StageCost
 
 TEMPLATE = "report.html.jinja"

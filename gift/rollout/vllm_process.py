@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gift.config import Section
-from gift.end_with_parent import end_with_parent
 from gift.errors import GiftError
+from gift.host.end_with_parent import end_with_parent
 from gift.rollout.vllm import Completion
 from gift.rollout.weight_sums import HeldWeight, WeightSum
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from gift.evaluation.answers import ANSWERS_FILE, Answer, read_answers
 from gift.evaluation.results import RESULTS_FILE, BenchmarkResult, load_results
 from gift.execution.stage import Stage
-from gift.provenance import provenance
+from gift.fingerprint.provenance import provenance
 from gift.report.comparison.assemble import Findings, assemble
 from gift.report.comparison.html import render_comparison
 from gift.report.comparison.plan import ExperimentPlan

@@ -8,7 +8,7 @@ from pathlib import Path
 from gift.config import RunConfig
 from gift.execution.output import Output
 from gift.execution.stage import Stage
-from gift.lean_imports import lean_imports
+from gift.host.lean_imports import lean_imports
 from gift.storage import read_manifest
 
 

@@ -7,7 +7,7 @@ from gift.config import RunConfig
 from gift.evaluation.results import RESULTS_FILE, load_results, save_results
 from gift.execution.output import Output
 from gift.execution.stage import Stage
-from gift.lean_imports import lean_imports
+from gift.host.lean_imports import lean_imports
 from gift.progress import Progress
 
 BASE = "evaluate-base"

@@ -6,7 +6,7 @@ from gift.evaluation.results import RESULTS_FILE, BenchmarkResult, load_results
 from gift.execution.stage import Stage
 from gift.gate.verdict import VERDICT_FILE, NotComparable, Verdict, decide
 from gift.report.files import load_document
-from gift.stages.champion import ReigningChampion, read_champion
+from gift.stages.evaluate_champion import ReigningChampion, read_champion
 
 
 def gate(stage: Stage, base_results: str, sft_results: str, candidate_results: str, champion: str) -> str:

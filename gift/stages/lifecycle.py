@@ -14,7 +14,7 @@ from gift.execution.stage import exit_on_fault, run_stage
 from gift.gate.power import sensitivity_lines
 from gift.patience import ServicePatience
 from gift.progress import start_log
-from gift.stages.champion import warn_if_not_comparable
+from gift.stages.evaluate_champion import warn_if_not_comparable
 from gift.tracking import (
     StageRecord,
     finish_parent_run,

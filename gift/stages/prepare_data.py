@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gift.config import RunConfig
-from gift.data.sources import data_settings, write_data
+from gift.data.prepare import data_settings, write_data
 from gift.data.splits import SPLITS
 from gift.execution.output import Output, complete_manifest
 from gift.execution.stage import Stage, scratch_folder
@@ -16,7 +16,7 @@ def data_output(config: RunConfig) -> Output:
 
 
 def prepare_data(stage: Stage) -> str:
-    """Returns: URI of a folder with sft.jsonl, train.jsonl, heldout.jsonl (see `gift.data.sources`)."""
+    """Returns: URI of a folder with sft.jsonl, train.jsonl, heldout.jsonl (see `gift.data.prepare`)."""
     config = stage.config
 
     def make(folder: Path) -> dict[str, str]:

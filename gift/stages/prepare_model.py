@@ -8,7 +8,7 @@ from gift.execution.output import Output
 from gift.execution.stage import Stage
 from gift.fingerprint.files import sha256_of
 from gift.models.base_model import write_base_model
-from gift.models.sources import model_files, package_file
+from gift.models.base_model_files import model_files, package_file
 
 
 def base_model_output(config: RunConfig, data: str) -> Output:

@@ -13,9 +13,9 @@ from gift.evaluation.answers import ANSWERS_FILE, by_problem, read_answers
 from gift.evaluation.results import RESULTS_FILE, BenchmarkResult, load_results
 from gift.execution.output import complete_manifest
 from gift.execution.stage import Stage
+from gift.fingerprint.provenance import provenance
 from gift.gate.paired import INTERVAL_CONFIDENCE, PairedDifference, paired_difference
 from gift.gate.verdict import Verdict
-from gift.provenance import provenance
 from gift.report.answer_changes import Answers, changed_answers
 from gift.report.card import CARD_FILE, CHECKPOINT_CARD_FILE, card_summary, model_card
 from gift.report.cost import stage_costs
@@ -36,7 +36,7 @@ from gift.report.schema import (
     Score,
     save_report,
 )
-from gift.stages.champion import read_champion
+from gift.stages.evaluate_champion import read_champion
 from gift.stages.gate import read_verdict
 from gift.storage import Manifest, put_companion, read_manifest
 from gift.tracking import StageRecord, StageRun, parent_started, stage_records

@@ -6,7 +6,7 @@ A directory is named by its URI, `s3://bucket/prefix`. Addresses and credentials
 Of two writers of one URI the first one wins, and the other takes what it has written (`attempts`).
 
 Left out on purpose: empty folders and file modes, as what the stages exchange are plain files. May import
-`fingerprint`, `inside_folder` and `errors`.
+`fingerprint`, `host` and `errors`.
 """
 
 from gift.storage.client import DirectoryError, check_storage, put_object

@@ -25,7 +25,7 @@ from s3transfer.manager import TransferManager
 
 from gift.errors import GiftError
 from gift.fingerprint.files import sha256_of
-from gift.inside_folder import check_inside
+from gift.host.inside_folder import check_inside
 from gift.storage.attempts import About, write_directory
 from gift.storage.client import DirectoryError, Location, connect, error_code, parse_uri, storage_faults
 from gift.storage.fetching import ObjectSource, fetch_object, request_threads

@@ -4,8 +4,8 @@
 `entries` what both kinds of runs share, `parent` and `stage` the runs themselves, `platform` those that KFP opens,
 `settings` whose server it is, `spool` and `metrics` the asynchronous log of the training job.
 
-Left out on purpose: the package mlflow. It takes seconds to import, and is the server here. May import `config`,
-`patience`, `storage`, `provenance` and `errors`.
+Left out on purpose: the package mlflow. It takes seconds to import, and is the server here. May import `storage`,
+`patience`, `config`, `fingerprint` and `errors`.
 """
 
 from gift.tracking.health import check_tracking, tracking_version

@@ -7,7 +7,7 @@ from typing import Literal
 
 from gift.config import RunConfig, flatten
 from gift.errors import GiftError
-from gift.provenance import git_sha
+from gift.fingerprint.provenance import git_sha
 from gift.tracking.artifacts import log_artifact
 from gift.tracking.client import MlflowClient
 from gift.tracking.entities import Run

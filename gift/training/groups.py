@@ -1,6 +1,6 @@
 """Groups of scored responses: what a step learns from.
 
-A group is made on one rank and never leaves it. Left out: where the responses come from (`gift.training.sources`).
+A group is made on one rank and never leaves it. Left out: where the responses come from (`gift.training.sampling`).
 """
 
 import time

@@ -14,7 +14,7 @@ from gift.data.problems import Problem
 from gift.training.groups import GroupBatch
 from gift.training.order import derived_seed
 from gift.training.reduce import sum_over_ranks
-from gift.training.sources import Sampler
+from gift.training.sampling import Sampler
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,13 @@ from deepspeed import DeepSpeedEngine
 
 from gift.config import ComputeConfig
 from gift.errors import GiftError
-from gift.health import Judgement
 from gift.launch.rank_job import TrainingJob
 from gift.models.device import slow_bf16
 from gift.policy.log_probabilities import PADDED_READING, reads_packed
 from gift.progress import Progress
 from gift.storage import upload_directory
 from gift.tracking import MetricLog
+from gift.training.health import Judgement
 
 
 def say_what_is_slow(engine: DeepSpeedEngine, compute: ComputeConfig) -> None:

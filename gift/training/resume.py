@@ -48,13 +48,13 @@ from pydantic import ValidationError
 from gift.config import Section, Spread
 from gift.config.section import Count, NonNegativeFloat
 from gift.errors import GiftError
-from gift.health import HealthState
 from gift.launch.notice import TOLD_TO_STOP
 from gift.launch.rank_job import TrainingJob
 from gift.patience import ServicePatience
 from gift.storage import DirectoryError, download_directory, upload_directory
 from gift.storage.steps import StoredStep, complete_steps, part_uri, remove_all_but
 from gift.training.checkpoint import check_checkpoint, load_checkpoint, save_checkpoint
+from gift.training.health import HealthState
 from gift.training.reduce import first_rank_where, said_by_first_rank
 from gift.training.reports import Reports
 

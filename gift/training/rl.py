@@ -28,7 +28,6 @@ from gift.config import RunConfig
 from gift.data.problems import read_problems
 from gift.data.scored import read_scored
 from gift.data.tokens import tokenize_prompts
-from gift.health import Health
 from gift.launch.rank_job import TrainingJob, read_job
 from gift.models.ends import load_tokenizer_and_ends
 from gift.policy.log_probabilities import (
@@ -49,12 +48,13 @@ from gift.training.engine import (
 )
 from gift.training.engine_check import check_engine
 from gift.training.groups import GroupBatch
+from gift.training.health import Health
 from gift.training.heldout import Heldout, due, heldout_metrics
 from gift.training.order import derived_seed, example_stream
 from gift.training.reports import say_what_is_slow, step_reports
 from gift.training.resume import TrainingState, open_checkpoints
+from gift.training.sampling import BatchQueue, Sampler, engine_deadline, scored_data
 from gift.training.shards import save_weights, sharded_weights
-from gift.training.sources import BatchQueue, Sampler, engine_deadline, scored_data
 from gift.training.update import Learner, update, with_log_probabilities
 
 SHOWN = {

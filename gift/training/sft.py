@@ -19,7 +19,6 @@ from torch import Tensor
 from gift.config import RunConfig
 from gift.data.problems import read_problems
 from gift.data.tokens import Demonstration, pad_left, pad_right, tokenize_demonstrations
-from gift.health import Health
 from gift.launch.rank_job import TrainingJob, read_job
 from gift.models.ends import load_tokenizer_and_ends
 from gift.policy.log_probabilities import reads_packed, score_responses, trainable_model
@@ -34,6 +33,7 @@ from gift.training.engine import (
     largest_weight,
     update_deadline,
 )
+from gift.training.health import Health
 from gift.training.order import batch_indices, derived_seed
 from gift.training.reduce import agreed_micro_batches, sum_over_ranks
 from gift.training.reports import say_what_is_slow, step_reports

@@ -23,11 +23,11 @@ from torch import Tensor, nn
 from gift.algorithms import GroupLosses, ScoredGroups
 from gift.algorithms.objective import active_groups
 from gift.config import RunConfig
-from gift.health import Health
 from gift.policy.log_probabilities import TokenScores, reads_packed, score_responses
 from gift.policy.micro_batches import Lengths, MicroBatch
 from gift.training.engine import back_propagate, end_update, skip_update
 from gift.training.groups import GroupBatch
+from gift.training.health import Health
 from gift.training.reduce import agreed_micro_batches, gather_over_ranks, sum_over_ranks
 
 QUANTILES = {"p10": 0.1, "p50": 0.5, "p90": 0.9}

@@ -6,8 +6,8 @@
 What follows from no answer is held against the manifests of the outputs, and what follows from nothing else, such as
 times, curves and the registered version, against the report that the run itself stored (`gift.verification.outputs`).
 
-Left out: whether the answers are the model's (`gift.verification.again` asks it), and scores that lm-eval's own tasks
-gave, which are taken as they are.
+Left out: whether the answers are the model's (`gift.verification.reproduce` asks it), and scores that lm-eval's own
+tasks gave, which are taken as they are.
 """
 
 import functools

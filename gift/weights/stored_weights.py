@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from gift.errors import GiftError
-from gift.small_file import read_small_file
+from gift.host.small_file import read_small_file
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 METADATA = "__metadata__"

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from gift.end_with_parent import end_with_parent
+from gift.host.end_with_parent import end_with_parent
 
 LONGEST_TEXT = 500
 """Characters of an exception that is shown: a reply must fit a pipe at once (4096 bytes), never half of it."""

@@ -8,7 +8,7 @@ import typer
 from gift.config import load_profile
 from gift.config.surroundings import services_of_run
 from gift.errors import GiftError
-from gift.small_file import read_small_text
+from gift.host.small_file import read_small_text
 from pipelines.cli.session import Overrides, Profile, console, echo_lines, escape, one_line_errors
 from pipelines.kubeflow.lint import LintSettings, lint
 from pipelines.kubeflow.lint.findings import MAX_BYTES, SIDE_EFFECTS

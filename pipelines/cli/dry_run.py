@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.table import Table
 
 from gift.config import HubModel, JsonLinesData, ModelConfig, ModelReward, ModelShape, RunConfig, data_folder
+from gift.data.prepare import public_data
 from gift.data.public import local_file
 from gift.data.snapshots import local_splits, snapshot_address, snapshots_of
-from gift.data.sources import public_data
 from gift.errors import GiftError
 from gift.gate.power import sensitivity_lines
 from gift.models.architecture import model_shape

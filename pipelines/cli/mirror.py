@@ -14,8 +14,8 @@ import typer
 
 from gift.config import RunConfig, load_profile
 from gift.config.cluster import IMAGE_BY_DIGEST
+from gift.data.prepare import public_data
 from gift.data.snapshots import snapshots_of
-from gift.data.sources import public_data
 from gift.errors import GiftError
 from gift.hub.mirror import hub_models, push
 from gift.storage import check_storage

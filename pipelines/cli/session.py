@@ -22,7 +22,7 @@ from gift.report.schema import load_report
 from gift.report.table import results_table
 from gift.report.wording import alias_label
 from pipelines.local.run_log import StageFailedError
-from pipelines.local.servers import HOST
+from pipelines.local.server_commands import HOST
 from pipelines.local.services import shared_services
 
 console = Console()

@@ -15,7 +15,7 @@ import docker
 from pydantic import BaseModel, ValidationError
 
 from gift.errors import GiftError
-from gift.provenance import git_sha
+from gift.fingerprint.provenance import git_sha
 from pipelines.machine.docker_engine import docker_engine
 
 CHECKOUT = Path(__file__).resolve().parents[2]

@@ -2,5 +2,5 @@
 
 `runner` and `docker_runner` run the stages, `dead_runs` ends what a killed run left, `services` keeps the S3 and MLflow
 servers. May import `pipelines`, `experiments`, `images`, `machine`, `stages`, `execution`, `report`, `preflight`,
-`tracking`, `storage`, `config`, `progress`, `small_file` and `errors`.
+`tracking`, `storage`, `config`, `progress`, `host` and `errors`.
 """

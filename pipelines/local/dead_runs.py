@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from gift.config.section import Name
 from gift.errors import GiftError
-from gift.small_file import read_small_text
+from gift.host.small_file import read_small_text
 from gift.tracking import close_killed_run
 from pipelines.local.live_run import dead_run
 from pipelines.machine import processes

@@ -30,7 +30,7 @@ from pipelines.experiments.experiment import PlannedExperiment
 from pipelines.local.dead_runs import clean_dead_runs
 from pipelines.local.live_run import TEMPORARY_PREFIX, LiveRun, live_run
 from pipelines.local.run_log import RunLog, StageFailedError
-from pipelines.local.servers import HOST
+from pipelines.local.server_commands import HOST
 from pipelines.local.watcher import watched_over
 from pipelines.machine import processes
 from pipelines.machine.signals import interrupted_by_signals

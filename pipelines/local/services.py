@@ -21,7 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel, ValidationError
 
 from gift.errors import GiftError
-from pipelines.local import servers
+from pipelines.local import server_commands
 from pipelines.machine import processes
 from pipelines.machine.processes import ProcessRecord
 
@@ -51,7 +51,7 @@ class Credentials(BaseModel):
 class State(BaseModel):
     """What `services.json` holds; written after every process start, so that a killed `gift up` leaves no orphan."""
 
-    host: str = servers.HOST
+    host: str = server_commands.HOST
     s3_port: int
     mlflow_port: int
     s3: ProcessRecord | None = None
@@ -64,7 +64,7 @@ class State(BaseModel):
 def start_services(
     state_dir: Path,
     *,
-    host: str = servers.HOST,
+    host: str = server_commands.HOST,
     s3_port: int = 8333,
     mlflow_port: int = 5500,
     bucket: str = "gift",
@@ -166,16 +166,21 @@ def _start(state_dir: Path, host: str, s3_port: int, mlflow_port: int, bucket: s
         raise GiftError(f"the S3 and the MLflow server cannot share port {s3_port}: choose another with --mlflow-port")
     state = State(host=host, s3_port=s3_port, mlflow_port=mlflow_port)
     services = _describe(state_dir, state)
-    s3 = servers.s3_client(services.environment)
+    s3 = server_commands.s3_client(services.environment)
     tracking_uri = services.environment["MLFLOW_TRACKING_URI"]
     try:
-        state.s3 = _spawn("seaweedfs", servers.seaweedfs_command(host, s3_port), services)
+        state.s3 = _spawn("seaweedfs", server_commands.seaweedfs_command(host, s3_port), services)
         _write(state, state_dir / "services.json")
-        _wait_until(lambda: servers.s3_answers(s3), "S3 server", state.s3, state_dir / "seaweedfs.log")
-        state.mlflow = _spawn("mlflow", servers.mlflow_command(host, mlflow_port, f"s3://{bucket}/mlflow"), services)
+        _wait_until(lambda: server_commands.s3_answers(s3), "S3 server", state.s3, state_dir / "seaweedfs.log")
+        state.mlflow = _spawn(
+            "mlflow", server_commands.mlflow_command(host, mlflow_port, f"s3://{bucket}/mlflow"), services
+        )
         _write(state, state_dir / "services.json")
         _wait_until(
-            lambda: servers.mlflow_answers(tracking_uri), "MLflow server", state.mlflow, state_dir / "mlflow.log"
+            lambda: server_commands.mlflow_answers(tracking_uri),
+            "MLflow server",
+            state.mlflow,
+            state_dir / "mlflow.log",
         )
         family = processes.with_children((state.s3, state.mlflow))
         state.children = tuple(processes.record(process) for process in family)
@@ -191,7 +196,7 @@ def _spawn(name: str, command: list[str], services: Services) -> ProcessRecord:
     folder = services.state_dir / name
     folder.mkdir(exist_ok=True)
     settings = {name: value for name, value in services.environment.items() if name.startswith("AWS_")}
-    environment = servers.server_environment(services.host, settings)
+    environment = server_commands.server_environment(services.host, settings)
     return processes.spawn(command, folder, environment, services.state_dir / f"{name}.log")
 
 
@@ -248,7 +253,7 @@ def _wait_until(answers: Callable[[], bool], service: str, process: ProcessRecor
 
 
 def _create_bucket(services: Services, bucket: str) -> None:
-    client = servers.s3_client(services.environment)
+    client = server_commands.s3_client(services.environment)
     try:
         existing = {entry["Name"] for entry in client.list_buckets()["Buckets"]}
         if bucket not in existing:

@@ -1,6 +1,6 @@
 """Whatever ends this process politely (Ctrl-C, SIGTERM, a closed terminal) ends it in one way, so that it can tidy up.
 
-Left out: SIGKILL, after which a child ends by `gift.end_with_parent`.
+Left out: SIGKILL, after which a child ends by `gift.host.end_with_parent`.
 """
 
 import contextlib

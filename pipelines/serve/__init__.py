@@ -2,5 +2,5 @@
 
 Either serves the files of one model version, not of an alias that may move under it. Left out: rolling a service on to
 the next champion, which is another `gift serve` and `kubectl apply`. May import `machine`, `promotion`, `rollout`,
-`models`, `registry`, `config`, `end_with_parent`, `tracking` and `errors`.
+`registry`, `models`, `tracking`, `config`, `host` and `errors`.
 """

@@ -19,9 +19,9 @@ from pathlib import Path
 import psutil
 import requests
 
-from gift.end_with_parent import end_with_parent
 from gift.errors import GiftError
-from gift.promotion.checkpoint import fetch_checkpoint
+from gift.host.end_with_parent import end_with_parent
+from gift.promotion.registered_weights import fetch_checkpoint
 from gift.tracking.entities import ModelVersion
 from pipelines.machine import processes
 from pipelines.machine.signals import interrupted_by_signals

@@ -17,7 +17,7 @@ from gift.execution.stage import Stage, run_stage
 from gift.patience import NO_PATIENCE, ServicePatience
 from gift.storage import read_manifest
 from gift.tracking import start_parent_run
-from pipelines.local.servers import HOST
+from pipelines.local.server_commands import HOST
 from pipelines.local.services import Services, start_services, stop_services
 from pipelines.machine.processes import free_ports
 

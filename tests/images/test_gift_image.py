@@ -8,7 +8,7 @@ import pytest
 
 from gift.errors import GiftError
 from gift.fingerprint.library import source_digest
-from gift.provenance import git_sha
+from gift.fingerprint.provenance import git_sha
 from pipelines.images import describe
 from pipelines.images.describe import BUILT, Image
 from pipelines.machine.docker_engine import docker_engine
@@ -54,7 +54,7 @@ def test_a_stage_in_it_finds_what_the_image_is_below_our_code(gift_image: Image)
 def test_the_code_in_it_is_the_checkouts_and_knows_its_commit(gift_image: Image) -> None:
     stages = ["gift.stages.train_policy", "gift.stages.evaluate"]
     code = (
-        "from gift.provenance import git_sha; from gift.fingerprint.library import source_digest;"
+        "from gift.fingerprint.provenance import git_sha; from gift.fingerprint.library import source_digest;"
         f"print(git_sha(), source_digest({stages}))"
     )
     assert run(gift_image, "python", "-c", code).split() == [git_sha(), source_digest(stages)]

@@ -18,7 +18,7 @@ import boto3
 import psutil
 from rendered import MANIFESTS, Object, pod_templates, render, the
 
-from pipelines.local.servers import HOST
+from pipelines.local.server_commands import HOST
 from pipelines.local.services import Services
 from pipelines.machine.processes import free_ports
 

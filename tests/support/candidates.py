@@ -13,8 +13,8 @@ from gift.execution.output import address
 from gift.execution.stage import run_stage
 from gift.gate.verdict import VERDICT_FILE, Verdict
 from gift.report.schema import Report, load_report
-from gift.stages.champion import evaluate_champion
 from gift.stages.evaluate import evaluation_output
+from gift.stages.evaluate_champion import evaluate_champion
 from gift.stages.gate import gate
 from gift.stages.register import register
 from gift.stages.report import report

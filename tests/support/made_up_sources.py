@@ -23,7 +23,7 @@ from transformers import (
 )
 
 from gift.config import HubModel, ModelReward, ModelShape, PackageModel, RunConfig
-from gift.data.sources import public_data
+from gift.data.prepare import public_data
 from gift.data.tokenizer import train_tokenizer
 from gift.hub.mirror import model_uri, push
 from gift.storage import read_manifest, upload_directory

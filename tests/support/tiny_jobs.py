@@ -15,9 +15,9 @@ from tiny_settings import TINY_MODEL
 
 from gift.config import RunConfig, load_profile
 from gift.conversion.hugging_face import convert_checkpoint
+from gift.data.prepare import write_data
 from gift.data.problems import read_problems
 from gift.data.scored import ScoredProblem, write_scored
-from gift.data.sources import write_data
 from gift.launch.one_node import NodePlace, launch_ranks
 from gift.launch.rank_job import ResumeSettings, TrainingJob
 from gift.models.base_model import write_base_model

@@ -8,7 +8,7 @@ import typer
 from gift import registry
 from gift.config import RunConfig, load_profile
 from gift.errors import GiftError
-from gift.promotion.checkpoint import find_checkpoint
+from gift.promotion.registered_weights import find_checkpoint
 from gift.tracking.entities import ModelVersion
 from pipelines.cli.session import (
     MlflowPort,

@@ -16,7 +16,7 @@ from gift.progress import Progress
 from gift.report.schema import ModelName, load_report
 from gift.report.wording import benchmark_label, score_text, signed
 from gift.verification.finding import ReportFinding
-from pipelines.cli.reports.lineage import lineage_command
+from pipelines.cli.reports.history import model_history_command
 from pipelines.cli.session import (
     MlflowPort,
     S3Port,
@@ -29,7 +29,7 @@ from pipelines.cli.session import (
 )
 
 app = typer.Typer(no_args_is_help=True, help="Show a run's report, check it, and compare it with others.")
-app.command("history")(lineage_command)
+app.command("history")(model_history_command)
 
 ReportFile = Annotated[Path, typer.Argument(help="A report.json.")]
 LATEST = Path("runs/latest/report.json")
@@ -77,7 +77,7 @@ def reproduce(
     mlflow_port: MlflowPort = 5500,
 ) -> None:
     """Evaluate again from the recorded configuration; status 1 where a number moved by more than its error."""
-    from gift.verification.again import reproduce_report
+    from gift.verification.reproduce import reproduce_report
 
     with one_line_errors():
         loaded, models = load_report(path), [_model(name) for name in model]
@@ -99,7 +99,7 @@ def compare_reports(
     mlflow_port: MlflowPort = 5500,
 ) -> None:
     """Compare two reports, problem by problem where both evaluations are there and asked the same."""
-    from gift.verification.beside import reports_beside
+    from gift.verification.compare import reports_beside
 
     with one_line_errors():
         reports = load_report(first), load_report(second)

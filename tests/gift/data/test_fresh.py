@@ -9,8 +9,8 @@ import sympy
 
 from gift.config import load_profile
 from gift.data.fresh import fresh_problems
+from gift.data.prepare import data_settings, write_data
 from gift.data.problems import read_problems
-from gift.data.sources import data_settings, write_data
 from gift.errors import GiftError
 
 SMALL = ("data.sft=8", "data.train=4", "data.heldout=4")

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from gift.config import load_profile
+from gift.data.prepare import write_data
 from gift.data.problems import read_problems
 from gift.data.scored import read_scored
-from gift.data.sources import write_data
 from gift.errors import GiftError
 from tests.gift.data.made_up_data import (
     BOXED,

@@ -9,8 +9,8 @@ import datasets
 import pytest
 
 from gift.config import RunConfig, load_profile
+from gift.data.prepare import check_data, data_settings, write_data
 from gift.data.snapshots import local_splits, snapshots_of, write_snapshot
-from gift.data.sources import check_data, data_settings, write_data
 from gift.errors import GiftError
 
 ARC = "{lm_eval: arc_challenge, metric: acc, data: {repository: allenai/ai2_arc, subset: ARC-Challenge, revision: %s}}"

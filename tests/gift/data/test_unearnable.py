@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from gift.data.prepare import data_settings, write_data
 from gift.data.problems import read_problems
-from gift.data.sources import data_settings, write_data
 from gift.errors import GiftError
 from tests.gift.data.made_up_data import (
     BOXED,

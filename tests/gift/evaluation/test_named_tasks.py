@@ -12,7 +12,7 @@ from gift.data.problems import prompt_text
 from gift.errors import GiftError
 from gift.evaluation.answers import by_problem
 from gift.evaluation.language_model import LanguageModel
-from gift.evaluation.marking import chosen_answer
+from gift.evaluation.logged_answers import chosen_answer
 
 ARC_CHAT = entry("arc_challenge_chat", "exact_match", "allenai/ai2_arc", "ARC-Challenge", filter="remove_whitespace")
 

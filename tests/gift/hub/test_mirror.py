@@ -11,8 +11,8 @@ import pytest
 from hub_server import hub_with
 
 from gift.config import FolderModel, ModelReward, RunConfig, load_profile
+from gift.data.prepare import write_data
 from gift.data.public import GSM8K_TEST, GSM8K_TRAIN
-from gift.data.sources import write_data
 from gift.errors import GiftError
 from gift.hub.mirror import data_uri, fetch_model, mirrored_data, model_uri, push, with_reward_models
 from gift.storage import read_manifest, upload_directory

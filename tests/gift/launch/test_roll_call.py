@@ -11,7 +11,7 @@ import pytest
 
 from gift.errors import GiftError
 from gift.launch.roll_call import OtherNodeError, RollCall, Seat
-from pipelines.local.servers import HOST
+from pipelines.local.server_commands import HOST
 from pipelines.machine.processes import free_ports
 
 CLOSED = GiftError("gift.training.rl: rank 0 failed (exit code 1): RuntimeError: Connection closed by peer [10.0.0.7]")

@@ -16,7 +16,7 @@ from gift.config import load_profile
 from gift.conversion.hugging_face import convert_checkpoint
 from gift.launch.node_program import JOB_FILE, NodeJob
 from gift.storage import compose_directory, download_directory, upload_directory
-from pipelines.local.servers import HOST
+from pipelines.local.server_commands import HOST
 from pipelines.machine.processes import free_ports
 
 ROOT = Path(__file__).parents[3]

@@ -17,9 +17,9 @@ from transformers import PreTrainedTokenizerFast
 
 from gift.config import FolderModel, load_profile
 from gift.errors import GiftError
+from gift.models.base_model_files import check_model, model_files
 from gift.models.deep_check import check_model_loads
 from gift.models.folder_check import check_model_folder
-from gift.models.sources import check_model, model_files
 from gift.preflight.inputs import check_inputs
 
 ROOT = Path(__file__).parents[3]

@@ -11,7 +11,7 @@ from mlflow.tracking import MlflowClient
 from promotions import promote
 
 from gift import registry
-from pipelines.local.servers import HOST, mlflow_answers, mlflow_command, server_environment
+from pipelines.local.server_commands import HOST, mlflow_answers, mlflow_command, server_environment
 from pipelines.local.services import Services
 from pipelines.machine.processes import free_ports, spawn, stop, with_children
 

@@ -13,7 +13,7 @@ import pytest
 from browser import PROGRAMS, Browser, chromium
 
 from gift.report.html import render_report
-from gift.report.reproduction import reproduction_command
+from gift.report.rerun_command import reproduction_command
 from gift.report.schema import Report, parse_report
 
 EXAMPLE = Path(__file__).with_name("report.json")

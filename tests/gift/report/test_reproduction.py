@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gift.config import load_profile
-from gift.report.reproduction import reproduction_command
+from gift.report.rerun_command import reproduction_command
 from gift.report.schema import Report, load_report
 
 EXAMPLE = Path(__file__).with_name("report.json")

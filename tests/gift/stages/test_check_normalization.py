@@ -13,8 +13,8 @@ from tiny_settings import TINY_MODEL
 
 from gift.algorithms.normalization import BETAS, Normalization
 from gift.config import RunConfig, load_profile
+from gift.data.prepare import write_data
 from gift.data.problems import read_problems
-from gift.data.sources import write_data
 from gift.execution.stage import run_stage
 from gift.models.base_model import write_base_model
 from gift.models.loading import load_model

@@ -8,8 +8,8 @@ import torch
 from tiny_settings import TINY_MODEL
 
 from gift.config import load_profile
+from gift.data.prepare import write_data
 from gift.data.problems import read_problems, write_rows
-from gift.data.sources import write_data
 from gift.evaluation.answers import ANSWERS_FILE, read_answers
 from gift.evaluation.results import RESULTS_FILE, load_results
 from gift.execution.stage import run_stage

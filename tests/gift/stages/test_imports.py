@@ -29,7 +29,7 @@ STAGES = {
     "train_policy": (LIGHT, HEAVY),
     "convert": (LIGHT, HEAVY),
     "evaluate": (LIGHT, HEAVY),
-    "champion": (LIGHT, HEAVY),
+    "evaluate_champion": (LIGHT, HEAVY),
     "gate": (LIGHT, HEAVY),
     "register": (LIGHT, HEAVY),
     "choose_learning_rate": (LIGHT, HEAVY),

@@ -8,9 +8,9 @@ from tiny_jobs import TINY, write_inputs
 from gift.config import RunConfig, load_profile
 from gift.execution.stage import content_digest, run_stage
 from gift.report.schema import load_report
-from gift.stages.champion import evaluate_champion
 from gift.stages.convert import convert
 from gift.stages.evaluate import evaluate
+from gift.stages.evaluate_champion import evaluate_champion
 from gift.stages.gate import gate
 from gift.stages.prepare_data import prepare_data
 from gift.stages.prepare_model import prepare_model

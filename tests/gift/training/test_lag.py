@@ -6,7 +6,7 @@ from tiny_jobs import Training, own_reward, train_together, write_inputs
 
 from gift.rollout.rollouts import Rollouts
 from gift.training.groups import GroupBatch
-from gift.training.sources import BatchQueue
+from gift.training.sampling import BatchQueue
 from pipelines.local.services import Services
 
 CPU = torch.device("cpu")

@@ -21,11 +21,11 @@ from transformers import LlamaForCausalLM
 
 from gift.algorithms import load_objective
 from gift.config import RunConfig, load_profile
-from gift.health import Health, HealthState
 from gift.models.attention import PLAIN_ATTENTION
 from gift.policy.log_probabilities import read_packed
 from gift.rollout.rollouts import Rollouts
 from gift.training.groups import GroupBatch
+from gift.training.health import Health, HealthState
 from gift.training.update import Learner, update
 
 pytestmark = pytest.mark.slow

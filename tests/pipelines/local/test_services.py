@@ -18,7 +18,7 @@ import pytest
 
 from gift.errors import GiftError
 from gift.storage import check_storage
-from pipelines.local.servers import HOST
+from pipelines.local.server_commands import HOST
 from pipelines.local.services import Services, State, running_services, shared_services, start_services, stop_services
 from pipelines.machine.processes import free_ports, record, with_children
 

@@ -16,12 +16,12 @@ from transformers import AutoModelForCausalLM
 
 from gift.algorithms import load_objective
 from gift.config import load_profile
-from gift.health import Health, HealthState
 from gift.rollout.rollouts import Rollouts
 from gift.training.checkpoint import load_checkpoint, save_checkpoint
 from gift.training.diagnostics import batch_sums, step_metrics
 from gift.training.engine import build_engine, gradient_norm, guard_updates, initialize_ranks
 from gift.training.groups import GroupBatch
+from gift.training.health import Health, HealthState
 from gift.training.update import Learner, update
 
 GROUPS, SIZE, LENGTH, EOS = 4, 4, 6, 0

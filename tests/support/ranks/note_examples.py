@@ -10,7 +10,7 @@ from typing import Any
 import torch.distributed as dist
 
 from gift.training import order
-from gift.training.sources import Sampler
+from gift.training.sampling import Sampler
 
 steps: list[int] = []
 

@@ -68,7 +68,7 @@ def test_two_reports_without_a_store_are_compared_by_their_own_numbers(monkeypat
 
         raise GiftError("not there")
 
-    monkeypatch.setattr("gift.verification.beside.stored_evaluation", nothing)
+    monkeypatch.setattr("gift.verification.compare.stored_evaluation", nothing)
     result = _gift("compare", str(REPORT), str(REPORT))
     assert result.exit_code == 0
     assert "0.0 (" in result.output

@@ -15,8 +15,8 @@ from typer.testing import CliRunner, Result
 from gift import registry
 from gift.evaluation.results import RESULTS_FILE, save_results
 from gift.promotion.by_hand import Command, roll_back
-from gift.promotion.lineage import read_lineage
-from gift.report.lineage.table import lineage_rows
+from gift.promotion.model_history import read_model_history
+from gift.report.model_history.table import history_rows
 from gift.storage import delete_directory, upload_directory
 from pipelines.cli.main import app
 
@@ -40,7 +40,7 @@ def test_every_version_is_there_with_its_score_and_its_reigns(versions: StoredVe
     promote(versions.name, first, instead_of=None)
     promote(versions.name, second, instead_of=first)
     roll_back(Command(versions.name, "it got worse", registry.ANYONE), None, lambda line: None)
-    found = read_lineage(versions.name)
+    found = read_model_history(versions.name)
     assert [(reign.version, reign.until is None) for reign in found.reigns] == [
         (first, False),
         (second, False),
@@ -56,7 +56,7 @@ def test_every_version_is_there_with_its_score_and_its_reigns(versions: StoredVe
     for version, accuracy in ((first, "50.0"), (second, "75.0"), (third, "25.0")):
         assert f"{accuracy} ± 10.0 %" in lines[version]
         assert f"{accuracy} ± 10.0 %" in page
-    reigned = {row[0]: row[2] for row in lineage_rows(found)}  # a narrow terminal breaks these cells into lines
+    reigned = {row[0]: row[2] for row in history_rows(found)}  # a narrow terminal breaks these cells into lines
     assert reigned[first].count(" – ") == 2
     assert reigned[first].endswith("now")
     assert reigned[third] == ""

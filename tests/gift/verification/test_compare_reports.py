@@ -1,6 +1,6 @@
 """Two reports are held against each other where they asked the same."""
 
-from gift.verification.beside import reports_beside
+from gift.verification.compare import reports_beside
 from tests.gift.verification.stored_reports import Store
 
 

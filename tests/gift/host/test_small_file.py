@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gift.errors import GiftError, printable
-from gift.small_file import read_small_file, read_small_text
+from gift.host.small_file import read_small_file, read_small_text
 
 
 def test_a_file_is_read_through_a_link_and_without_its_mark(tmp_path: Path) -> None:

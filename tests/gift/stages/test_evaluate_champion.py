@@ -16,8 +16,8 @@ from gift.data.problems import Problem, write_problems
 from gift.evaluation.results import RESULTS_FILE, load_results
 from gift.execution.stage import downloaded, run_stage
 from gift.gate.verdict import Verdict
-from gift.stages.champion import CHAMPION_FILE, ReigningChampion, evaluate_champion
 from gift.stages.evaluate import evaluate
+from gift.stages.evaluate_champion import CHAMPION_FILE, ReigningChampion, evaluate_champion
 from gift.stages.gate import gate
 from gift.storage import upload_directory
 from gift.tracking import start_parent_run

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from gift.verification.again import reproduce_report
+from gift.verification.reproduce import reproduce_report
 from tests.gift.evaluation.rote_model import PROMPT, no_progress, says
 from tests.gift.verification.stored_reports import WRONG, Store
 

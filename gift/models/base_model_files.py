@@ -5,8 +5,8 @@ from pathlib import Path
 
 from gift.config import FolderModel, ModelConfig, PackageModel
 from gift.errors import GiftError
+from gift.host.inside_folder import check_inside
 from gift.hub.download import MODEL_FILES
-from gift.inside_folder import check_inside
 from gift.models.folder_check import check_model_folder
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from gift.config import load_profile
 from gift.errors import GiftError
-from gift.health import Health, HealthState
+from gift.training.health import Health, HealthState
 
 HEALTHY = {"reward": 0.5, "frac_reward_zero_std": 0.5, "kl": 0.1, "entropy": 1.0, "completions/mean_length": 20.0}
 FACTOR = "health.gradient_norm_factor=100"

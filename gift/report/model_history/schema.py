@@ -17,7 +17,7 @@ class VersionScore:
 
 
 @dataclass(frozen=True)
-class LineageVersion:
+class ListedVersion:
     """One version."""
 
     version: str
@@ -41,11 +41,11 @@ class Reign:
 
 
 @dataclass(frozen=True)
-class Lineage:
+class ModelHistory:
     """All versions, the oldest first."""
 
     model: str
-    versions: tuple[LineageVersion, ...]
+    versions: tuple[ListedVersion, ...]
     reigns: tuple[Reign, ...]
     """As the history has them, the oldest first; a champion that a person made by hand may be missing."""
     reigning: str | None
@@ -57,7 +57,7 @@ class Lineage:
         """Those that any version was evaluated on, in the order of the newest that has them."""
         return tuple(dict.fromkeys(name for version in reversed(self.versions) for name in version.scores))
 
-    def compares(self, version: LineageVersion, benchmark: str) -> bool:
+    def compares(self, version: ListedVersion, benchmark: str) -> bool:
         """Whether its score is on the problems of the newest version that has one."""
         newest = next(one.scores[benchmark] for one in reversed(self.versions) if benchmark in one.scores)
         return version.scores[benchmark].problems == newest.problems

@@ -13,13 +13,13 @@ from gift.errors import GiftError
 from gift.evaluation.results import RESULTS_FILE, BenchmarkResult, load_results
 from gift.execution.stage import downloaded
 from gift.registry import RegistryView
-from gift.report.lineage.schema import Lineage, LineageVersion, Reign, VersionScore
+from gift.report.model_history.schema import ListedVersion, ModelHistory, Reign, VersionScore
 from gift.report.schema import Score
 from gift.tracking.entities import ModelVersion
 from gift.tracking.entries import RUN_ID_TAG
 
 
-def read_lineage(name: str) -> Lineage:
+def read_model_history(name: str) -> ModelHistory:
     """All versions of the registered model `name`.
 
     Raises:
@@ -30,7 +30,7 @@ def read_lineage(name: str) -> Lineage:
         raise GiftError(
             f"{name} has no versions, so there is nothing to draw; the first run of a profile registers one"
         )
-    return Lineage(
+    return ModelHistory(
         model=name,
         versions=tuple(map(_version, versions)),
         reigns=_reigns(view),
@@ -39,9 +39,9 @@ def read_lineage(name: str) -> Lineage:
     )
 
 
-def _version(version: ModelVersion) -> LineageVersion:
+def _version(version: ModelVersion) -> ListedVersion:
     scores, fault = _scores(version.tags.get(registry.EVALUATION_TAG))
-    return LineageVersion(version.version, version.created, scores, fault, version.tags.get(RUN_ID_TAG, ""))
+    return ListedVersion(version.version, version.created, scores, fault, version.tags.get(RUN_ID_TAG, ""))
 
 
 def _scores(evaluation: str | None) -> tuple[Mapping[str, VersionScore], str | None]:

@@ -11,7 +11,7 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 
 from gift.report.charts import accuracy_interval
 from gift.report.figures import CANDIDATE, INK, MUTED, hide_tick_marks, new_figure, ticks, to_svg
-from gift.report.lineage.schema import Lineage, LineageVersion
+from gift.report.model_history.schema import ListedVersion, ModelHistory
 
 SHORTEST = timedelta(minutes=1)
 """What the horizontal axis shows at least."""
@@ -19,26 +19,26 @@ MARGIN = 0.05
 """Share of the time that is left free on each side, for the dots."""
 
 
-def lineage_chart(lineage: Lineage, benchmark: str) -> Markup:
+def history_chart(history: ModelHistory, benchmark: str) -> Markup:
     """Accuracy in %, with 95 % intervals. Filled: was champion; hollow: never; pale: not comparable with the newest."""
-    shown = [version for version in lineage.versions if benchmark in version.scores]
+    shown = [version for version in history.versions if benchmark in version.scores]
     with new_figure(height=2.4) as (figure, axes):
         for version in shown:
-            _draw_version(axes, lineage, version, benchmark)
-            _draw_reigns(axes, lineage, version, benchmark)
-        _draw_time(axes, lineage)
+            _draw_version(axes, history, version, benchmark)
+            _draw_reigns(axes, history, version, benchmark)
+        _draw_time(axes, history)
         axes.set_ylim(0, None)
         axes.yaxis.set_major_locator(ticks(5))
         axes.set_ylabel("accuracy (%)")
         axes.grid(axis="y")
         hide_tick_marks(axes)
-        return to_svg(figure, f"lineage/{benchmark}")
+        return to_svg(figure, f"history/{benchmark}")
 
 
-def _draw_version(axes: Axes, lineage: Lineage, version: LineageVersion, benchmark: str) -> None:
+def _draw_version(axes: Axes, history: ModelHistory, version: ListedVersion, benchmark: str) -> None:
     score, at = version.scores[benchmark].score, _place(version.registered)
-    was_champion = bool(lineage.reigns_of(version.version)) or version.version == lineage.reigning
-    colour, strength = CANDIDATE if was_champion else MUTED, 1.0 if lineage.compares(version, benchmark) else 0.35
+    was_champion = bool(history.reigns_of(version.version)) or version.version == history.reigning
+    colour, strength = CANDIDATE if was_champion else MUTED, 1.0 if history.compares(version, benchmark) else 0.35
     low, high = (100 * bound for bound in accuracy_interval(score))
     axes.plot([at, at], [low, high], color=colour, linewidth=1.6, solid_capstyle="round", alpha=0.55 * strength)
     axes.plot(
@@ -51,7 +51,7 @@ def _draw_version(axes: Axes, lineage: Lineage, version: LineageVersion, benchma
         alpha=strength,
     )
     if was_champion:
-        reigns = version.version == lineage.reigning
+        reigns = version.version == history.reigning
         axes.annotate(
             version.version,
             (at, high),
@@ -63,17 +63,17 @@ def _draw_version(axes: Axes, lineage: Lineage, version: LineageVersion, benchma
         )
 
 
-def _draw_reigns(axes: Axes, lineage: Lineage, version: LineageVersion, benchmark: str) -> None:
+def _draw_reigns(axes: Axes, history: ModelHistory, version: ListedVersion, benchmark: str) -> None:
     accuracy = 100 * version.scores[benchmark].score.accuracy
-    for reign in lineage.reigns_of(version.version):
-        span = [_place(reign.since), _place(reign.until or lineage.at)]
+    for reign in history.reigns_of(version.version):
+        span = [_place(reign.since), _place(reign.until or history.at)]
         axes.plot(span, [accuracy, accuracy], color=CANDIDATE, linewidth=1.2, alpha=0.8)
 
 
-def _draw_time(axes: Axes, lineage: Lineage) -> None:
+def _draw_time(axes: Axes, history: ModelHistory) -> None:
     """From the first version to now; matplotlib knows days."""
-    first = min(version.registered for version in lineage.versions)
-    shown = max(lineage.at - first, SHORTEST) / timedelta(days=1)
+    first = min(version.registered for version in history.versions)
+    shown = max(history.at - first, SHORTEST) / timedelta(days=1)
     end = _place(first) + shown
     axes.set_xlim(_place(first) - MARGIN * shown, end + MARGIN * shown)
     locator = AutoDateLocator(minticks=3, maxticks=5, tz=UTC)

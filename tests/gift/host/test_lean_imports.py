@@ -7,12 +7,12 @@ from types import ModuleType
 
 import pytest
 
+from gift.host.lean_imports import UNUSED, lean_imports
 from gift.launch.rank_parent import MUON
-from gift.lean_imports import UNUSED, lean_imports
 
 LEAN = """
 import sys
-from gift.lean_imports import UNUSED
+from gift.host.lean_imports import UNUSED
 from gift.launch.rank_parent import import_once
 import_once("gift.training.rl")
 import gift.training.sft

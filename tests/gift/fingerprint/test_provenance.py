@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gift import provenance
+from gift.fingerprint import provenance
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_images_name_their_commit_and_digest(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_installed_packages_are_reported_without_importing_them() -> None:
     code = (
-        "import sys; from gift.provenance import provenance; facts = provenance(); "
+        "import sys; from gift.fingerprint.provenance import provenance; facts = provenance(); "
         "assert not {'torch', 'mlflow', 'boto3'} & set(sys.modules); print(facts['torch'], facts['mlflow'])"
     )
     printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout

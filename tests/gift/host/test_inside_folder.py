@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gift.errors import GiftError
-from gift.inside_folder import check_inside
+from gift.host.inside_folder import check_inside
 
 
 @pytest.fixture

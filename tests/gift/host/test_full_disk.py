@@ -11,7 +11,7 @@ import pytest
 from gift.errors import GiftError
 from gift.execution.outbox import OUTBOX_VARIABLE, made_or_waiting
 from gift.execution.stage import scratch_folder
-from gift.full_disk import DiskFullError
+from gift.host.full_disk import DiskFullError
 
 
 @pytest.fixture
