@@ -1,4 +1,4 @@
-"""The training engine: with `shards` and `checkpoint` the only module that knows DeepSpeed.
+"""The training engine: what is asked of DeepSpeed is here, in `shards` and in `checkpoint`; others hand it on.
 
 The same calls run on CPU over gloo and on GPUs over NCCL.
 

@@ -101,7 +101,7 @@ def run(
     kfp_experiment: KfpExperiment = EXPERIMENT,
     run_id: Annotated[str | None, typer.Option(help="Go on with the run of this id, which ended early.")] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check the inputs and estimate the memory; run nothing.")
+        bool, typer.Option("--dry-run", help="Check inputs; estimate memory, disk, time; run nothing.")
     ] = False,
 ) -> None:
     """Run the whole pipeline, from data to report."""
