@@ -71,4 +71,5 @@ def test_large_tensors_come_in_large_pages_where_the_process_asks_for_them() -> 
         int(subprocess.run([sys.executable, "-c", LARGE.format(first=first)], capture_output=True, check=True).stdout)
         for first in ("use_large_pages()", "")
     )
-    assert with_them < 10_000 < 60_000 < without
+    assert without > 60_000
+    assert with_them < without / 2  # a kernel whose memory is in pieces gives fewer
