@@ -1,8 +1,8 @@
 """Stage: evaluations of one variant at several learning rates → the rate to use with every seed."""
 
 from gift.errors import GiftError
-from gift.evaluation.results import RESULTS_FILE, load_results
 from gift.execution.stage import Stage
+from gift.stages.evaluate import read_results
 
 RATE_TAG = "gift.learning_rate"
 
@@ -26,8 +26,7 @@ def choose_learning_rate(stage: Stage, candidates: dict[str, str], benchmark: st
 
 
 def _accuracy(stage: Stage, evaluation: str, benchmark: str) -> float:
-    with stage.fetched(evaluation) as (folder,):
-        results = load_results(folder / RESULTS_FILE)
+    results = read_results(stage, evaluation)
     if benchmark not in results:
         raise GiftError(f"{evaluation} has no result of {benchmark}, by which the learning rate is chosen")
     return results[benchmark].accuracy

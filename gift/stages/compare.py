@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from gift.evaluation.answers import ANSWERS_FILE, Answer, read_answers
-from gift.evaluation.results import RESULTS_FILE, BenchmarkResult, load_results
+from gift.evaluation.results import BenchmarkResult
 from gift.execution.stage import Stage
 from gift.fingerprint.provenance import provenance
 from gift.report.comparison.assemble import Findings, assemble
@@ -15,6 +15,7 @@ from gift.report.comparison.schema import Comparison, save_comparison
 from gift.report.comparison.table import markdown_page
 from gift.report.comparison.wording import headline
 from gift.report.files import parse_document
+from gift.stages.evaluate import read_results
 from gift.tracking import stage_records
 
 COMPARISON_FOLDER = "comparison"
@@ -66,6 +67,6 @@ def _write(comparison: Comparison, folder: Path) -> None:
 
 def _read(stage: Stage, uri: str, benchmark: str) -> tuple[Mapping[str, BenchmarkResult], list[Answer]]:
     """All results, and the answers to one benchmark."""
-    with stage.fetched(uri) as (folder,):
+    with stage.fetched(uri, wanted=(ANSWERS_FILE,)) as (folder,):
         answers = read_answers(folder / ANSWERS_FILE, origin=f"{uri}/{ANSWERS_FILE}")
-        return load_results(folder / RESULTS_FILE), [answer for answer in answers if answer.benchmark == benchmark]
+        return read_results(stage, uri), [answer for answer in answers if answer.benchmark == benchmark]

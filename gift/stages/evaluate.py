@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gift.config import RunConfig
-from gift.evaluation.results import RESULTS_FILE, load_results, save_results
+from gift.evaluation.results import RESULTS_FILE, BenchmarkResult, load_results, save_results
 from gift.execution.output import Output
 from gift.execution.stage import Stage
 from gift.host.lean_imports import lean_imports
@@ -55,12 +55,16 @@ def evaluate(stage: Stage, data: str, model: str) -> str:
 
     uri = stage.make_once(evaluation_output(stage.config, data, model, base=base), make)
     stage.log_files(uri)
-    with stage.fetched(uri) as (folder,):
-        results = load_results(folder / RESULTS_FILE)
-    for task, result in results.items():
+    for task, result in read_results(stage, uri).items():
         stage.tracking.log_metrics({f"{task}/accuracy": result.accuracy, f"{task}/stderr": result.stderr})
         print(f"  {task}: {result.accuracy:.1%} ± {result.stderr:.1%} (n = {result.n})", flush=True)
     return uri
+
+
+def read_results(stage: Stage, evaluation: str) -> dict[str, BenchmarkResult]:
+    """By benchmark, of the URI that `evaluate` returned."""
+    with stage.fetched(evaluation, wanted=(RESULTS_FILE,)) as (folder,):
+        return load_results(folder / RESULTS_FILE, origin=f"{evaluation}/{RESULTS_FILE}")
 
 
 def _live_lines() -> Callable[[str, int, int], None]:

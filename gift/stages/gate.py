@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from gift.evaluation.results import RESULTS_FILE, BenchmarkResult, load_results
+from gift.evaluation.results import BenchmarkResult
 from gift.execution.stage import Stage
 from gift.gate.verdict import VERDICT_FILE, NotComparable, Verdict, decide
 from gift.report.files import load_document
+from gift.stages.evaluate import read_results
 from gift.stages.evaluate_champion import ReigningChampion, read_champion
 
 
@@ -14,7 +15,7 @@ def gate(stage: Stage, base_results: str, sft_results: str, candidate_results: s
     evaluations = [base_results, sft_results, candidate_results]
 
     def make(folder: Path) -> dict[str, str]:
-        base, sft, candidate = (_results(stage, uri) for uri in evaluations)
+        base, sft, candidate = (read_results(stage, uri) for uri in evaluations)
         reigning = read_champion(stage, champion)
         verdict = decide(
             stage.config.gate,
@@ -41,12 +42,7 @@ def read_verdict(stage: Stage, verdict: str) -> Verdict:
         return load_document(Verdict, folder / VERDICT_FILE)
 
 
-def _results(stage: Stage, evaluation: str) -> dict[str, BenchmarkResult]:
-    with stage.fetched(evaluation, wanted=(RESULTS_FILE,)) as (folder,):
-        return load_results(folder / RESULTS_FILE, origin=f"{evaluation}/{RESULTS_FILE}")
-
-
 def _results_of_champion(stage: Stage, reigning: ReigningChampion) -> dict[str, BenchmarkResult] | NotComparable | None:
     if reigning.lost is not None:
         return NotComparable(reigning.lost)
-    return _results(stage, reigning.evaluation) if reigning.evaluation else None
+    return read_results(stage, reigning.evaluation) if reigning.evaluation else None

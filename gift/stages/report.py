@@ -10,7 +10,7 @@ from gift import registry
 from gift.data.splits import SPLITS
 from gift.errors import GiftError
 from gift.evaluation.answers import ANSWERS_FILE, by_problem, read_answers
-from gift.evaluation.results import RESULTS_FILE, BenchmarkResult, load_results
+from gift.evaluation.results import BenchmarkResult
 from gift.execution.output import complete_manifest
 from gift.execution.stage import Stage
 from gift.fingerprint.provenance import provenance
@@ -36,6 +36,7 @@ from gift.report.schema import (
     Score,
     save_report,
 )
+from gift.stages.evaluate import read_results
 from gift.stages.evaluate_champion import read_champion
 from gift.stages.gate import read_verdict
 from gift.storage import Manifest, put_companion, read_manifest
@@ -59,7 +60,7 @@ def report(
     uris: dict[ModelName, str] = {"base": base_results, "sft": sft_results, "candidate": candidate_results}
     if reigning := read_champion(stage, champion).evaluation:
         uris["champion"] = reigning
-    results = {name: _read_results(stage, uri) for name, uri in uris.items()}
+    results = {name: read_results(stage, uri) for name, uri in uris.items()}
     changed, changes = changed_answers(_read_answers(stage, sft_results), _read_answers(stage, candidate_results))
     decided = read_verdict(stage, verdict)
     standing = stage.patiently(lambda: registry.standing(stage.config.registered_model, version))
@@ -118,11 +119,6 @@ def _describe(stage: Stage, built: Report, addresses: str) -> None:
     description = text if len(text) <= registry.LONGEST_DESCRIPTION else addresses
     version = built.registry
     stage.patiently(lambda: registry.describe_version(version.model, version.version, description))
-
-
-def _read_results(stage: Stage, uri: str) -> dict[str, BenchmarkResult]:
-    with stage.fetched(uri) as (folder,):
-        return load_results(folder / RESULTS_FILE)
 
 
 def _read_answers(stage: Stage, uri: str) -> Answers:
