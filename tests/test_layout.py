@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,3 +62,9 @@ def test_every_component_has_a_readme() -> None:
     }
     assert having["component.py"]
     assert having["__init__.py"] == having["component.py"] == having["README.md"]
+
+
+def test_no_two_files_of_tests_have_one_name() -> None:
+    """pytest, which imports each by its name alone, leaves out the second."""
+    names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name, count in names.items() if count > 1] == []
