@@ -90,3 +90,20 @@ def test_a_configuration_with_the_chosen_rate_is_the_one_that_was_tried(config: 
 def test_a_rate_that_cannot_be_is_refused(config: RunConfig) -> None:
     with pytest.raises(GiftError, match="learning_rate"):
         configure(config.model_dump_json(), "-1")
+
+
+def test_results_that_are_none_are_named_by_their_address(config: RunConfig, tmp_path: Path, capsys) -> None:
+    (tmp_path / "results.json").write_text("{}]")
+    uri = f"{config.storage.uri}/evaluations/spoiled"
+    upload_directory(tmp_path, uri)
+    with pytest.raises(SystemExit):
+        run_stage(
+            choose_learning_rate,
+            config=config.model_dump_json(),
+            run_id="r",
+            parent_run_id=start_parent_run(config, f"test-{uuid.uuid4().hex}"),
+            label="gift",
+            candidates={"0.1": uri},
+            benchmark="heldout_sampled",
+        )
+    assert f"error: {uri}/results.json does not hold evaluation results" in capsys.readouterr().err
